@@ -1,0 +1,1 @@
+//! The words every pure crate shares: time, accounts, regions, scopes and ARNs.
