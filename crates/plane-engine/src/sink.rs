@@ -1,0 +1,46 @@
+//! Takes what the journal reads back (recovery, or a leader's batches) into state.
+
+use core_state::State;
+use core_types::Time;
+use plane_journal::{Batch, RowChange, Sink, SinkError};
+
+use crate::handle::Shared;
+
+/// Rows and batches go into `state`; each whole batch is published.
+pub(crate) struct StateSink<'a> {
+    pub shared: &'a Shared,
+    pub state: State,
+    /// The newest time in the journal: core's clock starts no earlier.
+    pub newest: Time,
+}
+
+impl StateSink<'_> {
+    fn take(&mut self, row: &RowChange) -> Result<(), SinkError> {
+        self.state
+            .load(&row.table, row.version, &row.key, row.value.as_deref())
+            .map_err(|e| SinkError(e.to_string()))
+    }
+}
+
+impl Sink for StateSink<'_> {
+    fn snapshot_begin(&mut self, _rev: u64) {
+        self.state = self.shared.registry.empty_state();
+    }
+
+    fn snapshot_row(&mut self, row: RowChange) -> Result<(), SinkError> {
+        self.take(&row)
+    }
+
+    fn snapshot_done(&mut self, rev: u64) {
+        self.state.set_rev(rev);
+        self.shared.publish(self.state.clone());
+    }
+
+    fn batch(&mut self, batch: Batch) -> Result<(), SinkError> {
+        batch.changes.iter().try_for_each(|row| self.take(row))?;
+        self.state.set_rev(batch.rev);
+        self.newest = self.newest.max(Time(batch.at_ms));
+        self.shared.publish(self.state.clone());
+        Ok(())
+    }
+}
