@@ -1,0 +1,49 @@
+//! Bounds on what a request may make us do: sizes, counts and depths, in one place.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
+
+use crate::error::ApiError;
+use crate::schema::Location;
+use crate::service::OperationDef;
+
+/// A compressed body may not grow beyond this.
+pub const MAX_INFLATED_BODY: usize = 32 * 1024 * 1024;
+/// Parameters of a form: 1,000 tags with keys and values fit many times over.
+pub const MAX_FORM_PAIRS: usize = 50_000;
+/// Dots in a parameter's name.
+pub const MAX_KEY_SEGMENTS: usize = 64;
+/// Nesting of XML elements and CBOR items.
+pub const MAX_DEPTH: usize = 100;
+
+/// The body without `Content-Encoding: gzip`, unless the encoding belongs to the content itself.
+pub(crate) fn plain_body(
+    operation: &OperationDef,
+    headers: &http::HeaderMap,
+    body: &Bytes,
+) -> Result<Bytes, ApiError> {
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(body.clone()) };
+    let is_content = operation.input.members().iter().any(|member| {
+        member.location == Location::Header && member.wire.eq_ignore_ascii_case("content-encoding")
+    });
+    if is_content || !encoding.as_bytes().eq_ignore_ascii_case(b"gzip") {
+        return Ok(body.clone());
+    }
+    inflate(body, MAX_INFLATED_BODY)
+}
+
+/// Decompresses gzip up to a limit.
+pub fn inflate(body: &[u8], limit: usize) -> Result<Bytes, ApiError> {
+    let mut plain = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(body).take(limit as u64 + 1);
+    reader.read_to_end(&mut plain).map_err(|error| {
+        ApiError::malformed_request("The gzip request body is damaged").with_source(error)
+    })?;
+    if plain.len() > limit {
+        let text = format!("The decompressed request body is larger than {limit} bytes");
+        return Err(ApiError::request_entity_too_large(text));
+    }
+    Ok(plain.into())
+}

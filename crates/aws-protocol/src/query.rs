@@ -1,0 +1,192 @@
+//! awsQuery and ec2Query: a form in, XML out.
+
+use bytes::Bytes;
+
+use crate::error::ApiError;
+use crate::form::{self, Node};
+use crate::scalar;
+use crate::schema::{Kind, Member, Schema, XmlNamespace};
+use crate::service::OperationDef;
+use crate::shape::{AnyShape, Field};
+use crate::xml_write::XmlWriter;
+
+/// The two ways of naming parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Aws,
+    Ec2,
+}
+
+/// Reads parameters out of the form body and the query string.
+pub(crate) fn read(
+    parts: &http::request::Parts,
+    body: &[u8],
+    dialect: Dialect,
+    input: &mut dyn AnyShape,
+) -> Result<(), ApiError> {
+    let mut root = Node::default();
+    if let Some(query) = parts.uri.query() {
+        root.add_form(query)?;
+    }
+    root.add_form(form::text(body)?.trim_end())?;
+    read_structure(&root, dialect, input)
+}
+
+fn parameter_name(dialect: Dialect, member: &Member) -> std::borrow::Cow<'static, str> {
+    if dialect == Dialect::Aws {
+        return member.wire.into();
+    }
+    // AWS: ec2Query capitalises explicit wire names unless a query name overrides them.
+    match member.query_name {
+        Some(name) => name.into(),
+        None if member.renamed => {
+            let mut chars = member.wire.chars();
+            match chars.next() {
+                Some(first) if first.is_lowercase() => {
+                    first.to_uppercase().chain(chars).collect::<String>().into()
+                }
+                _ => member.wire.into(),
+            }
+        }
+        None => member.wire.into(),
+    }
+}
+
+fn read_structure(
+    node: &Node<'_>,
+    dialect: Dialect,
+    shape: &mut dyn AnyShape,
+) -> Result<(), ApiError> {
+    let schema: &'static Schema = shape.schema();
+    for (index, member) in schema.members().iter().enumerate() {
+        let found = flattened_name(dialect, member).and_then(|name| node.child(name));
+        let found = found.or_else(|| node.child(&parameter_name(dialect, member)));
+        if let Some(found) = found {
+            read_value(found, dialect, member, shape.field_mut(index))?;
+        }
+    }
+    Ok(())
+}
+
+/// A flattened list whose element is renamed stands under the element's name.
+fn flattened_name(dialect: Dialect, member: &Member) -> Option<&'static str> {
+    let list = member.target.kind == Kind::List && member.is_flattened();
+    if dialect == Dialect::Ec2 || !list {
+        return None;
+    }
+    let element = member.target.element();
+    element.renamed.then_some(element.wire)
+}
+
+fn read_value(
+    node: &Node<'_>,
+    dialect: Dialect,
+    member: &'static Member,
+    field: &mut dyn Field,
+) -> Result<(), ApiError> {
+    let kind = member.target.kind;
+    match kind {
+        Kind::Structure => {
+            let shape = field.structure().expect("a structure's field holds a structure");
+            read_structure(node, dialect, shape)
+        }
+        Kind::List => read_list(node, dialect, member, field),
+        Kind::Map => read_map(node, dialect, member, field),
+        _ => {
+            let Some(text) = &node.value else {
+                let name = member.wire;
+                return Err(ApiError::malformed_request(format!("{name} is not a {kind:?}")));
+            };
+            scalar::put_text(field, member, text)
+                .map_err(|_| ApiError::malformed_request(format!("{text} is not a valid {kind:?}")))
+        }
+    }
+}
+
+fn read_list(
+    node: &Node<'_>,
+    dialect: Dialect,
+    member: &'static Member,
+    field: &mut dyn Field,
+) -> Result<(), ApiError> {
+    let list = field.list().expect("a list's field holds a list");
+    let element = member.target.element();
+    let wrapped = node.child(element.wire).or_else(|| node.child("member"));
+    // Lenient: AWS takes `Names.1` for `Names.member.1`.
+    let items = match wrapped {
+        Some(wrapped) if dialect == Dialect::Aws && !member.is_flattened() => wrapped.numbered(),
+        _ => node.numbered(),
+    };
+    for item in items {
+        read_value(item, dialect, element, list.push())?;
+    }
+    Ok(())
+}
+
+fn read_map(
+    node: &Node<'_>,
+    dialect: Dialect,
+    member: &'static Member,
+    field: &mut dyn Field,
+) -> Result<(), ApiError> {
+    let map = field.map().expect("a map's field holds a map");
+    let (key, value) = (member.target.key(), member.target.value());
+    let entries = match node.child("entry") {
+        Some(wrapped) if !member.is_flattened() => wrapped.numbered(),
+        _ => node.numbered(),
+    };
+    for entry in entries {
+        let Some(name) = entry.child(key.wire).and_then(|node| node.value.clone()) else {
+            return Err(ApiError::malformed_request(format!(
+                "{} has an entry without key",
+                member.wire
+            )));
+        };
+        let slot = map.entry(name);
+        if let Some(node) = entry.child(value.wire) {
+            read_value(node, dialect, value, slot)?;
+        }
+    }
+    Ok(())
+}
+
+const CONTENT_TYPE: &str = "text/xml";
+
+/// `<XResponse><XResult>…</XResult><ResponseMetadata>…`
+pub(crate) fn write(
+    operation: &OperationDef,
+    output: &dyn AnyShape,
+    request_id: &str,
+) -> http::Response<Bytes> {
+    let mut xml = XmlWriter::default();
+    let root = format!("{}Response", operation.name);
+    let uri = operation.service.xml_namespace;
+    let namespace = uri.map(|uri| XmlNamespace { uri, prefix: None });
+    xml.open(&root, namespace.as_ref());
+    match operation.result_wrapper {
+        Some(wrapper) => xml.root(wrapper, None, output),
+        None => xml.members(output),
+    }
+    xml.open("ResponseMetadata", None);
+    xml.text_element("RequestId", request_id);
+    xml.close("ResponseMetadata");
+    xml.close(&root);
+    crate::reply::build(200, CONTENT_TYPE, request_id, xml.out)
+}
+
+/// `<XResponse><requestId>…</requestId>…`
+pub(crate) fn write_ec2(
+    operation: &OperationDef,
+    output: &dyn AnyShape,
+    request_id: &str,
+) -> http::Response<Bytes> {
+    let mut xml = XmlWriter::with_declaration();
+    let root = format!("{}Response", operation.name);
+    let uri = operation.service.xml_namespace;
+    let namespace = uri.map(|uri| XmlNamespace { uri, prefix: None });
+    xml.open(&root, namespace.as_ref());
+    xml.text_element("requestId", request_id);
+    xml.members(output);
+    xml.close(&root);
+    crate::reply::build(200, "text/xml;charset=UTF-8", request_id, xml.out)
+}

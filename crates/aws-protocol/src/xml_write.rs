@@ -1,0 +1,244 @@
+//! XML replies: one writer for query, ec2 and rest-xml, whose bodies differ only in what stands
+//! around the members.
+
+use base64::Engine;
+
+use crate::blob::BASE64;
+use crate::schema::{Kind, Location, Member, Schema, TimestampFormat, XmlNamespace};
+use crate::shape::{AnyShape, Value};
+
+/// Text that grows by elements.
+#[derive(Default)]
+pub(crate) struct XmlWriter {
+    pub out: String,
+}
+
+impl XmlWriter {
+    pub fn with_declaration() -> Self {
+        let mut writer = XmlWriter { out: String::with_capacity(512) };
+        writer.out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        writer
+    }
+
+    pub fn open(&mut self, name: &str, namespace: Option<&XmlNamespace>) {
+        self.open_start(name, namespace);
+        self.out.push('>');
+    }
+
+    fn open_start(&mut self, name: &str, namespace: Option<&XmlNamespace>) {
+        self.out.push('<');
+        self.out.push_str(name);
+        if let Some(namespace) = namespace {
+            self.out.push_str(" xmlns");
+            if let Some(prefix) = namespace.prefix {
+                self.out.push(':');
+                self.out.push_str(prefix);
+            }
+            self.out.push_str("=\"");
+            escape_into(&mut self.out, namespace.uri);
+            self.out.push('"');
+        }
+    }
+
+    pub fn close(&mut self, name: &str) {
+        self.out.push_str("</");
+        self.out.push_str(name);
+        self.out.push('>');
+    }
+
+    pub fn text_element(&mut self, name: &str, text: &str) {
+        self.open(name, None);
+        escape_into(&mut self.out, text);
+        self.close(name);
+    }
+
+    /// All members of a structure that belong in a body, attributes excepted.
+    pub fn members(&mut self, shape: &dyn AnyShape) {
+        for (index, member) in shape.schema().members().iter().enumerate() {
+            if member.location != Location::Body || member.attribute {
+                continue;
+            }
+            let value = shape.field(index).get();
+            if !matches!(value, Value::Absent) {
+                self.member(member, &value);
+            }
+        }
+    }
+
+    /// The members of an error's structure without the message, which its envelope holds.
+    pub fn members_except_message(&mut self, shape: &dyn AnyShape) {
+        for (index, member) in shape.schema().members().iter().enumerate() {
+            let value = shape.field(index).get();
+            let skipped = member.location != Location::Body
+                || member.wire.eq_ignore_ascii_case("message")
+                || matches!(value, Value::Absent);
+            if !skipped {
+                self.member(member, &value);
+            }
+        }
+    }
+
+    fn member(&mut self, member: &Member, value: &Value<'_>) {
+        match value {
+            Value::List(list) => {
+                let element = member.target.element();
+                let flattened = member.is_flattened();
+                let name = match (flattened, element.renamed) {
+                    (true, false) => member.wire,
+                    _ => element.wire,
+                };
+                if !flattened {
+                    self.open(member.wire, namespace_of(member));
+                }
+                for index in 0..list.len() {
+                    self.named(name, element, &list.at(index), flattened.then_some(member));
+                }
+                if !flattened {
+                    self.close(member.wire);
+                }
+            }
+            Value::Map(map) => {
+                let flattened = member.is_flattened();
+                let entry = if flattened { member.wire } else { "entry" };
+                if !flattened {
+                    self.open(member.wire, namespace_of(member));
+                }
+                for (key, value) in map.entries() {
+                    let namespace = if flattened { namespace_of(member) } else { None };
+                    self.open(entry, namespace);
+                    self.named(
+                        member.target.key().wire,
+                        member.target.key(),
+                        &Value::String(key),
+                        None,
+                    );
+                    self.named(member.target.value().wire, member.target.value(), &value, None);
+                    self.close(entry);
+                }
+                if !flattened {
+                    self.close(member.wire);
+                }
+            }
+            value => self.named(member.wire, member, value, None),
+        }
+    }
+
+    /// One element under a given name. `outer` is the member whose namespace it takes when it
+    /// stands for an element of a flattened list.
+    fn named(&mut self, name: &str, member: &Member, value: &Value<'_>, outer: Option<&Member>) {
+        let namespace = namespace_of(member).or(outer.and_then(namespace_of));
+        match value {
+            Value::List(_) | Value::Map(_) => {
+                // A list in a list: the inner one is wrapped under the element's name.
+                let renamed = Member { wire: leak_free(name, member), ..*member };
+                self.member(&renamed, value);
+            }
+            Value::Structure(shape) => {
+                self.open_start(name, namespace);
+                self.attributes(*shape);
+                self.out.push('>');
+                self.members(*shape);
+                self.close(name);
+            }
+            // AWS: a null in a sparse list is an empty element.
+            Value::Absent => {
+                self.open(name, namespace);
+                self.close(name);
+            }
+            value => {
+                self.open(name, namespace);
+                escape_into(&mut self.out, &scalar_text(member, value, TimestampFormat::Iso8601));
+                self.close(name);
+            }
+        }
+    }
+
+    fn attributes(&mut self, shape: &dyn AnyShape) {
+        for (index, member) in shape.schema().members().iter().enumerate() {
+            if !member.attribute {
+                continue;
+            }
+            let value = shape.field(index).get();
+            if matches!(value, Value::Absent) {
+                continue;
+            }
+            self.out.push(' ');
+            self.out.push_str(member.wire);
+            self.out.push_str("=\"");
+            escape_into(&mut self.out, &scalar_text(member, &value, TimestampFormat::Iso8601));
+            self.out.push('"');
+        }
+    }
+
+    /// A whole structure as the root element.
+    pub fn root(&mut self, name: &str, namespace: Option<&XmlNamespace>, shape: &dyn AnyShape) {
+        self.open_start(name, namespace);
+        self.attributes(shape);
+        self.out.push('>');
+        self.members(shape);
+        self.close(name);
+    }
+}
+
+/// Elements are only ever renamed to their own wire name or to their list's.
+fn leak_free(name: &str, member: &Member) -> &'static str {
+    if name == member.wire { member.wire } else { member.name }
+}
+
+fn namespace_of(member: &Member) -> Option<&XmlNamespace> {
+    member.namespace.as_ref().or(shape_namespace(member.target))
+}
+
+fn shape_namespace(schema: &Schema) -> Option<&XmlNamespace> {
+    if schema.kind == Kind::Structure { schema.namespace.as_ref() } else { None }
+}
+
+/// A scalar as text, as XML, headers, labels and query strings spell it.
+pub(crate) fn scalar_text<'a>(
+    member: &Member,
+    value: &Value<'a>,
+    time_default: TimestampFormat,
+) -> std::borrow::Cow<'a, str> {
+    match *value {
+        Value::String(text) => text.into(),
+        Value::Boolean(flag) => if flag { "true" } else { "false" }.into(),
+        Value::Integer(number) => number.to_string().into(),
+        Value::Double(number) => double_text(number, member.target.kind).into(),
+        Value::Blob(bytes) => BASE64.encode(bytes).into(),
+        Value::Timestamp(time) => time.format(member.timestamp_or(time_default)).into(),
+        Value::Document(document) => document.to_string().into(),
+        Value::Absent | Value::List(_) | Value::Map(_) | Value::Structure(_) => "".into(),
+    }
+}
+
+fn double_text(number: f64, kind: Kind) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    // Debug keeps `.0` on whole numbers, as AWS's Java front ends do.
+    if kind == Kind::Float { format!("{:?}", number as f32) } else { format!("{number:?}") }
+}
+
+/// Escapes text for element content and double-quoted attributes alike.
+pub(crate) fn escape_into(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| matches!(c, '&' | '<' | '>' | '"') || c < ' ') {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'&' => out.push_str("&amp;"),
+            b'<' => out.push_str("&lt;"),
+            b'>' => out.push_str("&gt;"),
+            b'"' => out.push_str("&quot;"),
+            byte @ (b'\n' | b'\t') => out.push(char::from(byte)),
+            // A bare carriage return would be read back as a newline.
+            b'\r' => out.push_str("&#xD;"),
+            // XML 1.0 cannot hold any other control character; one would spoil the whole reply.
+            _ => out.push('\u{FFFD}'),
+        }
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}

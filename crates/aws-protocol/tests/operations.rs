@@ -1,0 +1,125 @@
+//! Whole requests and replies of generated operations, as clients write and read them.
+
+use aws_protocol::{ApiError, Operation, Protocol, Timestamp, stored};
+use bytes::Bytes;
+use model_ecs as ecs;
+use model_iam as iam;
+
+fn post(body: &str) -> (http::request::Parts, Bytes) {
+    let request = http::Request::builder().method("POST").uri("/").body(()).unwrap();
+    (request.into_parts().0, Bytes::copy_from_slice(body.as_bytes()))
+}
+
+fn decode<O: Operation>(protocol: Protocol, body: &str) -> Result<O::Input, ApiError> {
+    let (parts, body) = post(body);
+    let input = O::DEF.decode(protocol, &parts, &body)?;
+    Ok(*input.downcast::<O::Input>().unwrap())
+}
+
+fn text(reply: &http::Response<Bytes>) -> &str {
+    std::str::from_utf8(reply.body()).unwrap()
+}
+
+#[test]
+fn json_request_with_unknown_members_and_nulls() {
+    let input = decode::<ecs::ops::RunTask>(
+        Protocol::AwsJson11,
+        r#"{"taskDefinition":"web:1","count":2,"launchType":"NEW_KIND","surprise":{"a":[1]},
+           "group":null,"tags":[{"key":"a","value":"b"},null],
+           "overrides":{"containerOverrides":[{"name":"c","environment":[]}]}}"#,
+    )
+    .unwrap();
+    assert_eq!(input.count, Some(2));
+    assert_eq!(input.launch_type.as_ref().unwrap(), "NEW_KIND");
+    assert_eq!(input.group, None);
+    assert_eq!(input.tags.as_ref().unwrap().len(), 1);
+    let overrides = input.overrides.as_ref().unwrap();
+    let first = &overrides.container_overrides.as_ref().unwrap()[0];
+    assert_eq!(first.environment.as_deref(), Some(&[][..]));
+    assert_eq!(stored::from_json::<ecs::RunTaskRequest>(&stored::to_json(&input)).unwrap(), input);
+}
+
+#[test]
+fn json_that_does_not_fit() {
+    for body in ["{", "[]", r#"{"count":"x"}"#, r#"{"count":3000000000}"#, r#"{"tags":{}}"#] {
+        let error = decode::<ecs::ops::RunTask>(Protocol::AwsJson11, body).unwrap_err();
+        assert_eq!(error.code_in(Protocol::AwsJson11), "SerializationException", "{body}");
+    }
+}
+
+#[test]
+fn json_reply() {
+    let mut task = ecs::Task { task_arn: Some("arn".into()), ..Default::default() };
+    task.created_at = Some(Timestamp::from_millis(1_700_000_000_250));
+    task.launch_type = Some(ecs::LaunchType::EC2);
+    let output = ecs::RunTaskResponse { tasks: Some(vec![task]), ..Default::default() };
+    let reply = ecs::ops::RunTask::DEF.encode(Protocol::AwsJson11, &output, "id-1");
+    let expected = r#"{"tasks":[{"createdAt":1700000000.25,"launchType":"EC2","taskArn":"arn"}]}"#;
+    assert_eq!(text(&reply), expected);
+    assert_eq!(reply.headers()["content-type"], "application/x-amz-json-1.1");
+    assert_eq!(reply.headers()["x-amzn-requestid"], "id-1");
+}
+
+#[test]
+fn query_request_and_reply() {
+    let input = decode::<iam::ops::CreateRole>(
+        Protocol::AwsQuery,
+        "Action=CreateRole&Version=2010-05-08&RoleName=r&AssumeRolePolicyDocument=%7B+%7D\
+         &Tags.member.2.Key=b&Tags.member.2.Value=&Tags.member.1.Key=a&Tags.member.1.Value=1",
+    )
+    .unwrap();
+    assert_eq!(input.assume_role_policy_document.as_deref(), Some("{ }"));
+    let keys: Vec<_> = input.tags.unwrap().into_iter().map(|tag| tag.key.unwrap()).collect();
+    assert_eq!(keys, ["a", "b"]);
+
+    let role = iam::Role { role_name: Some("a<b".into()), ..Default::default() };
+    let output = iam::CreateRoleResponse { role: Some(role) };
+    let reply = iam::ops::CreateRole::DEF.encode(Protocol::AwsQuery, &output, "id-1");
+    let expected = "<CreateRoleResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\
+        <CreateRoleResult><Role><RoleName>a&lt;b</RoleName></Role></CreateRoleResult>\
+        <ResponseMetadata><RequestId>id-1</RequestId></ResponseMetadata></CreateRoleResponse>";
+    assert_eq!(text(&reply), expected);
+}
+
+#[test]
+fn validation_texts() {
+    let error = decode::<iam::ops::GetRole>(Protocol::AwsQuery, "Action=GetRole&RoleName=a%20b")
+        .unwrap_err();
+    assert_eq!(error.code_in(Protocol::AwsQuery), "ValidationError");
+    assert_eq!(
+        error.message,
+        "1 validation error detected: Value 'a b' at 'roleName' failed to satisfy constraint: \
+         Member must satisfy regular expression pattern: [\\w+=,.@-]+"
+    );
+    let error = decode::<iam::ops::CreateRole>(Protocol::AwsQuery, "RoleName=").unwrap_err();
+    assert_eq!(
+        error.message,
+        "3 validation errors detected: Value null at 'assumeRolePolicyDocument' failed to satisfy \
+         constraint: Member must not be null; Value '' at 'roleName' failed to satisfy \
+         constraint: Member must have length greater than or equal to 1; Value '' at 'roleName' \
+         failed to satisfy constraint: Member must satisfy regular expression pattern: \
+         [\\w+=,.@-]+"
+    );
+}
+
+#[test]
+fn errors_in_their_envelopes() {
+    let error = iam::errors::no_such_entity_exception("The role with name x cannot be found.");
+    let reply = error.reply(Protocol::AwsQuery, Some(&iam::SERVICE), "id-1");
+    assert_eq!(reply.status(), 404);
+    assert_eq!(
+        text(&reply),
+        "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error>\
+         <Type>Sender</Type><Code>NoSuchEntity</Code><Message>The role with name x cannot be \
+         found.</Message></Error><RequestId>id-1</RequestId></ErrorResponse>"
+    );
+    let error = ecs::errors::cluster_not_found_exception("Cluster not found.");
+    let reply = error.reply(Protocol::AwsJson11, Some(&ecs::SERVICE), "id-1");
+    assert_eq!(reply.status(), 400);
+    let expected = r#"{"__type":"ClusterNotFoundException","message":"Cluster not found."}"#;
+    assert_eq!(text(&reply), expected);
+    let error = ApiError::invalid_client_token_id("The security token is invalid.");
+    assert_eq!(error.reply(Protocol::AwsQuery, None, "i").status(), 403);
+    assert_eq!(error.reply(Protocol::AwsJson11, None, "i").status(), 400);
+    assert_eq!(error.code_in(Protocol::AwsJson11), "UnrecognizedClientException");
+}
