@@ -111,7 +111,9 @@ impl Core {
             replies.push(handled.unwrap_or_else(|panic| {
                 faults.push(panic);
                 match is_call {
-                    true => Handled::Call(Err(ApiError::internal_failure())),
+                    true => Handled::Call(Err(ApiError::internal_failure(
+                        "The request could not be processed because of an internal error.",
+                    ))),
                     false => Handled::ReportFailed,
                 }
             }));

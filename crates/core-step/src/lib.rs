@@ -10,7 +10,7 @@ mod loops;
 mod registry;
 
 pub use crate::action::{
-    Action, ReadAction, Run, View, WriteAction, read_action, write_action,
+    Action, Input, Output, ReadAction, Run, View, WriteAction, read_action, write_action,
 };
 pub use crate::call::{Call, Caller, Demand, Demands, Origin, Principal};
 pub use crate::core::{Core, Event, Handled, OnPanic, Reply, Step};

@@ -140,7 +140,8 @@ impl JournalThread {
                 Err(RecvTimeoutError::Disconnected) => return End::Stop,
             };
             let mut stop = false;
-            for message in message.into_iter().chain(self.inbox.try_iter().take(256)) {
+            let waited: Vec<_> = self.inbox.try_iter().take(256).collect();
+            for message in message.into_iter().chain(waited) {
                 match message {
                     ToJournal::Stepped(stepped) if stepped.epoch == self.epoch => {
                         waiting.push_back(stepped);

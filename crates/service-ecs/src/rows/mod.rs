@@ -1,0 +1,3 @@
+//! Rows: what the slice remembers, one file a table.
+
+pub mod cluster;
