@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::table::Table;
 
 /// A row's key: ordered, cheap to clone, with a least value so that a prefix can be scanned.
-pub trait RowKey: Ord + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait RowKey:
+    Ord + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// No key orders before this one.
     fn least() -> Self;
 }

@@ -19,7 +19,9 @@ pub struct TableId(pub(crate) u16);
 pub enum LoadError {
     #[error("table {0:?} is not known to this version of wharf")]
     UnknownTable(String),
-    #[error("{table}: a row of format {version} was written by a newer wharf (this one knows up to {known})")]
+    #[error(
+        "{table}: a row of format {version} was written by a newer wharf (this one knows up to {known})"
+    )]
     Newer { table: &'static str, version: u32, known: u32 },
     #[error("{table} {key}: {reason}")]
     Row { table: &'static str, key: String, reason: String },
@@ -254,7 +256,12 @@ impl State {
         self.tables.iter().flat_map(|table| table.audit()).collect()
     }
 
-    pub(crate) fn set_image(&mut self, id: TableId, was: &Option<AnyRow>, becomes: &Option<AnyRow>) {
+    pub(crate) fn set_image(
+        &mut self,
+        id: TableId,
+        was: &Option<AnyRow>,
+        becomes: &Option<AnyRow>,
+    ) {
         self.table_mut(id).set_image(was, becomes);
     }
 }

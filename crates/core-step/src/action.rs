@@ -45,8 +45,11 @@ pub trait ReadAction: 'static {
     /// The permissions needed; must not fail on bad input, which `run` reports.
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands;
 
-    fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>)
-    -> Result<Output<Self::Op>, ApiError>;
+    fn run(
+        call: &Call,
+        view: &View<'_>,
+        input: Input<Self::Op>,
+    ) -> Result<Output<Self::Op>, ApiError>;
 }
 
 /// An action that writes rows; runs inside `step`. An error rolls all its writes back.
@@ -56,8 +59,11 @@ pub trait WriteAction: 'static {
     /// The permissions needed; must not fail on bad input, which `run` reports.
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands;
 
-    fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>)
-    -> Result<Output<Self::Op>, ApiError>;
+    fn run(
+        call: &Call,
+        tx: &mut Tx<'_>,
+        input: Input<Self::Op>,
+    ) -> Result<Output<Self::Op>, ApiError>;
 }
 
 pub type Input<O> = <O as Operation>::Input;

@@ -126,7 +126,9 @@ impl Demand {
 pub enum Demands {
     Need(Vec<Demand>),
     /// AWS asks no permission for this action; the reason stands beside it in the code.
-    Nothing { because: &'static str },
+    Nothing {
+        because: &'static str,
+    },
 }
 
 impl From<Demand> for Demands {

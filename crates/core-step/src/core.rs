@@ -132,7 +132,8 @@ impl Core {
         let mut step = self.step(now, seed, Vec::new());
         if !step.changes.is_empty() {
             let rows = self.state.encode(&step.changes);
-            let rows = rows.iter().map(|c| format!("{} {}", c.table, String::from_utf8_lossy(&c.key)));
+            let rows =
+                rows.iter().map(|c| format!("{} {}", c.table, String::from_utf8_lossy(&c.key)));
             let rows: Vec<_> = rows.take(8).collect();
             step.faults.push(format!("the resync audit changed {}", rows.join(", ")));
         }

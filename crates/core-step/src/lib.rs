@@ -7,6 +7,7 @@ mod action;
 mod call;
 mod core;
 mod loops;
+pub mod page;
 mod registry;
 
 pub use crate::action::{

@@ -22,11 +22,22 @@ pub(crate) struct ToCore {
 /// From the journal thread; overtakes events.
 pub(crate) enum Control {
     /// This process leads, from this state on.
-    Lead { state: State, newest: Time, epoch: u64 },
+    Lead {
+        state: State,
+        newest: Time,
+        epoch: u64,
+    },
     /// It does not lead any more.
-    Follow { leader: Option<LeaderInfo> },
+    Follow {
+        leader: Option<LeaderInfo>,
+    },
     /// Batches could not be made durable: go back. Until `retry_at` do not even try.
-    Undo { state: State, epoch: u64, reason: String, retry_at: Instant },
+    Undo {
+        state: State,
+        epoch: u64,
+        reason: String,
+        retry_at: Instant,
+    },
     Stop,
 }
 
@@ -97,7 +108,8 @@ impl CoreThread {
         let due = self.wake_at.map(|at| at.since(self.clock.now()));
         let resync = self.resync_at.saturating_duration_since(Instant::now());
         let wait = due.unwrap_or(LONGEST_SLEEP).min(resync).min(LONGEST_SLEEP);
-        let hold = self.refusing.as_ref().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        let hold =
+            self.refusing.as_ref().map(|(at, _)| at.saturating_duration_since(Instant::now()));
         Some(wait.max(hold.unwrap_or_default()))
     }
 

@@ -121,11 +121,8 @@ impl Engine {
             options: options.clone(),
             stop: Stop::default(),
         });
-        let mut sink = crate::sink::StateSink {
-            shared: &shared,
-            state,
-            newest: core_types::Time::default(),
-        };
+        let mut sink =
+            crate::sink::StateSink { shared: &shared, state, newest: core_types::Time::default() };
         let recovered = journal.recover(&mut sink)?;
         recovered.warnings.iter().for_each(|w| tracing::warn!("journal: {w}"));
         tracing::info!(

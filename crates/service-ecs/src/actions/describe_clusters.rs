@@ -54,7 +54,9 @@ impl ReadAction for DescribeClusters {
         }
         let mut names = input.clusters.unwrap_or_default();
         if names.len() > MOST {
-            return Err(errors::invalid_parameter_exception("Clusters cannot have more than 100 elements."));
+            return Err(errors::invalid_parameter_exception(
+                "Clusters cannot have more than 100 elements.",
+            ));
         }
         if names.is_empty() {
             names.push(clusters::DEFAULT.to_owned());

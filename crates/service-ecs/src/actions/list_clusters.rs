@@ -1,8 +1,9 @@
 //! ListClusters: ARNs of the ACTIVE ones, by name.
 
-use aws_protocol::{ApiError, token};
+use aws_protocol::ApiError;
+use core_step::page::page;
 use core_step::{Call, Demand, Demands, Input, Output, ReadAction, View};
-use model_ecs::{self as api, errors};
+use model_ecs as api;
 
 use crate::rows::cluster::ActiveClusters;
 use crate::rules::lists;
@@ -21,18 +22,14 @@ impl ReadAction for ListClusters {
         view: &View<'_>,
         input: Input<Self::Op>,
     ) -> Result<Output<Self::Op>, ApiError> {
-        let size = lists::page_size(input.max_results)?;
+        let size = lists::size(input.max_results)?;
+        let after = lists::after("ListClusters", input.next_token.as_deref())?;
         let scope = call.scope();
-        let after = lists::open("ListClusters", input.next_token.as_deref())?;
-        let after = after.as_deref().unwrap_or_default();
-        let mut rows = view.by_after::<ActiveClusters>(&scope, &(scope, after.into()));
-        let page: Vec<_> = rows.by_ref().take(size).collect();
-        let next = page.last().filter(|_| rows.next().is_some());
-        let next_token = next.map(|last| lists::seal("ListClusters", last.name()));
-        let _ = (token::seal, errors::client_exception::<String>);
+        let rows = view.by_after::<ActiveClusters>(&scope, &(scope, after.into()));
+        let page = page("ListClusters", size, rows, |row| row.name().to_owned());
         Ok(api::ListClustersResponse {
-            cluster_arns: Some(page.iter().map(|row| row.arn()).collect()),
-            next_token,
+            cluster_arns: Some(page.items.iter().map(|row| row.arn()).collect()),
+            next_token: page.next,
         })
     }
 }

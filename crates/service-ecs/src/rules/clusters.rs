@@ -15,10 +15,9 @@ pub const DEFAULT: &str = "default";
 pub fn name_of(given: Option<&str>) -> &str {
     match given {
         None | Some("") => DEFAULT,
-        Some(text) => Arn::parse(text)
-            .ok()
-            .and_then(|arn| arn.resource_of("cluster"))
-            .unwrap_or(text),
+        Some(text) => {
+            Arn::parse(text).ok().and_then(|arn| arn.resource_of("cluster")).unwrap_or(text)
+        }
     }
 }
 

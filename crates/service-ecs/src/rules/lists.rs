@@ -1,15 +1,23 @@
 //! Pages: ECS lists give up to 100 entries and a token for the rest.
 
 use aws_protocol::ApiError;
+use core_step::page;
 use model_ecs::errors;
 
 /// How many entries a page of an ECS list has.
-pub fn page_size(asked: Option<i32>) -> Result<usize, ApiError> {
+pub fn size(asked: Option<i32>) -> Result<usize, ApiError> {
     match asked {
         None => Ok(100),
         Some(n @ 1..=100) => Ok(n as usize),
-        Some(_) => Err(errors::invalid_parameter_exception(
-            "maxResults must be between 1 and 100.",
-        )),
+        Some(_) => {
+            Err(errors::invalid_parameter_exception("maxResults must be between 1 and 100."))
+        }
     }
+}
+
+/// Where the page begins: behind this cursor; empty for the beginning.
+pub fn after(list: &str, token: Option<&str>) -> Result<String, ApiError> {
+    page::open(list, token)
+        .map(Option::unwrap_or_default)
+        .map_err(|_| errors::invalid_parameter_exception("Invalid token."))
 }

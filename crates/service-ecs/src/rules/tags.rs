@@ -28,7 +28,9 @@ pub fn check_tags(tags: &[api::Tag]) -> Result<(), ApiError> {
             return invalid("Tag keys and values may hold letters, digits, spaces and _.:/=+-@");
         }
         if tags[..nth].iter().any(|other| other.key == tag.key) {
-            return invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.");
+            return invalid(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            );
         }
     }
     Ok(())
@@ -49,6 +51,5 @@ pub fn merged(old: &[api::Tag], new: &[api::Tag]) -> Result<Vec<api::Tag>, ApiEr
 
 /// `(key, value)` pairs for condition keys.
 pub fn pairs(tags: &[api::Tag]) -> impl Iterator<Item = (&str, &str)> {
-    tags.iter()
-        .map(|tag| (tag.key.as_deref().unwrap_or(""), tag.value.as_deref().unwrap_or("")))
+    tags.iter().map(|tag| (tag.key.as_deref().unwrap_or(""), tag.value.as_deref().unwrap_or("")))
 }
