@@ -83,108 +83,108 @@ impl SigV4Error {
         if dialect == Dialect::S3 {
             return crate::answer_s3::answer(self);
         }
-        let (kind, message) = self.general(dialect);
+        let kind = self.kind();
         let (code, status) = kind.code(dialect);
-        let message = match code {
-            "AuthFailure" => EC2_AUTH.to_owned(),
-            "RequestExpired" => "Request has expired.".to_owned(),
-            _ => message,
+        let json = matches!(dialect, Dialect::Json | Dialect::RestJson);
+        let message = match (code, kind) {
+            ("AuthFailure", _) => EC2_AUTH.to_owned(),
+            ("RequestExpired", _) => "Request has expired.".to_owned(),
+            (_, Kind::Missing) if json => "Missing Authentication Token".to_owned(),
+            (_, Kind::Missing) => "Request is missing Authentication Token".to_owned(),
+            (_, Kind::Incomplete) => self.incomplete_text(),
+            (_, Kind::Mismatch | Kind::Clock) => self.mismatch_text(),
+            (_, Kind::Unknown) => TOKEN_INVALID.to_owned(),
+            (_, Kind::Expired) => TOKEN_EXPIRED.to_owned(),
         };
         Answer { code, status, message, members: Vec::new() }
     }
 
-    fn general(&self, dialect: Dialect) -> (Kind, String) {
+    fn kind(&self) -> Kind {
         match self {
-            Self::MissingAuthentication | Self::UnsupportedScheme { .. } => {
-                let json = matches!(dialect, Dialect::Json | Dialect::RestJson);
-                let request = if json { "" } else { "Request is m" };
-                let first = if json { "M" } else { "" };
-                (Kind::Missing, format!("{request}{first}issing Authentication Token"))
-            }
-            Self::TwoMechanisms { .. } => (
-                Kind::Mismatch,
-                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as \
-                 HTTP header."
-                    .to_owned(),
-            ),
-            Self::SignatureVersion2 => (
-                Kind::Incomplete,
-                "Signature Version 2 is not supported. Please use AWS4-HMAC-SHA256.".to_owned(),
-            ),
-            Self::UnsupportedAlgorithm { algorithm, .. } => (
-                Kind::Incomplete,
+            Self::MissingAuthentication | Self::UnsupportedScheme { .. } => Kind::Missing,
+            Self::SignatureVersion2
+            | Self::UnsupportedAlgorithm { .. }
+            | Self::NotKeyValue { .. }
+            | Self::MissingParts { .. }
+            | Self::MissingQueryParts { .. }
+            | Self::UnreadableDate { .. }
+            | Self::ExpiresNotANumber { .. }
+            | Self::ExpiresNegative
+            | Self::ExpiresTooLong
+            | Self::CredentialShape { .. } => Kind::Incomplete,
+            Self::Expired { .. } | Self::NotYetCurrent { .. } => Kind::Clock,
+            // Other services have no word of their own for what is wrong with a body: its hash is
+            // a part of the signed text, so a wrong one is a signature that does not match.
+            Self::TwoMechanisms { .. }
+            | Self::HostNotSigned
+            | Self::HeadersNotSigned { .. }
+            | Self::Scope { .. }
+            | Self::MissingContentSha256
+            | Self::BadContentSha256 { .. }
+            | Self::ContentSha256Mismatch { .. }
+            | Self::SignatureMismatch { .. }
+            | Self::Chunk(_) => Kind::Mismatch,
+            Self::UnknownAccessKey { .. } | Self::InvalidToken => Kind::Unknown,
+            Self::ExpiredToken { .. } => Kind::Expired,
+        }
+    }
+
+    fn incomplete_text(&self) -> String {
+        match self {
+            Self::UnsupportedAlgorithm { algorithm, .. } => {
                 format!(
                     "Unsupported AWS 'algorithm': '{algorithm}' (only AWS4-HMAC-SHA256 for now). "
-                ),
-            ),
-            Self::NotKeyValue { part } => (
-                Kind::Incomplete,
-                format!(
-                    "Invalid key=value pair (missing equal-sign) in Authorization header (hashed \
-                     with SHA-256 and encoded with Base64): '{}'.",
-                    hashed(part)
-                ),
+                )
+            }
+            Self::NotKeyValue { part } => format!(
+                "Invalid key=value pair (missing equal-sign) in Authorization header (hashed \
+                 with SHA-256 and encoded with Base64): '{}'.",
+                hashed(part)
             ),
             Self::MissingParts { missing, date, authorization } => {
-                (Kind::Incomplete, missing_parts(missing, *date, authorization))
+                missing_parts(missing, *date, authorization)
             }
             Self::MissingQueryParts { missing } => {
                 let mut text = String::new();
                 for name in missing {
                     text += &format!("AWS query-string parameters must include '{name}'. ");
                 }
-                (Kind::Incomplete, text + "Re-examine the query-string parameters.")
+                text + "Re-examine the query-string parameters."
             }
-            Self::UnreadableDate { got, .. } => (
-                Kind::Incomplete,
-                format!(
-                    "Date must be in ISO-8601 'basic format'. Got '{got}'. See \
-                     http://en.wikipedia.org/wiki/ISO_8601"
-                ),
+            Self::UnreadableDate { got, .. } => format!(
+                "Date must be in ISO-8601 'basic format'. Got '{got}'. See \
+                 http://en.wikipedia.org/wiki/ISO_8601"
             ),
-            Self::Expired { request, now, window, .. } => {
-                (Kind::Clock, clock_text(request, now, -window))
-            }
-            Self::NotYetCurrent { request, now, window, .. } => {
-                (Kind::Clock, clock_text(request, now, *window))
-            }
-            Self::ExpiresNotANumber { .. } => {
-                (Kind::Incomplete, "X-Amz-Expires should be a number".to_owned())
-            }
-            Self::ExpiresNegative => {
-                (Kind::Incomplete, "X-Amz-Expires must be non-negative".to_owned())
-            }
-            Self::ExpiresTooLong => (Kind::Incomplete, EXPIRES_TOO_LONG.to_owned()),
-            Self::HostNotSigned => (
-                Kind::Mismatch,
+            Self::ExpiresNotANumber { .. } => "X-Amz-Expires should be a number".to_owned(),
+            Self::ExpiresNegative => "X-Amz-Expires must be non-negative".to_owned(),
+            Self::ExpiresTooLong => EXPIRES_TOO_LONG.to_owned(),
+            Self::CredentialShape { got, .. } => format!(
+                "Credential must have exactly 5 slash-delimited elements, e.g. \
+                 keyid/date/region/service/term, got '{got}'"
+            ),
+            _ => "Signature Version 2 is not supported. Please use AWS4-HMAC-SHA256.".to_owned(),
+        }
+    }
+
+    fn mismatch_text(&self) -> String {
+        match self {
+            Self::TwoMechanisms { .. } => "Found both 'X-Amz-Algorithm' as a query-string param \
+                 and 'Authorization' as HTTP header."
+                .to_owned(),
+            Self::Expired { request, now, window, .. } => clock_text(request, now, -window),
+            Self::NotYetCurrent { request, now, window, .. } => clock_text(request, now, *window),
+            Self::HostNotSigned => {
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
-                    .to_owned(),
-            ),
+                    .to_owned()
+            }
             Self::HeadersNotSigned { names } => {
                 let each = names.iter().map(|name| {
                     format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.")
                 });
-                (Kind::Mismatch, each.collect::<Vec<_>>().join(" "))
+                each.collect::<Vec<_>>().join(" ")
             }
-            Self::CredentialShape { got, .. } => (
-                Kind::Incomplete,
-                format!(
-                    "Credential must have exactly 5 slash-delimited elements, e.g. \
-                     keyid/date/region/service/term, got '{got}'"
-                ),
-            ),
-            Self::Scope { faults, .. } => (Kind::Mismatch, scope_text(faults)),
-            // Other services have no word of their own for what is wrong with a body: the hash
-            // is a part of the signed text, so a wrong one is a signature that does not match.
-            Self::MissingContentSha256
-            | Self::BadContentSha256 { .. }
-            | Self::ContentSha256Mismatch { .. }
-            | Self::SignatureMismatch { .. }
-            | Self::Chunk(_) => (Kind::Mismatch, MISMATCH.to_owned()),
-            Self::UnknownAccessKey { .. } | Self::InvalidToken => {
-                (Kind::Unknown, TOKEN_INVALID.to_owned())
-            }
-            Self::ExpiredToken { .. } => (Kind::Expired, TOKEN_EXPIRED.to_owned()),
+            Self::Scope { faults, .. } => scope_text(faults),
+            _ => MISMATCH.to_owned(),
         }
     }
 }

@@ -46,7 +46,6 @@ fn header(message: &str) -> Answer {
 pub(crate) fn answer(error: &SigV4Error) -> Answer {
     use SigV4Error as E;
     match error {
-        E::MissingAuthentication => say("AccessDenied", 403, "Access Denied"),
         E::TwoMechanisms { authorization } => {
             let answer =
                 say("InvalidArgument", 400, ONE_MECHANISM).with("ArgumentName", "Authorization");
@@ -79,22 +78,7 @@ pub(crate) fn answer(error: &SigV4Error) -> Answer {
         E::UnreadableDate { presigned: true, .. } => {
             query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
         }
-        E::Expired { request, now, expires: Some(expires), .. } => {
-            out_of_window("Request has expired", request, now, *expires)
-                .with("X-Amz-Expires", expires.to_string())
-        }
-        E::NotYetCurrent { request, now, expires: Some(expires), .. } => {
-            out_of_window("Request is not yet valid", request, now, *expires)
-                .with("X-Amz-Date", request.seconds.saturating_mul(1000).to_string())
-        }
-        E::Expired { request, now, .. } | E::NotYetCurrent { request, now, .. } => say(
-            "RequestTimeTooSkewed",
-            403,
-            "The difference between the request time and the current time is too large.",
-        )
-        .with("RequestTime", request.text())
-        .with("ServerTime", now.extended())
-        .with("MaxAllowedSkewMilliseconds", "900000"),
+        E::Expired { .. } | E::NotYetCurrent { .. } => out_of_time(error),
         E::ExpiresNotANumber { .. } => query("X-Amz-Expires should be a number"),
         E::ExpiresNegative => query("X-Amz-Expires must be non-negative"),
         E::ExpiresTooLong => query(EXPIRES_TOO_LONG),
@@ -105,6 +89,14 @@ pub(crate) fn answer(error: &SigV4Error) -> Answer {
             query(format!("{QUERY_CREDENTIAL}{CREDENTIAL_SHAPE}"))
         }
         E::Scope { faults, presigned } => scope(faults, *presigned),
+        E::Chunk(error) => chunk(error),
+        _ => identity_or_body(error),
+    }
+}
+
+fn identity_or_body(error: &SigV4Error) -> Answer {
+    use SigV4Error as E;
+    match error {
         E::MissingContentSha256 => say(
             "InvalidRequest",
             400,
@@ -141,7 +133,30 @@ pub(crate) fn answer(error: &SigV4Error) -> Answer {
         E::ExpiredToken { token } => {
             say("ExpiredToken", 400, "The provided token has expired.").with("Token-0", token)
         }
-        E::Chunk(error) => chunk(error),
+        _ => say("AccessDenied", 403, "Access Denied"),
+    }
+}
+
+fn out_of_time(error: &SigV4Error) -> Answer {
+    use SigV4Error as E;
+    match error {
+        E::Expired { request, now, expires: Some(expires), .. } => {
+            out_of_window("Request has expired", request, now, *expires)
+                .with("X-Amz-Expires", expires.to_string())
+        }
+        E::NotYetCurrent { request, now, expires: Some(expires), .. } => {
+            out_of_window("Request is not yet valid", request, now, *expires)
+                .with("X-Amz-Date", request.seconds.saturating_mul(1000).to_string())
+        }
+        E::Expired { request, now, .. } | E::NotYetCurrent { request, now, .. } => say(
+            "RequestTimeTooSkewed",
+            403,
+            "The difference between the request time and the current time is too large.",
+        )
+        .with("RequestTime", request.text())
+        .with("ServerTime", now.extended())
+        .with("MaxAllowedSkewMilliseconds", "900000"),
+        _ => say("AccessDenied", 403, "Access Denied"),
     }
 }
 

@@ -51,7 +51,7 @@ pub enum SigV4Error {
     #[error("the credential {got:?} has not five parts")]
     CredentialShape { got: String, presigned: bool },
     #[error("the credential scope is wrong")]
-    Scope { faults: ScopeFaults, presigned: bool },
+    Scope { faults: Box<ScopeFaults>, presigned: bool },
     #[error("X-Amz-Content-Sha256 is missing")]
     MissingContentSha256,
     #[error("X-Amz-Content-Sha256 {got:?} is neither a hash nor a known word")]

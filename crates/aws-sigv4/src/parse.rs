@@ -340,7 +340,7 @@ fn check_credential<'a>(
         faults.date = Some((credential.date().to_owned(), time.text().to_owned()));
     }
     if faults != ScopeFaults::default() {
-        return Err(SigV4Error::Scope { faults, presigned });
+        return Err(SigV4Error::Scope { faults: Box::new(faults), presigned });
     }
     Ok(credential)
 }

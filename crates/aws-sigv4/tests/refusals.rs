@@ -1,5 +1,7 @@
 //! What a refused request is told, word for word, and in which order faults are found.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use aws_sigv4::{
     Body, Dialect, Request, Rules, SigV4Error, SignBody, Signer, SigningKeys, Stamp, Style, parse,
     peek_credential, verify,
