@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use aws_sigv4::{
-    Body, Request, Rules, SigV4Error, SignBody, Signer, SigningKeys, Stamp, Style, parse, verify,
+    Body, Payload, Request, Rules, SigV4Error, SignBody, Signer, SigningKeys, Stamp, Style, parse,
+    verify,
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -17,6 +19,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 const VERSION: &str = "botocore==1.44.5";
 
@@ -30,16 +33,23 @@ fn run(command: &mut Command) {
     panic!("{VERSION} is needed for this test and cannot be fetched by pip: {failure:?}");
 }
 
+/// One test at a time makes folders; the others then find them.
+static MAKING: Mutex<()> = Mutex::new(());
+
 /// Makes a folder under the target directory once; a half-made one is never seen.
 fn folder(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let _guard = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if !folder.exists() {
-        // Virtual environments hold their own path, so they are made in place, and marked.
-        let _ = fs::remove_dir_all(&folder);
         let part = folder.with_extension(format!("part{}", std::process::id()));
+        let _ = fs::remove_dir_all(&part);
         fs::create_dir_all(&part).unwrap();
         make(&part);
-        fs::rename(&part, &folder).unwrap();
+        // Another process may have been faster; its folder is as good.
+        if fs::rename(&part, &folder).is_err() {
+            assert!(folder.exists(), "{} cannot be made", folder.display());
+            fs::remove_dir_all(&part).unwrap();
+        }
     }
     folder
 }
@@ -268,4 +278,40 @@ fn check_against_ours(case: &Value, theirs: &str, sent: &HeaderMap, path: &str, 
         signer.sign(method, path, query, &mut headers, SignBody::Bytes(body)).unwrap().signature
     };
     assert_eq!(ours, theirs, "{case}");
+}
+
+#[test]
+fn botocores_uploads_decode() {
+    let mut cases = Vec::new();
+    for (n, length) in [0usize, 1, 8192, 20000, 70000].into_iter().enumerate() {
+        let body: Vec<u8> = (0..length).map(|at| (at % 253) as u8).collect();
+        cases.push(json!({
+            "method": "PUT", "path": "/bucket/key", "query": "", "headers": [],
+            "body": hex::encode(body), "service": "s3", "presigned": false, "token": null,
+            "now": 1_767_268_800, "host": "s3.example.com", "region": "us-east-1",
+            "access_key": "AKIDEXAMPLE", "secret": SECRET, "chunk_size": 16384,
+            "trailer": if n % 2 == 0 { "crc32" } else { "sha256" },
+        }));
+    }
+    for (case, result) in cases.iter().zip(signed_by_botocore(&cases)) {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "s3.example.com".parse().unwrap());
+        for pair in result["headers"].as_array().unwrap() {
+            let name: HeaderName = pair[0].as_str().unwrap().parse().unwrap();
+            headers.insert(name, pair[1].as_str().unwrap().parse().unwrap());
+        }
+        let (method, path, query) = ("PUT", "/bucket/key", "");
+        let request = Request { method, path, query, headers: &headers, authority: None };
+        let parsed = parse(&request, &Rules::for_services(&["s3"]), 1_767_268_800);
+        let parsed = parsed.unwrap().unwrap();
+        let verified = verify(&parsed, SECRET, Body::Later, &SigningKeys::default()).unwrap();
+        let Payload::Chunked(mut decoder) = verified.payload else { panic!("it is chunked") };
+        let encoded = hex::decode(result["encoded"].as_str().unwrap()).unwrap();
+        let (mut input, mut out) = (Bytes::from(encoded), Vec::new());
+        while let Some(piece) = decoder.decode(&mut input).unwrap() {
+            out.extend_from_slice(&piece);
+        }
+        assert_eq!(decoder.finish().unwrap().trailers.len(), 1);
+        assert_eq!(hex::encode(out), case["body"].as_str().unwrap());
+    }
 }

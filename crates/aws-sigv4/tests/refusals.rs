@@ -326,3 +326,18 @@ fn the_credential_is_seen_before_any_check() {
     request.query = "X-Amz-Credential=A%2F20260101%2Fus-east-1%2Fs3%2Faws4_request";
     assert_eq!(peek_credential(&request).unwrap().service(), "s3");
 }
+
+#[test]
+fn http2_names_the_host_in_its_authority() {
+    let mut head = headers(&[("host", "h.example.com")]);
+    signer("ecs", Style::General).sign("GET", "/", "", &mut head, SignBody::Bytes(b"")).unwrap();
+    head.remove("host");
+    let rules = Rules::for_services(&["ecs"]);
+    for (authority, good) in [(Some("h.example.com"), true), (Some("other"), false), (None, false)]
+    {
+        let request = Request { method: "GET", path: "/", query: "", headers: &head, authority };
+        let parsed = parse(&request, &rules, now()).unwrap().unwrap();
+        let verified = verify(&parsed, "secret", Body::Bytes(b""), &SigningKeys::default());
+        assert_eq!(verified.is_ok(), good);
+    }
+}
