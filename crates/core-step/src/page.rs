@@ -1,21 +1,13 @@
 //! Pages of lists: a cursor is the last key shown, sealed into an opaque token.
 //!
-//! A token carries the operation it belongs to and a checksum over both, so that one that was cut,
-//! altered or meant for another list is refused instead of silently starting somewhere. It holds
-//! nothing secret: a list only ever shows rows of the caller's own account.
+//! The seal binds a token to its list, so that one that was cut, altered or meant for another list
+//! is refused instead of silently starting somewhere. It keeps no secret and needs no secret key:
+//! a list only ever shows rows of the caller's own account.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
+use aws_protocol::token;
+pub use aws_protocol::token::BadToken;
 
-/// The first byte of every token; raised when the form changes.
-const FORM: u8 = 1;
-const CHECK: usize = 12;
-const LONGEST: usize = 8192;
-
-/// A token that this list did not give out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadToken;
+const SEAL: &[u8] = b"wharf page token";
 
 /// One page, and the token for the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,37 +30,16 @@ pub fn page<T>(
     Page { items, next }
 }
 
-fn check(list: &str, cursor: &[u8]) -> [u8; CHECK] {
-    let mut hash = Sha256::new();
-    hash.update(b"wharf page token");
-    hash.update((list.len() as u64).to_be_bytes());
-    hash.update(list);
-    hash.update(cursor);
-    let mut out = [0; CHECK];
-    out.copy_from_slice(&hash.finalize()[..CHECK]);
-    out
-}
-
 /// Make a token for the list of this name.
 pub fn seal(list: &str, cursor: &str) -> String {
-    let mut bytes = vec![FORM];
-    bytes.extend(check(list, cursor.as_bytes()));
-    bytes.extend(cursor.as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
+    token::seal(SEAL, list, cursor.as_bytes())
 }
 
 /// The cursor inside a token of this list. An absent or empty token is the list's beginning.
 pub fn open(list: &str, token: Option<&str>) -> Result<Option<String>, BadToken> {
     let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
-    if token.len() > LONGEST {
-        return Err(BadToken);
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadToken)?;
-    let (head, cursor) = bytes.split_at_checked(1 + CHECK).ok_or(BadToken)?;
-    if head[0] != FORM || head[1..] != check(list, cursor) {
-        return Err(BadToken);
-    }
-    String::from_utf8(cursor.to_vec()).map(Some).map_err(|_| BadToken)
+    let cursor = token::open(SEAL, list, token)?;
+    String::from_utf8(cursor).map(Some).map_err(|_| BadToken)
 }
 
 #[cfg(test)]
