@@ -23,12 +23,15 @@ mod macros;
 pub mod pattern;
 mod query;
 mod reply;
+pub mod router;
 mod scalar;
 pub mod schema;
 mod service;
 mod shape;
 pub mod stored;
 mod timestamp;
+pub mod token;
+mod uri;
 pub mod validate;
 mod xml_write;
 
