@@ -4,12 +4,14 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
+use crate::cbor::Writer;
 use crate::error::{ApiError, Fault};
 use crate::json::{Dialect, StructureView};
-use crate::json_http;
-use crate::schema::XmlNamespace;
+use crate::schema::{Member, XmlNamespace};
 use crate::service::{Protocol, ServiceDef};
+use crate::shape::{AnyShape, Value};
 use crate::xml_write::XmlWriter;
+use crate::{cbor_http, json_http};
 
 impl ApiError {
     /// The HTTP reply that tells a caller of this protocol about the error.
@@ -25,7 +27,7 @@ impl ApiError {
             Protocol::AwsQuery => self.query_reply(service, request_id),
             Protocol::Ec2Query => self.ec2_reply(request_id),
             Protocol::RestXml => self.rest_xml_reply(service, request_id),
-            Protocol::RpcV2Cbor => self.json_reply(protocol, request_id),
+            Protocol::RpcV2Cbor => self.cbor_reply(request_id),
         }
         .map_query_error(self, protocol, service)
     }
@@ -48,7 +50,7 @@ impl ApiError {
         let has_message = members.keys().any(|key| key.eq_ignore_ascii_case("message"));
         // AWS: an empty message is left out; newer SDKs refuse a null.
         if !has_message && !self.message.is_empty() {
-            members.insert("message".to_owned(), Json::String(self.message.clone()));
+            members.insert(self.message_name().to_owned(), Json::String(self.message.clone()));
         }
         members
     }
@@ -69,6 +71,7 @@ impl ApiError {
         if let Ok(code) = HeaderValue::from_str(self.code_in(Protocol::RestJson)) {
             reply.headers_mut().insert(HeaderName::from_static("x-amzn-errortype"), code);
         }
+        self.bound_headers(&mut reply);
         reply
     }
 
@@ -137,11 +140,50 @@ impl ApiError {
         }
         let status = self.status_in(Protocol::RestXml);
         let mut reply = crate::reply::build(status, "application/xml", request_id, xml.out);
-        if let Ok(value) = HeaderValue::from_str(request_id) {
-            reply.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), value);
-        }
+        crate::reply::add_s3_request_id(reply.headers_mut(), request_id);
+        self.bound_headers(&mut reply);
         reply
     }
+
+    fn cbor_reply(&self, request_id: &str) -> http::Response<Bytes> {
+        let protocol = Protocol::RpcV2Cbor;
+        let mut writer = Writer::default();
+        writer.open_map();
+        writer.text("__type");
+        writer.text(self.code_in(protocol));
+        let detail = self.detail.as_deref();
+        let has_message = detail.is_some_and(holds_message);
+        if !has_message && !self.message.is_empty() {
+            writer.text(self.message_name());
+            writer.text(&self.message);
+        }
+        if let Some(detail) = detail {
+            writer.members(detail);
+        }
+        writer.close();
+        cbor_http::reply(self.status_in(protocol), request_id, writer.out)
+    }
+
+    /// Members of the error that travel in headers.
+    fn bound_headers(&self, reply: &mut http::Response<Bytes>) {
+        if let Some(detail) = self.detail.as_deref() {
+            crate::headers::write(detail, reply.headers_mut());
+        }
+    }
+
+    /// The member for the message: some models spell it with a capital letter.
+    fn message_name(&self) -> &'static str {
+        let member = self.detail.as_deref().and_then(|shape| {
+            shape.schema().members().iter().find(|m| m.wire.eq_ignore_ascii_case("message"))
+        });
+        member.map_or("message", |member| member.wire)
+    }
+}
+
+fn holds_message(shape: &dyn AnyShape) -> bool {
+    let is_message = |member: &Member| member.wire.eq_ignore_ascii_case("message");
+    let index = shape.schema().find(0, is_message);
+    index.is_some_and(|index| !matches!(shape.field(index).get(), Value::Absent))
 }
 
 trait MapQueryError {

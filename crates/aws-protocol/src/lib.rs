@@ -13,9 +13,12 @@
 //! * A row embeds shapes as they are: they implement serde's traits through [`stored`].
 
 mod blob;
+mod cbor;
+mod cbor_http;
 pub mod error;
 mod error_reply;
 mod form;
+mod headers;
 mod json;
 mod json_http;
 pub mod limits;
@@ -23,6 +26,7 @@ mod macros;
 pub mod pattern;
 mod query;
 mod reply;
+mod rest;
 pub mod router;
 mod scalar;
 pub mod schema;
@@ -33,6 +37,7 @@ mod timestamp;
 pub mod token;
 mod uri;
 pub mod validate;
+mod xml_read;
 mod xml_write;
 
 pub use blob::Blob;

@@ -22,3 +22,10 @@ pub(crate) fn build(
     }
     reply
 }
+
+/// AWS: S3 and the other rest-xml services repeat the request's id under this older name.
+pub(crate) fn add_s3_request_id(headers: &mut http::HeaderMap, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-amz-request-id"), value);
+    }
+}

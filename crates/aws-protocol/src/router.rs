@@ -80,7 +80,7 @@ impl Router {
         parts: &Parts,
         body: &[u8],
         signing_name: Option<&str>,
-    ) -> Result<Route, Refusal> {
+    ) -> Result<Route, Box<Refusal>> {
         if let Some(value) = parts.headers.get("smithy-protocol") {
             return self.cbor(parts, value.as_bytes());
         }
@@ -93,7 +93,7 @@ impl Router {
         self.rest(parts, signing_name)
     }
 
-    fn cbor(&self, parts: &Parts, value: &[u8]) -> Result<Route, Refusal> {
+    fn cbor(&self, parts: &Parts, value: &[u8]) -> Result<Route, Box<Refusal>> {
         let protocol = Protocol::RpcV2Cbor;
         let mut segments = parts.uri.path().rsplit('/');
         let (operation, word) = (segments.next().unwrap_or(""), segments.next());
@@ -105,7 +105,7 @@ impl Router {
         find(protocol, service, operation)
     }
 
-    fn json(&self, parts: &Parts, target: &str) -> Result<Route, Refusal> {
+    fn json(&self, parts: &Parts, target: &str) -> Result<Route, Box<Refusal>> {
         let content_type = parts.headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
         // AWS: a service answers in the json version in which it was asked.
         let protocol = match content_type {
@@ -156,7 +156,7 @@ impl Router {
         action: &str,
         version: Option<&str>,
         signing_name: Option<&str>,
-    ) -> Result<Route, Refusal> {
+    ) -> Result<Route, Box<Refusal>> {
         let speaking = || self.services.iter().copied().filter(|s| query_protocol(s).is_some());
         let signed = |s: &&'static ServiceDef| signing_name.is_none_or(|n| n == s.signing_name);
         let versioned = |s: &&'static ServiceDef| version.is_none_or(|v| v == s.api_version);
@@ -179,12 +179,17 @@ impl Router {
                     _ => format!("Could not find operation {action} for version {version}"),
                 };
                 let error = ApiError::invalid_action(text);
-                Err(Refusal { protocol, service, operation: Some(action.to_owned()), error })
+                Err(Box::new(Refusal {
+                    protocol,
+                    service,
+                    operation: Some(action.to_owned()),
+                    error,
+                }))
             }
         }
     }
 
-    fn rest(&self, parts: &Parts, signing_name: Option<&str>) -> Result<Route, Refusal> {
+    fn rest(&self, parts: &Parts, signing_name: Option<&str>) -> Result<Route, Box<Refusal>> {
         let path = parts.uri.path();
         let pairs = query_pairs(parts.uri.query().unwrap_or(""));
         let fitting = self.rest.iter().filter(|entry| {
@@ -210,7 +215,7 @@ impl Router {
             let (protocol, service) = (entry.protocol, operation.service);
             return Ok(Route { protocol, service, operation });
         }
-        Err(self.lost(signing_name))
+        Err(Box::new(self.lost(signing_name)))
     }
 
     /// Nothing in the request says what it wants.
@@ -272,7 +277,7 @@ fn find(
     protocol: Protocol,
     service: Option<&'static ServiceDef>,
     name: &str,
-) -> Result<Route, Refusal> {
+) -> Result<Route, Box<Refusal>> {
     let error = match service {
         Some(service) => {
             if let Some(operation) = service.operation(name) {
@@ -289,5 +294,5 @@ fn find(
         }
         None => ApiError::invalid_action(""),
     };
-    Err(Refusal { protocol, service, operation: Some(name.to_owned()), error })
+    Err(Box::new(Refusal { protocol, service, operation: Some(name.to_owned()), error }))
 }

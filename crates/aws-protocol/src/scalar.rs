@@ -1,8 +1,12 @@
-//! Scalars out of text: forms, XML, headers, labels and query strings all spell them alike.
+//! Scalars out of text and into it: forms, XML, headers, labels and query strings all spell them alike.
 
-use crate::blob::Blob;
-use crate::schema::{Kind, Member};
-use crate::shape::{Field, Mismatch, Scalar};
+use std::borrow::Cow;
+
+use base64::Engine;
+
+use crate::blob::{BASE64, Blob};
+use crate::schema::{Kind, Member, TimestampFormat};
+use crate::shape::{Field, Mismatch, Scalar, Value};
 use crate::timestamp::Timestamp;
 
 /// Parses text by the member's kind and puts it into the field.
@@ -34,4 +38,33 @@ pub(crate) fn put_text(field: &mut dyn Field, member: &Member, text: &str) -> Re
         Kind::List | Kind::Map | Kind::Structure => return Err(Mismatch),
     };
     field.put(value)
+}
+
+/// A scalar as text, as XML, headers, labels and query strings spell it.
+pub(crate) fn text<'a>(
+    member: &Member,
+    value: &Value<'a>,
+    time_default: TimestampFormat,
+) -> Cow<'a, str> {
+    match *value {
+        Value::String(text) => text.into(),
+        Value::Boolean(flag) => if flag { "true" } else { "false" }.into(),
+        Value::Integer(number) => number.to_string().into(),
+        Value::Double(number) => double_text(number, member.target.kind).into(),
+        Value::Blob(bytes) => BASE64.encode(bytes).into(),
+        Value::Timestamp(time) => time.format(member.timestamp_or(time_default)).into(),
+        Value::Document(document) => document.to_string().into(),
+        Value::Absent | Value::List(_) | Value::Map(_) | Value::Structure(_) => "".into(),
+    }
+}
+
+fn double_text(number: f64, kind: Kind) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    // Debug keeps `.0` on whole numbers, as AWS's Java front ends do.
+    if kind == Kind::Float { format!("{:?}", number as f32) } else { format!("{number:?}") }
 }

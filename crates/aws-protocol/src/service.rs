@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::schema::Schema;
 use crate::shape::{AnyShape, Shape};
 use crate::{Fault, limits, validate};
-use crate::{json_http, query};
+use crate::{cbor_http, json_http, query, rest};
 
 /// A wire protocol. It belongs to the request, not to the service: CloudWatch speaks three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -243,7 +243,10 @@ impl OperationDef {
             Protocol::AwsJson10 | Protocol::AwsJson11 => json_http::read(&body, input),
             Protocol::AwsQuery => query::read(parts, &body, query::Dialect::Aws, input),
             Protocol::Ec2Query => query::read(parts, &body, query::Dialect::Ec2, input),
-            _ => Err(ApiError::unsupported_operation("This protocol is not spoken by the service")),
+            Protocol::RestJson | Protocol::RestXml => {
+                rest::read_request(self, protocol, parts, &body, input)
+            }
+            Protocol::RpcV2Cbor => cbor_http::read(&body, input),
         }
     }
 
@@ -260,7 +263,10 @@ impl OperationDef {
             }
             Protocol::AwsQuery => query::write(self, output, request_id),
             Protocol::Ec2Query => query::write_ec2(self, output, request_id),
-            _ => json_http::write(protocol, output, request_id),
+            Protocol::RestJson | Protocol::RestXml => {
+                rest::write_response(self, protocol, output, request_id)
+            }
+            Protocol::RpcV2Cbor => cbor_http::write(output, request_id),
         }
     }
 }

@@ -53,11 +53,8 @@ impl Template {
                 // Literal segments may follow a greedy label.
                 let tail = self.segments.len() - index - 1;
                 let end = rest.len() - tail_length(rest, tail)?;
-                labels.push((
-                    *label,
-                    rest[..end].trim_end_matches(if tail > 0 { '/' } else { '\0' }),
-                ));
-                rest = rest[end..].trim_start_matches('/');
+                labels.push((*label, &rest[..end]));
+                rest = rest[end..].strip_prefix('/').unwrap_or("");
                 continue;
             }
             let (part, after) = rest.split_once('/').unwrap_or((rest, ""));

@@ -1,9 +1,7 @@
 //! XML replies: one writer for query, ec2 and rest-xml, whose bodies differ only in what stands
 //! around the members.
 
-use base64::Engine;
-
-use crate::blob::BASE64;
+use crate::scalar;
 use crate::schema::{Kind, Location, Member, Schema, TimestampFormat, XmlNamespace};
 use crate::shape::{AnyShape, Value};
 
@@ -44,6 +42,10 @@ impl XmlWriter {
         self.out.push_str("</");
         self.out.push_str(name);
         self.out.push('>');
+    }
+
+    pub fn text(&mut self, text: &str) {
+        escape_into(&mut self.out, text);
     }
 
     pub fn text_element(&mut self, name: &str, text: &str) {
@@ -147,7 +149,7 @@ impl XmlWriter {
             }
             value => {
                 self.open(name, namespace);
-                escape_into(&mut self.out, &scalar_text(member, value, TimestampFormat::Iso8601));
+                escape_into(&mut self.out, &scalar::text(member, value, TimestampFormat::Iso8601));
                 self.close(name);
             }
         }
@@ -165,7 +167,7 @@ impl XmlWriter {
             self.out.push(' ');
             self.out.push_str(member.wire);
             self.out.push_str("=\"");
-            escape_into(&mut self.out, &scalar_text(member, &value, TimestampFormat::Iso8601));
+            escape_into(&mut self.out, &scalar::text(member, &value, TimestampFormat::Iso8601));
             self.out.push('"');
         }
     }
@@ -191,35 +193,6 @@ fn namespace_of(member: &Member) -> Option<&XmlNamespace> {
 
 fn shape_namespace(schema: &Schema) -> Option<&XmlNamespace> {
     if schema.kind == Kind::Structure { schema.namespace.as_ref() } else { None }
-}
-
-/// A scalar as text, as XML, headers, labels and query strings spell it.
-pub(crate) fn scalar_text<'a>(
-    member: &Member,
-    value: &Value<'a>,
-    time_default: TimestampFormat,
-) -> std::borrow::Cow<'a, str> {
-    match *value {
-        Value::String(text) => text.into(),
-        Value::Boolean(flag) => if flag { "true" } else { "false" }.into(),
-        Value::Integer(number) => number.to_string().into(),
-        Value::Double(number) => double_text(number, member.target.kind).into(),
-        Value::Blob(bytes) => BASE64.encode(bytes).into(),
-        Value::Timestamp(time) => time.format(member.timestamp_or(time_default)).into(),
-        Value::Document(document) => document.to_string().into(),
-        Value::Absent | Value::List(_) | Value::Map(_) | Value::Structure(_) => "".into(),
-    }
-}
-
-fn double_text(number: f64, kind: Kind) -> String {
-    if number.is_nan() {
-        return "NaN".to_owned();
-    }
-    if number.is_infinite() {
-        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    // Debug keeps `.0` on whole numbers, as AWS's Java front ends do.
-    if kind == Kind::Float { format!("{:?}", number as f32) } else { format!("{number:?}") }
 }
 
 /// Escapes text for element content and double-quoted attributes alike.
