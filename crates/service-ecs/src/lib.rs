@@ -2,7 +2,8 @@
 
 mod actions;
 mod loops;
-mod rows;
+pub mod reports;
+pub mod rows;
 mod rules;
 mod tables;
 mod views;
