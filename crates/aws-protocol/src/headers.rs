@@ -41,7 +41,8 @@ fn read_one(
             let list = field.list().ok_or_else(|| malformed(member))?;
             let dates = element.target.kind == Kind::Timestamp
                 && time_format(member, element) == TimestampFormat::HttpDate;
-            for item in split(text, dates) {
+            let items = if text.trim().is_empty() { Vec::new() } else { split(text, dates) };
+            for item in items {
                 scalar::put_text(list.push(), element, &item).map_err(|_| malformed(member))?;
             }
             continue;

@@ -15,6 +15,7 @@
 mod blob;
 mod cbor;
 mod cbor_http;
+pub mod client;
 pub mod error;
 mod error_reply;
 mod form;

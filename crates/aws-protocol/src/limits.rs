@@ -25,10 +25,15 @@ pub(crate) fn plain_body(
     body: &Bytes,
 ) -> Result<Bytes, ApiError> {
     let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(body.clone()) };
+    let outermost = encoding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    if !outermost.trim_ascii().eq_ignore_ascii_case(b"gzip") {
+        return Ok(body.clone());
+    }
+    // S3 keeps an object's encoding as it keeps its bytes.
     let is_content = operation.input.members().iter().any(|member| {
         member.location == Location::Header && member.wire.eq_ignore_ascii_case("content-encoding")
     });
-    if is_content || !encoding.as_bytes().eq_ignore_ascii_case(b"gzip") {
+    if is_content && !operation.compressible {
         return Ok(body.clone());
     }
     inflate(body, MAX_INFLATED_BODY)

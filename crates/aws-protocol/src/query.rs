@@ -1,5 +1,7 @@
 //! awsQuery and ec2Query: a form in, XML out.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::error::ApiError;
@@ -32,23 +34,20 @@ pub(crate) fn read(
     read_structure(&root, dialect, input)
 }
 
-fn parameter_name(dialect: Dialect, member: &Member) -> std::borrow::Cow<'static, str> {
+/// AWS: ec2Query capitalises names unless a query name overrides them.
+fn parameter(dialect: Dialect, member: &Member) -> Cow<'static, str> {
     if dialect == Dialect::Aws {
-        return member.wire.into();
+        return if member.is_flattened() { member.flattened_name() } else { member.wire }.into();
     }
-    // AWS: ec2Query capitalises explicit wire names unless a query name overrides them.
-    match member.query_name {
-        Some(name) => name.into(),
-        None if member.renamed => {
-            let mut chars = member.wire.chars();
-            match chars.next() {
-                Some(first) if first.is_lowercase() => {
-                    first.to_uppercase().chain(chars).collect::<String>().into()
-                }
-                _ => member.wire.into(),
-            }
+    if let Some(name) = member.query_name {
+        return name.into();
+    }
+    let mut chars = member.wire.chars();
+    match chars.next() {
+        Some(first) if first.is_lowercase() => {
+            first.to_uppercase().chain(chars).collect::<String>().into()
         }
-        None => member.wire.into(),
+        _ => member.wire.into(),
     }
 }
 
@@ -59,23 +58,12 @@ fn read_structure(
 ) -> Result<(), ApiError> {
     let schema: &'static Schema = shape.schema();
     for (index, member) in schema.members().iter().enumerate() {
-        let found = flattened_name(dialect, member).and_then(|name| node.child(name));
-        let found = found.or_else(|| node.child(&parameter_name(dialect, member)));
+        let found = node.child(&parameter(dialect, member)).or_else(|| node.child(member.wire));
         if let Some(found) = found {
             read_value(found, dialect, member, shape.field_mut(index))?;
         }
     }
     Ok(())
-}
-
-/// A flattened list whose element is renamed stands under the element's name.
-fn flattened_name(dialect: Dialect, member: &Member) -> Option<&'static str> {
-    let list = member.target.kind == Kind::List && member.is_flattened();
-    if dialect == Dialect::Ec2 || !list {
-        return None;
-    }
-    let element = member.target.element();
-    element.renamed.then_some(element.wire)
 }
 
 fn read_value(

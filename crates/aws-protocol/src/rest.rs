@@ -56,14 +56,13 @@ fn read_query(parts: &Parts, input: &mut dyn AnyShape) -> Result<(), ApiError> {
     let Some(query) = parts.uri.query() else { return Ok(()) };
     let schema: &'static Schema = input.schema();
     for (key, text) in query_pairs(query) {
-        let named = |m: &Member| m.location == Location::Query && m.wire == key;
-        let scalar_or_list = |m: &Member| named(m) && m.target.kind != Kind::Map;
-        if let Some(index) = schema.find(0, scalar_or_list) {
+        let place = |m: &Member| m.location == Location::Query;
+        let named = |m: &Member| place(m) && m.wire == key && m.target.kind != Kind::Map;
+        if let Some(index) = schema.find(0, named) {
             put_query(input.field_mut(index), &schema.members()[index], &text)?;
-            continue;
         }
-        // A map takes every parameter that no other member names.
-        let map = |m: &Member| m.location == Location::Query && m.target.kind == Kind::Map;
+        // A map takes all parameters, those that have members of their own included.
+        let map = |m: &Member| place(m) && m.target.kind == Kind::Map;
         let Some(index) = schema.find(0, map) else { continue };
         let member = &schema.members()[index];
         let field = input.field_mut(index).map().ok_or_else(|| malformed(member))?;

@@ -336,6 +336,16 @@ impl Member {
         self.flattened || self.target.flattened
     }
 
+    /// The name under which the elements of a flattened list stand: the list's own, unless the
+    /// list's shape is flattened itself and renames its element (SimpleDB's old style).
+    pub fn flattened_name(&self) -> &'static str {
+        let target = self.target;
+        if target.kind == Kind::List && target.flattened && target.element().renamed {
+            return target.element().wire;
+        }
+        self.wire
+    }
+
     /// The timestamp format at this place: the member's, else the shape's, else the protocol's.
     pub fn timestamp_or(&self, default: TimestampFormat) -> TimestampFormat {
         self.timestamp.or(self.target.timestamp).unwrap_or(default)

@@ -3,8 +3,6 @@
 //! quick-xml reads the text; entities of one's own and document types are refused, so a body cannot
 //! grow when it is read.
 
-use std::borrow::Cow;
-
 use quick_xml::events::{BytesStart, Event};
 
 use crate::limits::MAX_DEPTH;
@@ -44,6 +42,10 @@ pub(crate) struct Element {
 }
 
 impl Element {
+    pub fn child(&self, name: &str) -> Option<&Element> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
     fn named<'e>(&'e self, name: &'e str) -> impl Iterator<Item = &'e Element> {
         self.children.iter().filter(move |child| child.name == name)
     }
@@ -134,8 +136,8 @@ pub(crate) fn structure(element: &Element, shape: &mut dyn AnyShape) -> Result<(
             }
             continue;
         }
-        let name = element_name(member);
-        let mut found = element.named(&name).peekable();
+        let name = if member.is_flattened() { member.flattened_name() } else { member.wire };
+        let mut found = element.named(name).peekable();
         if found.peek().is_none() {
             continue;
         }
@@ -160,15 +162,6 @@ pub(crate) fn structure(element: &Element, shape: &mut dyn AnyShape) -> Result<(
         }
     }
     Ok(())
-}
-
-/// A flattened list whose element is renamed stands under the element's name.
-fn element_name(member: &Member) -> Cow<'static, str> {
-    let list = member.target.kind == Kind::List && member.is_flattened();
-    if list && member.target.element().renamed {
-        return member.target.element().wire.into();
-    }
-    member.wire.into()
 }
 
 fn value(

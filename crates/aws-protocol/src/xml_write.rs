@@ -85,10 +85,7 @@ impl XmlWriter {
             Value::List(list) => {
                 let element = member.target.element();
                 let flattened = member.is_flattened();
-                let name = match (flattened, element.renamed) {
-                    (true, false) => member.wire,
-                    _ => element.wire,
-                };
+                let name = if flattened { member.flattened_name() } else { element.wire };
                 if !flattened {
                     self.open(member.wire, namespace_of(member));
                 }
@@ -127,12 +124,18 @@ impl XmlWriter {
 
     /// One element under a given name. `outer` is the member whose namespace it takes when it
     /// stands for an element of a flattened list.
-    fn named(&mut self, name: &str, member: &Member, value: &Value<'_>, outer: Option<&Member>) {
+    fn named(
+        &mut self,
+        name: &'static str,
+        member: &Member,
+        value: &Value<'_>,
+        outer: Option<&Member>,
+    ) {
         let namespace = namespace_of(member).or(outer.and_then(namespace_of));
         match value {
             Value::List(_) | Value::Map(_) => {
                 // A list in a list: the inner one is wrapped under the element's name.
-                let renamed = Member { wire: leak_free(name, member), ..*member };
+                let renamed = Member { wire: name, ..*member };
                 self.member(&renamed, value);
             }
             Value::Structure(shape) => {
@@ -180,11 +183,6 @@ impl XmlWriter {
         self.members(shape);
         self.close(name);
     }
-}
-
-/// Elements are only ever renamed to their own wire name or to their list's.
-fn leak_free(name: &str, member: &Member) -> &'static str {
-    if name == member.wire { member.wire } else { member.name }
 }
 
 fn namespace_of(member: &Member) -> Option<&XmlNamespace> {
