@@ -32,11 +32,13 @@
 mod codec;
 pub mod embedded;
 mod error;
+pub mod etcd;
 mod record;
 mod standing;
 
 pub use embedded::{EmbeddedJournal, EmbeddedOptions};
 pub use error::{JournalError, SinkError};
+pub use etcd::{EtcdJournal, EtcdOptions};
 pub use standing::{Follower, LeaderInfo, Role, Stop};
 
 use std::sync::Arc;
@@ -116,6 +118,8 @@ pub struct Installed {
     pub rows: u64,
     pub bytes: u64,
     pub(crate) chunks: u64,
+    pub(crate) seq: u64,
+    pub(crate) term: u64,
 }
 
 /// Takes a snapshot's rows on any thread, off the append path.
@@ -169,4 +173,19 @@ pub trait Journal: Send {
 
     /// Gives up leadership so that another may take it at once. Appends fail afterwards.
     fn resign(&mut self);
+}
+
+/// Revisions rise by exactly one; anything else is the caller's mistake.
+fn check_order(head: u64, batches: &[Batch]) -> Result<(), JournalError> {
+    let mut expected = head;
+    for batch in batches {
+        expected += 1;
+        if batch.rev != expected {
+            let found = batch.rev;
+            return Err(JournalError::Misuse(format!(
+                "batch {found} was given where {expected} belongs"
+            )));
+        }
+    }
+    Ok(())
 }

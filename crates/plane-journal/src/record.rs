@@ -178,8 +178,12 @@ impl Record<'_> {
         } else {
             self.body
         };
-        let batches =
-            read_batches(raw, self.header.count, names).map_err(|error| error.to_string())?;
+        let mut reader = Reader::new(raw);
+        let batches = read_batches(&mut reader, self.header.count, names)
+            .map_err(|error| error.to_string())?;
+        if !reader.is_empty() {
+            return Err("a record holds more than its batches".into());
+        }
         let expected = self.header.first_rev..;
         if expected.zip(&batches).any(|(rev, batch)| rev != batch.rev) {
             return Err("a record's batches do not have the revisions that it says".into());
@@ -188,9 +192,12 @@ impl Record<'_> {
     }
 }
 
-fn read_batches(raw: &[u8], count: u32, names: &mut TableNames) -> Result<Vec<Batch>, BadBytes> {
-    let mut reader = Reader::new(raw);
-    let mut batches = Vec::with_capacity((count as usize).min(raw.len()));
+fn read_batches(
+    reader: &mut Reader<'_>,
+    count: u32,
+    names: &mut TableNames,
+) -> Result<Vec<Batch>, BadBytes> {
+    let mut batches = Vec::new();
     for _ in 0..count {
         batches.push(reader.batch(names)?);
     }

@@ -169,20 +169,6 @@ impl EmbeddedJournal {
         Ok(())
     }
 
-    fn check_order(&self, batches: &[Batch]) -> Result<(), JournalError> {
-        let mut expected = self.head;
-        for batch in batches {
-            expected += 1;
-            if batch.rev != expected {
-                let found = batch.rev;
-                return Err(JournalError::Misuse(format!(
-                    "batch {found} was given where {expected} belongs"
-                )));
-            }
-        }
-        Ok(())
-    }
-
     fn refusal(&self) -> Option<JournalError> {
         if self.segment.is_none() {
             return Some(JournalError::Fenced { reason: "leadership was not taken".into() });
@@ -262,7 +248,7 @@ impl Journal for EmbeddedJournal {
         if let Some(refusal) = self.refusal() {
             return Err(refusal);
         }
-        self.check_order(batches)?;
+        crate::check_order(self.head, batches)?;
         let Some(last) = batches.last() else { return Ok(()) };
         if self.segment.as_ref().is_some_and(|s| s.end >= self.options.segment_bytes) {
             self.rotate()?;

@@ -191,7 +191,7 @@ pub(crate) struct SegmentReader {
 }
 
 pub(crate) enum Item {
-    Group { offset: u64, header: Header, batches: Vec<Batch> },
+    Group { header: Header, batches: Vec<Batch> },
     End { offset: u64, left: u64, ending: Ending },
 }
 
@@ -222,6 +222,6 @@ impl SegmentReader {
             .map_err(|reason| JournalError::corrupt(&self.path, offset, reason))?;
         self.at += header.span();
         self.next_rev = header.last_rev() + 1;
-        Ok(Item::Group { offset, header, batches })
+        Ok(Item::Group { header, batches })
     }
 }

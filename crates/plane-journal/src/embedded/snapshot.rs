@@ -60,6 +60,11 @@ impl BlockPacker {
         self.raw.is_empty()
     }
 
+    /// What ends a snapshot of that many rows.
+    pub fn footer(rows: u32) -> Vec<u8> {
+        block_bytes(&[], 0, rows)
+    }
+
     pub fn take(&mut self) -> Vec<u8> {
         // Zstandard never fails on memory to memory with room; if it did, plain bytes do as well.
         let packed = zstd::bulk::compress(&self.raw, 1).unwrap_or_default();
@@ -191,14 +196,14 @@ impl SnapshotWriter for FileSnapshot {
             let block = self.packer.take();
             self.write(&block)?;
         }
-        self.write(&block_bytes(&[], 0, self.rows as u32))?;
+        self.write(&BlockPacker::footer(self.rows as u32))?;
         self.file.sync().map_err(JournalError::io("sync", &self.fresh))?;
         // Proven by reading, before anything that it replaces may be deleted.
         check_snapshot(&self.fresh)?;
         let path = self.dir.join(snapshot_name(self.rev));
         self.disk.rename(&self.fresh, &path).map_err(JournalError::io("rename", &self.fresh))?;
         self.disk.sync_dir(&self.dir).map_err(JournalError::io("sync", &self.dir))?;
-        Ok(Installed { rev: self.rev, rows: self.rows, bytes: self.at, chunks: 1 })
+        Ok(Installed { rev: self.rev, rows: self.rows, bytes: self.at, chunks: 1, seq: 0, term: 0 })
     }
 }
 

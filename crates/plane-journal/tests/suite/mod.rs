@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of the suite")]
 
+pub mod server;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -311,4 +313,92 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < end, "never came: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The life of a process that is to be killed: leads, then appends and says so, for ever.
+pub fn append_until_killed(mut journal: Box<dyn Journal>) {
+    let mut model = Model::default();
+    journal.recover(&mut model).expect("recovery");
+    lead(&mut *journal, &mut model);
+    println!("leads {}", model.rev);
+    loop {
+        let size = model.rev % 5 + 1;
+        let group: Vec<Batch> = (model.rev + 1..=model.rev + size).map(plain).collect();
+        match journal.append(&group) {
+            Ok(()) => group.iter().for_each(|batch| model.apply(batch)),
+            Err(error) => {
+                println!("refused {error}");
+                return;
+            }
+        }
+        println!("acked {}", model.rev);
+        if model.rev % 64 < size {
+            snapshot(&mut *journal, &model);
+        }
+    }
+}
+
+/// What appending [`plain`] batches up to `rev` leaves.
+pub fn plain_model(rev: u64) -> Model {
+    let mut model = Model::default();
+    (1..=rev).for_each(|rev| model.apply(&plain(rev)));
+    model
+}
+
+pub const CHILD: &str = "JOURNAL_TEST_CHILD";
+
+/// This test again, in a process of its own that finds `place` in its environment.
+pub struct Child {
+    process: std::process::Child,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Child {
+    pub fn start(test: &str, place: &str) -> Child {
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(CHILD, place)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(process.stdout.take().unwrap());
+        Child { process, lines: std::io::BufRead::lines(lines) }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The rest of the next line that begins with `word`; `None` once the process is gone.
+    pub fn next(&mut self, word: &str) -> Option<String> {
+        loop {
+            let line = self.lines.next()?.ok()?;
+            if let Some((_, rest)) = line.split_once(&format!("{word} ")) {
+                return Some(rest.to_owned());
+            }
+        }
+    }
+
+    pub fn acked(&mut self) -> Option<u64> {
+        self.next("acked").map(|rev| rev.parse().unwrap())
+    }
+
+    /// kill -9, then the last revision that it said was acknowledged.
+    pub fn kill(mut self) -> u64 {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        std::iter::from_fn(|| self.acked()).last().unwrap_or(0)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let done = std::process::Command::new("kill").arg(name).arg(pid.to_string()).status().unwrap();
+    assert!(done.success());
 }

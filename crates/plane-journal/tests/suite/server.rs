@@ -1,0 +1,127 @@
+//! A real etcd of our own for one test: started on free ports, gone with the test.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use plane_journal::{EtcdJournal, EtcdOptions, Journal};
+use tempfile::TempDir;
+
+use super::{World, signal, wait_for};
+
+pub struct Etcd {
+    process: std::process::Child,
+    dir: TempDir,
+    port: u16,
+    peer: u16,
+    args: Vec<String>,
+}
+
+/// `None`, and one line that says so, where this machine has no etcd and need not have one.
+pub fn etcd() -> Option<Etcd> {
+    etcd_with(&[])
+}
+
+pub fn etcd_with(args: &[&str]) -> Option<Etcd> {
+    let found = Command::new("etcd").arg("--version").stdout(Stdio::null()).status();
+    if found.is_err() {
+        let needed = ["WHARF_REQUIRE_ETCD", "CI"]
+            .iter()
+            .any(|name| std::env::var(name).is_ok_and(|value| value == "1" || value == "true"));
+        assert!(!needed, "etcd is not on PATH: install Debian's etcd-server");
+        eprintln!("skipped: etcd is not on PATH (Debian: apt-get install etcd-server)");
+        return None;
+    }
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (port, peer, dir) = (free(), free(), TempDir::new().unwrap());
+    let args: Vec<String> = args.iter().map(|arg| arg.to_string()).collect();
+    let process = spawn(&dir, port, peer, &args);
+    Some(Etcd { process, dir, port, peer, args })
+}
+
+fn spawn(dir: &TempDir, port: u16, peer: u16, args: &[String]) -> std::process::Child {
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let process = Command::new("etcd")
+        .arg("--data-dir")
+        .arg(dir.path().join("data"))
+        .args(["--listen-client-urls", &url(port), "--advertise-client-urls", &url(port)])
+        .args(["--listen-peer-urls", &url(peer), "--initial-advertise-peer-urls", &url(peer)])
+        .args(["--initial-cluster", &format!("default={}", url(peer))])
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let health = || http(port, "GET", "/health", "").is_some_and(|text| text.contains("true"));
+    wait_for("etcd is healthy", health);
+    process
+}
+
+/// One request to etcd's plain HTTP side, which tests use where the journal has no call.
+fn http(port: u16, method: &str, path: &str, body: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+impl Etcd {
+    pub fn url(&self) -> String {
+        format!("etcd://127.0.0.1:{}/test", self.port)
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> String {
+        http(self.port, "POST", path, body).unwrap()
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.process.id(), name);
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub fn restart_with(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|arg| arg.to_string()).collect();
+        self.restart();
+    }
+
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.dir, self.port, self.peer, &self.args);
+    }
+
+    pub fn journal(&self, name: &str) -> EtcdJournal {
+        EtcdJournal::open(options(&self.url(), name)).unwrap()
+    }
+}
+
+pub fn options(url: &str, name: &str) -> EtcdOptions {
+    let mut options = EtcdOptions::parse(url).unwrap();
+    options.advertise = name.into();
+    options.lease_ttl = Duration::from_secs(3);
+    options
+}
+
+impl World for Etcd {
+    fn open(&mut self) -> Box<dyn Journal> {
+        Box::new(self.journal("only"))
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
