@@ -1,8 +1,16 @@
 //! All automation of the project: each subcommand is one file and one line in the list below.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod ci;
 mod codegen;
+mod prerequisites;
+mod python;
+mod scaffold;
+mod tidy;
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "The project's own automation")]
@@ -15,10 +23,46 @@ struct Arguments {
 enum Task {
     /// Writes models/* from the pinned AWS service models.
     Codegen(codegen::Arguments),
+    /// Runs everything that CI runs.
+    Ci(ci::Arguments),
+    /// Checks the house rules: imports, file sizes, pure crates.
+    Tidy,
+    /// Measures; figures go into docs/BENCHMARKS.md.
+    Bench(bench::Arguments),
+    /// Makes the Python environment of the tests and prints its interpreter.
+    Python,
+    /// Writes the files that something new begins with.
+    #[command(subcommand)]
+    New(New),
+}
+
+#[derive(Subcommand)]
+enum New {
+    /// An action of a slice: one file and one line.
+    Action { service: String, operation: String },
+    /// A slice.
+    Service { service: String },
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn main() -> anyhow::Result<()> {
+    let root = root().canonicalize()?;
     match Arguments::parse().task {
         Task::Codegen(arguments) => codegen::run(&arguments),
+        Task::Ci(arguments) => ci::run(&root, &arguments),
+        Task::Tidy => tidy::run(&root),
+        Task::Bench(arguments) => bench::run(&root, &arguments),
+        Task::Python => {
+            println!("{}", python::interpreter(&root)?.display());
+            Ok(())
+        }
+        Task::New(New::Action { service, operation }) => {
+            scaffold::new_action(&root, &service, &operation)
+        }
+        Task::New(New::Service { service }) => scaffold::new_service(&root, &service),
     }
 }

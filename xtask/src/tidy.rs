@@ -22,6 +22,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("data-", &["aws-", "core-", "data-"]),
     ("sim", &["aws-", "core-", "service-", "model-"]),
     ("wharf", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-", "console"]),
+    ("bench", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-"]),
     ("xtask", &[]),
 ];
 
