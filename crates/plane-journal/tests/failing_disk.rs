@@ -15,7 +15,7 @@ use plane_journal::{EmbeddedJournal, EmbeddedOptions, Journal, JournalError};
 use proptest::prelude::*;
 use suite::{
     CHILD, Child, Model, append, append_until_killed, batch, lead, noise, plain, plain_model, put,
-    snapshot,
+    snapshot, try_snapshot,
 };
 use tempfile::TempDir;
 
@@ -134,29 +134,37 @@ fn a_full_disk_refuses_writes_and_takes_them_again_without_a_restart() {
     assert_eq!(recovered, model);
 }
 
-/// Fails the n-th write or sync from now, once; every other call goes to the real disk.
+/// Fails the n-th call from now, and a few after it; every other call goes to the real disk.
 #[derive(Clone, Default)]
 struct Faults {
     /// 0: nothing fails.
     countdown: Arc<AtomicU64>,
     /// Whether what was written before a failed sync is dropped, as kernels do.
     lose_pages: Arc<AtomicBool>,
-    failed: Arc<AtomicU64>,
+    /// How many calls in a row fail.
+    burst: Arc<AtomicU64>,
 }
 
 impl Faults {
-    fn arm(&self, after: u64) {
+    fn arm(&self, after: u64, burst: u64) {
+        self.burst.store(burst, Ordering::Relaxed);
         self.countdown.store(after, Ordering::Relaxed);
     }
 
     fn hit(&self) -> io::Result<()> {
         let before = self.countdown.load(Ordering::Relaxed);
-        self.countdown.store(before.saturating_sub(1), Ordering::Relaxed);
-        if before == 1 {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-            return Err(io::Error::from_raw_os_error(5));
+        if before > 1 {
+            self.countdown.store(before - 1, Ordering::Relaxed);
         }
-        Ok(())
+        if before != 1 {
+            return Ok(());
+        }
+        let left = self.burst.load(Ordering::Relaxed).saturating_sub(1);
+        self.burst.store(left, Ordering::Relaxed);
+        if left == 0 {
+            self.countdown.store(0, Ordering::Relaxed);
+        }
+        Err(io::Error::from_raw_os_error(5))
     }
 }
 
@@ -179,6 +187,7 @@ impl Disk for Faults {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.hit()?;
         RealDisk.remove(path)
     }
 
@@ -233,7 +242,7 @@ fn after_a_failed_sync_the_segment_is_never_written_again() {
         let (mut journal, mut model) = open(options);
         append(&mut journal, &mut model, &[plain(1), plain(2)]);
         // Write, then sync: the second call of the append.
-        faults.arm(2);
+        faults.arm(2, 1);
         let error = journal.append(&[plain(3)]).unwrap_err();
         assert!(matches!(error, JournalError::Poisoned { .. }), "{error}");
         assert!(error.to_string().contains("start a new segment from a snapshot"), "{error}");
@@ -277,8 +286,8 @@ enum Act {
     Append(usize),
     Snapshot,
     Reopen,
-    /// The n-th write, sync or rename from here fails.
-    Fail(u64, bool),
+    /// The n-th call from here fails, and so many in a row.
+    Fail(u64, u64, bool),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -286,23 +295,14 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         5 => (1usize..9000).prop_map(Act::Append),
         2 => Just(Act::Snapshot),
         1 => Just(Act::Reopen),
-        3 => (1u64..12, any::<bool>()).prop_map(|(after, lose)| Act::Fail(after, lose)),
+        3 => (1u64..12, 1u64..4, any::<bool>())
+            .prop_map(|(after, burst, lose)| Act::Fail(after, burst, lose)),
     ];
     proptest::collection::vec(act, 1..40)
 }
 
-fn try_snapshot(journal: &mut EmbeddedJournal, model: &Model) -> Result<(), JournalError> {
-    let mut writer = journal.begin_snapshot(model.rev)?;
-    for ((table, key), (version, value)) in model.rows.clone() {
-        let value = Some(value);
-        writer.row(&plane_journal::RowChange { table, version, key, value })?;
-    }
-    let done = writer.finish()?;
-    journal.install(done)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
     #[test]
     fn any_failure_at_any_call_keeps_what_was_acknowledged(acts in acts()) {
         let dir = TempDir::new().unwrap();
@@ -328,15 +328,15 @@ proptest! {
                     }
                 }
                 Act::Snapshot => drop(try_snapshot(&mut journal, &model)),
-                Act::Fail(after, lose) => {
+                Act::Fail(after, burst, lose) => {
                     faults.lose_pages.store(lose, Ordering::Relaxed);
-                    faults.arm(after);
+                    faults.arm(after, burst);
                 }
                 Act::Reopen => {
-                    faults.arm(0);
+                    faults.arm(0, 0);
                     drop(journal);
-                    let mut now = Model::default();
-                    (journal, now) = { let opened = open(options.clone()); drop(now); opened };
+                    let now;
+                    (journal, now) = open(options.clone());
                     if now != model {
                         let more = refused.take().expect("only a refused batch may be too many");
                         model.apply(&more);
@@ -346,7 +346,7 @@ proptest! {
             }
         }
         drop(journal);
-        faults.arm(0);
+        faults.arm(0, 0);
         let now = open(options).1;
         if now != model {
             model.apply(&refused.expect("only a refused batch may be too many"));

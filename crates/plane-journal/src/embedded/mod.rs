@@ -36,7 +36,7 @@ use crate::{
     Batch, Follower, Installed, Journal, JournalError, LeaderInfo, Recovered, Role, Sink,
     SnapshotWriter, Status, Term,
 };
-use segment::{SegmentHead, SegmentWriter, WriteFailure};
+use segment::{SegmentHead, SegmentWriter, Unborn, WriteFailure};
 use snapshot::{FileSnapshot, snapshot_name};
 
 /// Where and how. `EmbeddedOptions::new(dir)` is right for production.
@@ -157,7 +157,16 @@ impl EmbeddedJournal {
             salt: RandomState::new().hash_one(self.last_index) as u32,
         };
         let (disk, dir) = (&*self.options.disk, &self.options.dir);
-        let fresh = SegmentWriter::create(disk, dir, head, self.options.grow)?;
+        let fresh = match SegmentWriter::create(disk, dir, head, self.options.grow) {
+            Ok(fresh) => fresh,
+            Err(Unborn { error, may_exist }) if may_exist && self.segment.is_some() => {
+                let reason = error.to_string();
+                self.segment_bad = true;
+                self.refused = Some(reason.clone());
+                return Err(JournalError::Poisoned { reason });
+            }
+            Err(Unborn { error, .. }) => return Err(error),
+        };
         self.last_index = head.index;
         if let Some(mut old) = self.segment.replace(fresh) {
             if !self.segment_bad {

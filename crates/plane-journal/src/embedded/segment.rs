@@ -96,31 +96,37 @@ pub(crate) enum WriteFailure {
     Unknown(String),
 }
 
+/// A segment that could not be opened.
+pub(crate) struct Unborn {
+    pub error: JournalError,
+    /// It may exist all the same, now or after a crash: an older segment's further records would
+    /// then be overruled by it.
+    pub may_exist: bool,
+}
+
 impl SegmentWriter {
     pub fn create(
         disk: &dyn Disk,
         dir: &Path,
         head: SegmentHead,
         grow: u64,
-    ) -> Result<SegmentWriter, JournalError> {
+    ) -> Result<SegmentWriter, Unborn> {
         let path = dir.join(segment_name(head.index));
         let fresh = path.with_extension("tmp");
-        let file = disk.create(&fresh).map_err(JournalError::io("create", &fresh))?;
-        let mut writer = SegmentWriter { file, path, head, end: HEAD as u64, room: 0, grow };
-        let born = writer
-            .file
-            .write_at(&head.bytes(), 0)
-            .and_then(|()| writer.file.sync())
-            .and_then(|()| disk.rename(&fresh, &writer.path))
-            .and_then(|()| disk.sync_dir(dir));
-        if let Err(error) = born {
-            // Whichever name it has, an unborn segment must not be taken for a real one.
+        let unborn = |error, may_exist| {
+            // Only tidies up: recovery deletes what has this name.
             let _ = disk.remove(&fresh);
-            let _ = disk.remove(&writer.path);
-            return Err(JournalError::io("create", &writer.path)(error));
-        }
-        writer.room = HEAD as u64;
-        Ok(writer)
+            Unborn { error: JournalError::io("create", &path)(error), may_exist }
+        };
+        let mut file = disk.create(&fresh).map_err(|error| unborn(error, false))?;
+        file.write_at(&head.bytes(), 0)
+            .and_then(|()| file.sync())
+            .map_err(|error| unborn(error, false))?;
+        disk.rename(&fresh, &path)
+            .and_then(|()| disk.sync_dir(dir))
+            .map_err(|error| unborn(error, true))?;
+        let room = HEAD as u64;
+        Ok(SegmentWriter { file, path, head, end: room, room, grow })
     }
 
     /// Writes and syncs one record.

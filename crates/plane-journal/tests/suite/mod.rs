@@ -131,15 +131,19 @@ pub fn append(journal: &mut dyn Journal, model: &mut Model, batches: &[Batch]) {
     batches.iter().for_each(|batch| model.apply(batch));
 }
 
-pub fn snapshot(journal: &mut dyn Journal, model: &Model) {
-    let mut writer = journal.begin_snapshot(model.rev).expect("begin");
+pub fn try_snapshot(journal: &mut dyn Journal, model: &Model) -> Result<(), JournalError> {
+    let mut writer = journal.begin_snapshot(model.rev)?;
     assert!(!journal.snapshot_due(), "one is being written");
     for ((table, key), (version, value)) in &model.rows {
         let (table, key, value) = (table.clone(), key.clone(), Some(value.clone()));
-        writer.row(&RowChange { table, version: *version, key, value }).expect("row");
+        writer.row(&RowChange { table, version: *version, key, value })?;
     }
-    let done = writer.finish().expect("finish");
-    journal.install(done).expect("install");
+    let done = writer.finish()?;
+    journal.install(done)
+}
+
+pub fn snapshot(journal: &mut dyn Journal, model: &Model) {
+    try_snapshot(journal, model).expect("snapshot");
 }
 
 pub fn an_empty_journal_starts_at_zero_and_terms_rise(world: &mut dyn World) {
@@ -324,16 +328,15 @@ pub fn append_until_killed(mut journal: Box<dyn Journal>) {
     loop {
         let size = model.rev % 5 + 1;
         let group: Vec<Batch> = (model.rev + 1..=model.rev + size).map(plain).collect();
-        match journal.append(&group) {
-            Ok(()) => group.iter().for_each(|batch| model.apply(batch)),
-            Err(error) => {
-                println!("refused {error}");
-                return;
-            }
+        if let Err(error) = journal.append(&group) {
+            return println!("refused {error}");
         }
+        group.iter().for_each(|batch| model.apply(batch));
         println!("acked {}", model.rev);
-        if model.rev % 64 < size {
-            snapshot(&mut *journal, &model);
+        if model.rev % 64 < size
+            && let Err(error) = try_snapshot(&mut *journal, &model)
+        {
+            return println!("refused {error}");
         }
     }
 }

@@ -53,19 +53,22 @@ fn spawn(dir: &TempDir, port: u16, peer: u16, args: &[String]) -> std::process::
         .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
         .spawn()
         .unwrap();
-    let health = || http(port, "GET", "/health", "").is_some_and(|text| text.contains("true"));
-    wait_for("etcd is healthy", health);
+    let answers = || {
+        post(port, "/v3/kv/range", r#"{"key":"AA=="}"#)
+            .is_some_and(|text| text.contains("raft_term"))
+    };
+    wait_for("etcd serves reads", answers);
     process
 }
 
 /// One request to etcd's plain HTTP side, which tests use where the journal has no call.
-fn http(port: u16, method: &str, path: &str, body: &str) -> Option<String> {
+fn post(port: u16, path: &str, body: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\
+        "POST {path} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     )
     .ok()?;
@@ -80,7 +83,7 @@ impl Etcd {
     }
 
     pub fn post(&self, path: &str, body: &str) -> String {
-        http(self.port, "POST", path, body).unwrap()
+        post(self.port, path, body).unwrap()
     }
 
     pub fn signal(&self, name: &str) {
