@@ -141,7 +141,7 @@ pub(crate) fn write_response(
     if protocol == Protocol::RestXml {
         crate::reply::add_s3_request_id(reply.headers_mut(), request_id);
     }
-    if reply.body().is_empty() && operation.method != "HEAD" {
+    if reply.body().is_empty() {
         reply.headers_mut().remove(CONTENT_TYPE);
     }
     // After the defaults, so that a bound Content-Type wins.

@@ -123,3 +123,26 @@ fn errors_in_their_envelopes() {
     assert_eq!(error.reply(Protocol::AwsJson11, None, "i").status(), 400);
     assert_eq!(error.code_in(Protocol::AwsJson11), "UnrecognizedClientException");
 }
+
+#[test]
+fn compressed_bodies() {
+    use std::io::Write;
+    let gzip = |plain: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(plain).unwrap();
+        Bytes::from(encoder.finish().unwrap())
+    };
+    let read = |body: &Bytes| {
+        let request = http::Request::builder().header("content-encoding", "gzip").body(()).unwrap();
+        let parts = request.into_parts().0;
+        let input = ecs::ops::ListClusters::DEF.decode(Protocol::AwsJson11, &parts, body)?;
+        Ok::<_, ApiError>(*input.downcast::<ecs::ListClustersRequest>().unwrap())
+    };
+    let input = read(&gzip(br#"{"maxResults":7}"#)).unwrap();
+    assert_eq!(input.max_results, Some(7));
+    let damaged = read(&Bytes::from_static(b"not gzip")).unwrap_err();
+    assert_eq!(damaged.code_in(Protocol::AwsJson11), "SerializationException");
+    let bomb = gzip(&vec![b' '; aws_protocol::limits::MAX_INFLATED_BODY + 1]);
+    let error = read(&bomb).unwrap_err();
+    assert_eq!(error.status_in(Protocol::AwsJson11), 413);
+}

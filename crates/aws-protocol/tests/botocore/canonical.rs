@@ -22,7 +22,7 @@ fn value_of(schema: &Schema, value: &Value<'_>) -> Json {
         Value::Absent => Json::Null,
         Value::String(text) => json!(text),
         Value::Boolean(flag) => json!(flag),
-        Value::Integer(number) => json!(*number as f64),
+        Value::Integer(number) => json!(number),
         Value::Double(number) if number.is_nan() => json!("NaN"),
         Value::Double(number) if number.is_infinite() => {
             json!(if *number > 0.0 { "Infinity" } else { "-Infinity" })
