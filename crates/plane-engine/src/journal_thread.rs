@@ -199,30 +199,44 @@ impl JournalThread {
     fn fail(&mut self, error: JournalError, waiting: &mut VecDeque<Stepped>) -> Option<End> {
         tracing::error!("journal: {error}");
         add(&self.shared.figures.undone, waiting.len() as u64);
-        let fenced = matches!(error, JournalError::Fenced { .. });
-        let refusal = match fenced {
-            true => Refusal::NotLeader(self.journal.follower().leader()),
-            false => Refusal::NotDurable(error.to_string()),
-        };
-        waiting.drain(..).for_each(|stepped| refuse(stepped, &refusal));
         self.epoch += 1;
-        if fenced {
-            let _ = self.core.send(Control::Follow { leader: self.journal.follower().leader() });
-            return Some(End::Fenced);
-        }
-        if matches!(error, JournalError::Poisoned { .. }) {
-            match self.snapshot_now() {
-                Ok(()) => tracing::info!("journal: a new segment was started from a snapshot"),
-                Err(error) => tracing::error!("journal: no new segment yet: {error}"),
+        let leader = self.journal.follower().leader();
+        let (end, reason) = match error {
+            JournalError::Fenced { .. } => (Some(End::Fenced), String::new()),
+            JournalError::Poisoned { .. } => (None, self.start_anew(&error)),
+            _ => (None, error.to_string()),
+        };
+        let refusal = match end {
+            Some(_) => Refusal::NotLeader(leader.clone()),
+            None => Refusal::NotDurable(reason.clone()),
+        };
+        // Core goes back first: whoever is refused and asks again must find it ready.
+        let _ = self.core.send(match end {
+            Some(_) => Control::Follow { leader },
+            None => Control::Undo {
+                state: self.durable.clone(),
+                epoch: self.epoch,
+                reason,
+                retry_at: Instant::now() + HOLD_OFF,
+            },
+        });
+        waiting.drain(..).for_each(|stepped| refuse(stepped, &refusal));
+        end
+    }
+
+    /// After a failed write or sync: a new segment from a snapshot. Returns what to tell those who
+    /// wait; if the disk is full that is why there is no new segment either.
+    fn start_anew(&mut self, error: &JournalError) -> String {
+        match self.snapshot_now() {
+            Ok(()) => {
+                tracing::info!("journal: a new segment was started from a snapshot");
+                error.to_string()
+            }
+            Err(still) => {
+                tracing::error!("journal: no new segment yet: {still}");
+                still.to_string()
             }
         }
-        let _ = self.core.send(Control::Undo {
-            state: self.durable.clone(),
-            epoch: self.epoch,
-            reason: error.to_string(),
-            retry_at: Instant::now() + HOLD_OFF,
-        });
-        None
     }
 
     fn start_snapshot(&mut self) {
