@@ -35,7 +35,7 @@ impl Report for PutTasks {
     }
 }
 
-fn task(id: Id128, host: Id128, scope: Scope, at: Time) -> Task {
+pub fn task(id: Id128, host: Id128, scope: Scope, at: Time) -> Task {
     // Text is made anew for each row, as it is when rows come from requests or from the journal.
     let text = |s: &str| Arc::<str>::from(s);
     Task {
@@ -104,9 +104,10 @@ pub fn run(options: &Options) -> Result<()> {
         let before = resident()?;
         let mut now = Time(1_700_000_000_000);
         for (nth, chunk) in ids.chunks(1_000).enumerate() {
-            let rows = chunk.iter().enumerate().map(|(i, id)| {
-                task(*id, hosts[(nth * 1_000 + i) % hosts.len()], scope, now)
-            });
+            let rows = chunk
+                .iter()
+                .enumerate()
+                .map(|(i, id)| task(*id, hosts[(nth * 1_000 + i) % hosts.len()], scope, now));
             let put = Event::Report(Box::new(PutTasks(rows.collect())));
             drop(core.step(now, [1; 32], vec![put]));
         }

@@ -1,6 +1,11 @@
 //! Benchmarks: each is one file and one line here. They print figures and assert none.
 
+mod api;
 mod core_step;
+mod hello;
+mod load;
+mod process;
+mod start;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +20,19 @@ struct Arguments {
 enum Bench {
     /// Task observations through `step`, and the memory of a task row.
     Step(core_step::Options),
+    /// Signed requests against wharf, a bare hyper server and moto_server, in turn.
+    Api(api::Options),
+    /// Start to ready, idle memory, and both with many rows in the journal.
+    Start(start::Options),
+    /// The bare hyper server that `api` compares with.
+    Hello,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Step(options) => core_step::run(&options),
+        Bench::Api(options) => api::run(&options),
+        Bench::Start(options) => start::run(&options),
+        Bench::Hello => hello::run(),
     }
 }

@@ -1,0 +1,92 @@
+//! A server under measurement: started as a child, its CPU time and memory read from `/proc`.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+pub struct Process {
+    pub name: &'static str,
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl Process {
+    /// Start a program that prints a line with `http://ADDR` or `listening on ADDR`.
+    pub fn announced(name: &'static str, command: &mut Command) -> Result<Process> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {name}"))?;
+        let stdout = child.stdout.take().context("the child's output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let address = loop {
+            let Some(line) = lines.next() else {
+                let _ = child.kill();
+                bail!("{name} ended without saying where it listens");
+            };
+            if let Some(address) = address_in(&line?) {
+                break address;
+            }
+        };
+        // Nobody reads on; a full pipe must not stop the server.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Process { name, address, child })
+    }
+
+    /// Start a program that listens on a port of ours, and wait until it answers.
+    pub fn at(name: &'static str, address: SocketAddr, command: &mut Command) -> Result<Process> {
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {name}"))?;
+        let process = Process { name, address, child };
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(address).is_err() {
+            if Instant::now() > give_up {
+                bail!("{name} does not listen on {address}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(process)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU time used so far, of all threads.
+    pub fn cpu(&self) -> Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let after = text.rsplit_once(") ").context("stat has a command name")?.1;
+        let fields: Vec<u64> =
+            after.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+        // utime and stime, in ticks of 10 ms.
+        Ok(Duration::from_millis((fields[11] + fields[12]) * 10))
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident(&self) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = text.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.context("VmRSS")?.parse().context("VmRSS")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let after = line.split_once("http://").or_else(|| line.split_once("listening on "))?.1;
+    let end = after.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
+    after[..end.unwrap_or(after.len())].parse().ok()
+}
