@@ -165,7 +165,8 @@ impl<P: Borrow<Policy>> Evaluation<'_, '_, P> {
         };
         let owner = self.request.resource_account;
         let same_account = owner.is_empty() || owner == account;
-        // AWS: across accounts both sides must allow, however exactly the resource names the caller.
+        // AWS: across accounts both sides must allow, however exactly the resource names the
+        // caller.
         let weight = grant.filter(|_| same_account);
         if !root && weight != Some(Grant::Direct) {
             if weight.is_none_or(|grant| grant < Grant::Behind) && !identity.allow {
@@ -178,7 +179,8 @@ impl<P: Borrow<Policy>> Evaluation<'_, '_, P> {
                 return Decision::ImplicitDeny(Layer::Session);
             }
         }
-        // AWS: a trust policy must allow even inside the account; other policies of resources need not.
+        // AWS: a trust policy must allow even inside the account; other policies of resources need
+        // not.
         let must_allow = set.resource_must_allow || resource_layer == Layer::Trust;
         if grant.is_none() && (must_allow || !same_account) {
             return Decision::ImplicitDeny(resource_layer);

@@ -2,8 +2,8 @@
 //!
 //! The pattern is cut at its stars when it is compiled. What stands before the first star must open
 //! the text, what stands after the last must close it, and what stands between is found leftmost in
-//! order. Leftmost is always right for a glob, so nothing is tried twice and no pattern can make the
-//! work grow faster than text × longest piece (pieces without `?` are searched in linear time).
+//! order. Leftmost is always right for a glob, so nothing is tried twice and no pattern can make
+//! the work grow faster than text × longest piece; pieces without `?` are searched in linear time.
 
 use memchr::memmem::Finder;
 

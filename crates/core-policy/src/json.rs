@@ -1,8 +1,8 @@
 //! The JSON reader under policy documents: a tree that keeps member order and refuses duplicates.
 //!
 //! serde_json does the reading and bounds the depth. Two things are added that policies need: a
-//! member named twice is an error (AWS refuses it, a map would keep the last), and the places of the
-//! statements in the text are known, because the policy simulator reports them.
+//! member named twice is an error (AWS refuses it, a map would keep the last), and the places of
+//! the statements in the text are known, because the policy simulator reports them.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};

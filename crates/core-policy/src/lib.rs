@@ -1,9 +1,9 @@
 //! The IAM policy language as a pure library.
 //!
-//! The idea: a document is parsed once into compiled statements (`Policy`), and a decision is a plain
-//! function of documents and a request. Nothing here reads a clock, a store or the network: whoever
-//! asks brings the principal, the resource and the context keys. Which actions exist, and which
-//! resources and keys they carry, is each service's own knowledge and is not here.
+//! The idea: a document is parsed once into compiled statements (`Policy`), and a decision is a
+//! plain function of documents and a request. Nothing here reads a clock, a store or the network:
+//! whoever asks brings the principal, the resource and the context keys. Which actions exist, and
+//! which resources and keys they carry, is each service's own knowledge and is not here.
 //!
 //! - `Policy::parse` checks a document as AWS does, in AWS's order and with its texts.
 //! - `evaluate` combines service control, resource, identity, boundary and session policies.

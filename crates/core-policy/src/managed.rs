@@ -1,7 +1,7 @@
 //! The AWS managed policies that exist in every account from the start.
 //!
-//! A policy is kept as what it grants; its document is written from that. Names, paths, versions and
-//! dates are AWS's, because tools compare and print them.
+//! A policy is kept as what it grants; its document is written from that. Names, paths, versions
+//! and dates are AWS's, because tools compare and print them.
 
 mod accounts;
 mod broad;

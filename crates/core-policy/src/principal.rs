@@ -188,7 +188,8 @@ impl PrincipalClause {
         let strongest = self.patterns.iter().filter_map(|pattern| caller.named_by(pattern)).max();
         match self.negated {
             false => strongest,
-            // AWS no longer takes Allow with NotPrincipal; an old one reaches whom it names at no level.
+            // AWS no longer takes Allow with NotPrincipal; an old one reaches whom it names at no
+            // level.
             true => strongest.is_none().then_some(Grant::Direct),
         }
     }

@@ -221,8 +221,8 @@ fn check_action(action: &str) -> Checked {
     }
 }
 
-/// The first fault in a resource's form. AWS finds it early and reports it late, except for what its
-/// older parser trips over, which is reported at once.
+/// The first fault in a resource's form. AWS finds it early and reports it late, except for what
+/// its older parser trips over, which is reported at once.
 fn first_resource_error(draft: &Draft) -> Result<Option<String>, MalformedPolicy> {
     let mut first = None;
     for negated in [false, true] {

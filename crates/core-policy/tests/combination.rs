@@ -35,7 +35,7 @@ fn grants(effect: &str, action: &str) -> Policy {
         r#"{{"Version":"2012-10-17","Statement":
         {{"Effect":"{effect}","Action":"{action}","Resource":"*"}}}}"#
     );
-    Policy::parse(&text, PolicyKind::Managed).unwrap()
+    Policy::parse(&text, PolicyKind::Managed).expect("a valid document")
 }
 
 fn allow() -> Policy {
@@ -56,7 +56,7 @@ fn on_queue(effect: &str, principal: &str) -> Policy {
         r#"{{"Version":"2012-10-17","Statement":
         {{"Effect":"{effect}",{principal},"Action":"sqs:SendMessage","Resource":"*"}}}}"#
     );
-    Policy::parse(&text, PolicyKind::Resource).unwrap()
+    Policy::parse(&text, PolicyKind::Resource).expect("a valid document")
 }
 
 fn to_aws(arn: &str) -> Policy {
@@ -388,7 +388,8 @@ fn simulation_shows_statements_and_missing_keys() {
         {"Effect":"Allow","Action":"sqs:*","Resource":"*"},
         {"Effect":"Deny","Action":"sqs:Send*","Resource":"*",
          "Condition":{"Bool":{"aws:SecureTransport":"false"}}},
-        {"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"Bool":{"other:Key":"1"}}}]}"#;
+        {"Effect":"Allow","Action":"s3:*","Resource":"*",
+         "Condition":{"Bool":{"other:Key":"1"}}}]}"#;
     let policy = &Policy::parse(text, PolicyKind::Inline).unwrap();
     let boundary = &allow();
     let set = PolicySet { identity: &[policy], boundary: Some(&boundary), ..PolicySet::default() };

@@ -80,8 +80,10 @@ fn syntax() {
         "null",
         r#"{"Version":"2012-10-17"}"#,
         r#"{"Version":"2013-10-17","Statement":{"Effect":"Allow","Action":"a:b","Resource":"*"}}"#,
-        r#"{"Version":"2012-10-17","Id":{},"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*"}}"#,
-        r#"{"Version":"2012-10-17","X":1,"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*"}}"#,
+        r#"{"Version":"2012-10-17","Id":{},
+            "Statement":{"Effect":"Allow","Action":"a:b","Resource":"*"}}"#,
+        r#"{"Version":"2012-10-17","X":1,
+            "Statement":{"Effect":"Allow","Action":"a:b","Resource":"*"}}"#,
     ];
     for document in documents {
         assert_eq!(refusal(document, PolicyKind::Managed).as_deref(), Some(SYNTAX), "{document}");
@@ -158,8 +160,8 @@ fn actions() {
 
 #[test]
 fn resources() {
-    let paths = "IAM resource path must either be \"*\" or start with user/, federated-user/, role/, \
-                 group/, instance-profile/, mfa/, server-certificate/, policy/, sms-mfa/, \
+    let paths = "IAM resource path must either be \"*\" or start with user/, federated-user/, \
+                 role/, group/, instance-profile/, mfa/, server-certificate/, policy/, sms-mfa/, \
                  saml-provider/, oidc-provider/, report/, access-report/.";
     let table = [
         ("bucket", Some("Resource bucket must be in ARN format or \"*\".")),
@@ -292,9 +294,15 @@ fn principals_by_kind_of_document() {
 
 #[test]
 fn text_places_and_keys_are_kept() {
-    let text = "{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": {\n    \"Effect\": \"Allow\",\n    \
-                \"Action\": \"ecs:*\",\n    \"Resource\": \"arn:aws:ecs:*:*:task/${aws:username}\",\n    \
-                \"Condition\": {\"StringEquals\": {\"aws:X\": \"${aws:Y}${aws:Z, 'z'}\"}}\n  }\n}";
+    let text = r#"{
+  "Version": "2012-10-17",
+  "Statement": {
+    "Effect": "Allow",
+    "Action": "ecs:*",
+    "Resource": "arn:aws:ecs:*:*:task/${aws:username}",
+    "Condition": {"StringEquals": {"aws:X": "${aws:Y}${aws:Z, 'z'}"}}
+  }
+}"#;
     let policy = Policy::parse(text, PolicyKind::Managed).unwrap();
     assert_eq!(policy.text(), text);
     assert_eq!(policy.statements()[0].start(), Position { line: 3, column: 16 });
