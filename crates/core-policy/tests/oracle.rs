@@ -154,7 +154,7 @@ fn theirs(
     resource: &str,
     keys: &[(&str, Value)],
 ) -> other::Decision {
-    let parse = |text: &String| serde_json::from_str::<other::IAMPolicy>(text).unwrap();
+    let parse = |text: &String| serde_json::from_str::<other::IAMPolicy>(text).expect("a document");
     let policies: Vec<other::IAMPolicy> = documents.iter().map(parse).collect();
     let mut context = other::Context::new();
     for (key, value) in keys {
@@ -169,10 +169,10 @@ fn theirs(
     let request = other::IAMRequest::new_with_context(
         other::Principal::Aws(other::PrincipalId::String(ARN.to_owned())),
         action,
-        other::Arn::parse(resource).unwrap(),
+        other::Arn::parse(resource).expect("an ARN"),
         context,
     );
-    other::evaluate_policies(&policies, &request).unwrap()
+    other::evaluate_policies(&policies, &request).expect("well-formed values")
 }
 
 proptest! {
