@@ -2,10 +2,19 @@
 
 use core_state::SchemaBuilder;
 
+use crate::rows::account_setting::AccountSetting;
+use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
+use crate::rows::container_instance::ContainerInstance;
 use crate::rows::task::Task;
+use crate::rows::task_definition::{Family, TaskDefinition};
 
 pub fn declare(schema: &mut SchemaBuilder) {
+    schema.table::<AccountSetting>();
+    schema.table::<CapacityProvider>();
     schema.table::<Cluster>();
+    schema.table::<ContainerInstance>();
+    schema.table::<Family>();
     schema.table::<Task>();
+    schema.table::<TaskDefinition>();
 }

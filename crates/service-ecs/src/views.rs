@@ -4,6 +4,7 @@ use core_state::State;
 use model_ecs as api;
 
 use crate::rows::cluster::{Cluster, ClusterStatus};
+use crate::rows::task_definition::TaskDefinition;
 
 /// Which optional members `DescribeClusters` was asked to include.
 #[derive(Clone, Copy, Default)]
@@ -45,4 +46,8 @@ pub fn cluster(_state: &State, row: &Cluster, include: Include) -> api::Cluster 
         service_connect_defaults: row.service_connect.clone(),
         ..Default::default()
     }
+}
+
+pub fn task_definition(row: &TaskDefinition) -> api::TaskDefinition {
+    api::TaskDefinition { status: Some(row.status.wire()), ..row.definition.clone() }
 }

@@ -1,4 +1,8 @@
 //! Rows: what the slice remembers, one file a table.
 
+pub mod account_setting;
+pub mod capacity_provider;
 pub mod cluster;
+pub mod container_instance;
 pub mod task;
+pub mod task_definition;

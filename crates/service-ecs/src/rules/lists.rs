@@ -21,3 +21,8 @@ pub fn after(list: &str, token: Option<&str>) -> Result<String, ApiError> {
         .map(Option::unwrap_or_default)
         .map_err(|_| errors::invalid_parameter_exception("Invalid token."))
 }
+
+/// A value that is none of an enum's.
+pub fn bad_value(what: &str, value: &str) -> ApiError {
+    errors::invalid_parameter_exception(format!("Invalid value for {what}: {value}"))
+}

@@ -2,4 +2,8 @@
 
 pub mod clusters;
 pub mod lists;
+pub mod query;
+pub mod settings;
 pub mod tags;
+pub mod task_definition;
+pub mod task_definitions;

@@ -1,6 +1,8 @@
 //! Tags on ECS resources: limits and merging.
 
 use aws_protocol::ApiError;
+use core_state::State;
+use core_step::{Call, Demand};
 use model_ecs::{self as api, errors};
 
 /// AWS: fifty tags a resource.
@@ -52,4 +54,21 @@ pub fn merged(old: &[api::Tag], new: &[api::Tag]) -> Result<Vec<api::Tag>, ApiEr
 /// `(key, value)` pairs for condition keys.
 pub fn pairs(tags: &[api::Tag]) -> impl Iterator<Item = (&str, &str)> {
     tags.iter().map(|tag| (tag.key.as_deref().unwrap_or(""), tag.value.as_deref().unwrap_or("")))
+}
+
+/// AWS: creating something with tags also asks for `ecs:TagResource` on it, unless the account
+/// has switched `tagResourceAuthorization` off.
+pub fn demand_on_create(
+    state: &State,
+    call: &Call,
+    action: &'static str,
+    arn: String,
+    given: Option<&[api::Tag]>,
+) -> Option<Demand> {
+    let given = given.filter(|tags| !tags.is_empty())?;
+    if super::settings::effective_for(state, call, "tagResourceAuthorization") == "off" {
+        return None;
+    }
+    let demand = Demand::on("ecs:TagResource", arn).with("ecs:CreateAction", action);
+    Some(demand.request_tags(pairs(given)))
 }

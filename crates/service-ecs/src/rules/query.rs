@@ -1,0 +1,513 @@
+//! The cluster query language: which container instances an expression means.
+//!
+//! `attribute:ecs.instance-type =~ t3.* and not (runningTasksCount > 2)`. An expression is parsed
+//! once and then asked of many instances. A comparison with what an instance does not have is
+//! false, so its negated form (`!=`, `!in`, `!~`, `!exists`) is true.
+
+use core_types::Time;
+use regex::Regex;
+
+/// What the language can ask of a container instance.
+pub trait Facts {
+    fn agent_connected(&self) -> bool;
+    fn agent_version(&self) -> Option<&str>;
+    /// `Some(None)` for an attribute that has a name alone.
+    fn attribute(&self, name: &str) -> Option<Option<&str>>;
+    fn ec2_instance_id(&self) -> Option<&str>;
+    fn registered_at(&self) -> Time;
+    fn running_tasks(&self) -> i64;
+    /// Whether any task here is of a group for which `test` holds.
+    fn any_task_group(&self, test: &mut dyn FnMut(&str) -> bool) -> bool;
+}
+
+/// The text is no expression of the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadQuery;
+
+/// A parsed expression.
+#[derive(Debug)]
+pub struct Query(Node);
+
+const LONGEST: usize = 2000;
+const DEEPEST: usize = 32;
+
+#[derive(Debug)]
+enum Node {
+    Not(Box<Node>),
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Test(Subject, Test),
+}
+
+#[derive(Debug)]
+enum Subject {
+    AgentConnected,
+    AgentVersion,
+    Attribute(String),
+    Ec2InstanceId,
+    RegisteredAt,
+    RunningTasksCount,
+    TaskGroup,
+}
+
+#[derive(Debug)]
+enum Test {
+    Exists(bool),
+    Equals(String, bool),
+    In(Vec<String>, bool),
+    Matches(Regex, bool),
+    Order(Order, String),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+}
+
+impl Query {
+    pub fn parse(text: &str) -> Result<Query, BadQuery> {
+        if text.len() > LONGEST {
+            return Err(BadQuery);
+        }
+        let mut parser = Parser { tokens: tokens(text)?, next: 0 };
+        let node = parser.any(0)?;
+        if parser.next != parser.tokens.len() {
+            return Err(BadQuery);
+        }
+        Ok(Query(node))
+    }
+
+    pub fn holds(&self, facts: &dyn Facts) -> bool {
+        self.0.holds(facts)
+    }
+}
+
+impl Node {
+    fn holds(&self, facts: &dyn Facts) -> bool {
+        match self {
+            Node::Not(node) => !node.holds(facts),
+            Node::All(nodes) => nodes.iter().all(|node| node.holds(facts)),
+            Node::Any(nodes) => nodes.iter().any(|node| node.holds(facts)),
+            Node::Test(subject, test) => test.holds(subject, facts),
+        }
+    }
+}
+
+impl Test {
+    fn holds(&self, subject: &Subject, facts: &dyn Facts) -> bool {
+        if let Subject::TaskGroup = subject {
+            // The groups of all its tasks: `!=` asks that none equals.
+            let wants = !matches!(
+                self,
+                Test::Exists(false)
+                    | Test::Equals(_, false)
+                    | Test::In(_, false)
+                    | Test::Matches(_, false)
+            );
+            return facts.any_task_group(&mut |group| self.positive(subject, group)) == wants;
+        }
+        let text = match subject {
+            Subject::AgentConnected => Some(facts.agent_connected().to_string()),
+            Subject::AgentVersion => facts.agent_version().map(str::to_owned),
+            Subject::Attribute(name) => {
+                facts.attribute(name).map(|value| value.unwrap_or_default().to_owned())
+            }
+            Subject::Ec2InstanceId => facts.ec2_instance_id().map(str::to_owned),
+            Subject::RegisteredAt => Some(facts.registered_at().millis().to_string()),
+            Subject::RunningTasksCount => Some(facts.running_tasks().to_string()),
+            Subject::TaskGroup => None,
+        };
+        let positive = text.is_some_and(|text| self.positive(subject, &text));
+        match self {
+            Test::Exists(wants)
+            | Test::Equals(_, wants)
+            | Test::In(_, wants)
+            | Test::Matches(_, wants) => positive == *wants,
+            Test::Order(..) => positive,
+        }
+    }
+
+    /// The test without its negation.
+    fn positive(&self, subject: &Subject, text: &str) -> bool {
+        match self {
+            Test::Exists(_) => true,
+            Test::Equals(value, _) => same(subject, text, value),
+            Test::In(values, _) => values.iter().any(|value| same(subject, text, value)),
+            Test::Matches(regex, _) => regex.is_match(text),
+            Test::Order(order, value) => {
+                compare(subject, text, value).is_some_and(|ordering| match order {
+                    Order::Less => ordering.is_lt(),
+                    Order::LessEqual => ordering.is_le(),
+                    Order::Greater => ordering.is_gt(),
+                    Order::GreaterEqual => ordering.is_ge(),
+                })
+            }
+        }
+    }
+}
+
+fn same(subject: &Subject, text: &str, value: &str) -> bool {
+    match subject {
+        Subject::RegisteredAt | Subject::RunningTasksCount | Subject::AgentVersion => {
+            compare(subject, text, value).is_some_and(|ordering| ordering.is_eq())
+        }
+        Subject::AgentConnected => text.eq_ignore_ascii_case(value),
+        _ => text == value,
+    }
+}
+
+/// Versions by their numbers, times by the instant, numbers by value, else text.
+fn compare(subject: &Subject, text: &str, value: &str) -> Option<std::cmp::Ordering> {
+    match subject {
+        Subject::AgentVersion => Some(version(text).cmp(&version(value))),
+        Subject::RegisteredAt => {
+            let at = aws_protocol::Timestamp::parse_any(value)?.as_millis();
+            Some(text.parse::<i64>().ok()?.cmp(&at))
+        }
+        Subject::RunningTasksCount => {
+            Some(text.parse::<i64>().ok()?.cmp(&value.parse::<i64>().ok()?))
+        }
+        _ => match (text.parse::<f64>(), value.parse::<f64>()) {
+            (Ok(text), Ok(value)) => text.partial_cmp(&value),
+            _ => Some(text.cmp(value)),
+        },
+    }
+}
+
+fn version(text: &str) -> Vec<u64> {
+    let text = text.trim_start_matches('v');
+    text.split(['.', '-']).map(|part| part.parse().unwrap_or_default()).collect()
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Word(String),
+    /// Text in quotes: never an operator.
+    Quoted(String),
+    Sign(&'static str),
+}
+
+/// Longer signs stand before those that they begin with.
+const SIGNS: &[&str] =
+    &["&&", "||", "==", "!=", ">=", "<=", "=~", "!~", ">", "<", "!", "(", ")", "[", "]", ","];
+
+fn tokens(text: &str) -> Result<Vec<Token>, BadQuery> {
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        if first == '"' || first == '\'' {
+            let end = rest[1..].find(first).ok_or(BadQuery)?;
+            tokens.push(Token::Quoted(rest[1..=end].to_owned()));
+            rest = &rest[end + 2..];
+        } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+            tokens.push(Token::Sign(sign));
+            rest = &rest[sign.len()..];
+            // A pattern runs to the next blank: signs in it are the pattern's.
+            if matches!(*sign, "=~" | "!~") {
+                rest = pattern(rest.trim_start(), &mut tokens);
+            }
+        } else {
+            let ends = |c: char| c.is_whitespace() || "&|=!<>()[],".contains(c);
+            let end = rest.find(ends).unwrap_or(rest.len());
+            if end == 0 {
+                return Err(BadQuery);
+            }
+            let word = &rest[..end];
+            tokens.push(Token::Word(word.to_owned()));
+            rest = &rest[end..];
+            if matches!(word, "matches" | "not_matches") {
+                rest = pattern(rest.trim_start(), &mut tokens);
+            }
+        }
+        rest = rest.trim_start();
+    }
+    Ok(tokens)
+}
+
+/// Take an unquoted pattern; a closing parenthesis that it did not open ends it.
+fn pattern<'a>(rest: &'a str, tokens: &mut Vec<Token>) -> &'a str {
+    if rest.starts_with(['"', '\'']) {
+        return rest;
+    }
+    let mut open = 0usize;
+    let mut end = rest.len();
+    for (at, c) in rest.char_indices() {
+        match c {
+            '(' => open += 1,
+            ')' if open > 0 => open -= 1,
+            c if c == ')' || c.is_whitespace() => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    if end > 0 {
+        tokens.push(Token::Quoted(rest[..end].to_owned()));
+    }
+    &rest[end..]
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    next: usize,
+}
+
+impl Parser {
+    fn peek_is(&self, sign: &str, word: &str) -> bool {
+        match self.tokens.get(self.next) {
+            Some(Token::Sign(given)) => *given == sign,
+            Some(Token::Word(given)) => given == word,
+            _ => false,
+        }
+    }
+
+    fn take(&mut self, sign: &str, word: &str) -> bool {
+        let there = self.peek_is(sign, word);
+        self.next += usize::from(there);
+        there
+    }
+
+    fn any(&mut self, depth: usize) -> Result<Node, BadQuery> {
+        if depth > DEEPEST {
+            return Err(BadQuery);
+        }
+        let mut nodes = vec![self.all(depth)?];
+        while self.take("||", "or") {
+            nodes.push(self.all(depth)?);
+        }
+        Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::Any(nodes) })
+    }
+
+    fn all(&mut self, depth: usize) -> Result<Node, BadQuery> {
+        let mut nodes = vec![self.one(depth)?];
+        while self.take("&&", "and") {
+            nodes.push(self.one(depth)?);
+        }
+        Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::All(nodes) })
+    }
+
+    fn one(&mut self, depth: usize) -> Result<Node, BadQuery> {
+        if depth > DEEPEST {
+            return Err(BadQuery);
+        }
+        if self.take("!", "not") {
+            return Ok(Node::Not(Box::new(self.one(depth + 1)?)));
+        }
+        if self.take("(", "(") {
+            let node = self.any(depth + 1)?;
+            return if self.take(")", ")") { Ok(node) } else { Err(BadQuery) };
+        }
+        let subject = self.subject()?;
+        Ok(Node::Test(subject, self.test()?))
+    }
+
+    fn subject(&mut self) -> Result<Subject, BadQuery> {
+        let Some(Token::Word(word)) = self.tokens.get(self.next) else { return Err(BadQuery) };
+        self.next += 1;
+        Ok(match word.as_str() {
+            "agentConnected" => Subject::AgentConnected,
+            "agentVersion" => Subject::AgentVersion,
+            "ec2InstanceId" => Subject::Ec2InstanceId,
+            "registeredAt" => Subject::RegisteredAt,
+            "runningTasksCount" => Subject::RunningTasksCount,
+            "task:group" => Subject::TaskGroup,
+            other => match other.strip_prefix("attribute:") {
+                Some(name) if !name.is_empty() => Subject::Attribute(name.to_owned()),
+                _ => return Err(BadQuery),
+            },
+        })
+    }
+
+    fn test(&mut self) -> Result<Test, BadQuery> {
+        // `!exists` and `!in` come as two tokens.
+        let negated = self.take("!", "!");
+        let wants = !negated;
+        if self.take("", "exists") {
+            return Ok(Test::Exists(wants));
+        }
+        if self.take("", "in") {
+            return Ok(Test::In(self.list()?, wants));
+        }
+        if negated {
+            return Err(BadQuery);
+        }
+        if self.take("", "not_exists") {
+            return Ok(Test::Exists(false));
+        }
+        if self.take("", "not_in") {
+            return Ok(Test::In(self.list()?, false));
+        }
+        for (sign, word, wants) in [("==", "equals", true), ("!=", "not_equals", false)] {
+            if self.take(sign, word) {
+                return Ok(Test::Equals(self.value()?, wants));
+            }
+        }
+        for (sign, word, wants) in [("=~", "matches", true), ("!~", "not_matches", false)] {
+            if self.take(sign, word) {
+                return Ok(Test::Matches(whole(&self.value()?)?, wants));
+            }
+        }
+        for (sign, word, order) in [
+            (">=", "greater_than_equal", Order::GreaterEqual),
+            ("<=", "less_than_equal", Order::LessEqual),
+            (">", "greater_than", Order::Greater),
+            ("<", "less_than", Order::Less),
+        ] {
+            if self.take(sign, word) {
+                return Ok(Test::Order(order, self.value()?));
+            }
+        }
+        Err(BadQuery)
+    }
+
+    fn value(&mut self) -> Result<String, BadQuery> {
+        let value = match self.tokens.get(self.next) {
+            Some(Token::Word(text) | Token::Quoted(text)) => text.clone(),
+            _ => return Err(BadQuery),
+        };
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn list(&mut self) -> Result<Vec<String>, BadQuery> {
+        if !self.take("[", "[") {
+            return Err(BadQuery);
+        }
+        let mut values = vec![self.value()?];
+        while self.take(",", ",") {
+            values.push(self.value()?);
+        }
+        if self.take("]", "]") { Ok(values) } else { Err(BadQuery) }
+    }
+}
+
+/// AWS: a pattern must match the whole value.
+fn whole(pattern: &str) -> Result<Regex, BadQuery> {
+    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
+        .size_limit(1 << 18)
+        .build()
+        .map_err(|_| BadQuery)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Host;
+
+    impl Facts for Host {
+        fn agent_connected(&self) -> bool {
+            true
+        }
+        fn agent_version(&self) -> Option<&str> {
+            Some("1.105.1")
+        }
+        fn attribute(&self, name: &str) -> Option<Option<&str>> {
+            match name {
+                "ecs.instance-type" => Some(Some("t3.large")),
+                "ecs.availability-zone" => Some(Some("us-east-1a")),
+                "gpu" => Some(None),
+                _ => None,
+            }
+        }
+        fn ec2_instance_id(&self) -> Option<&str> {
+            Some("i-0123456789abcdef0")
+        }
+        fn registered_at(&self) -> Time {
+            Time(1_700_000_000_000)
+        }
+        fn running_tasks(&self) -> i64 {
+            3
+        }
+        fn any_task_group(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+            ["service:web", "family:job"].into_iter().any(test)
+        }
+    }
+
+    #[test]
+    fn says_what_holds() {
+        for text in [
+            "agentConnected == true",
+            "agentVersion >= 1.30.0 and agentVersion < 2",
+            "attribute:ecs.instance-type == t3.large",
+            "attribute:ecs.instance-type =~ t3.*",
+            "attribute:ecs.instance-type matches (t2|t3)\\..+ && attribute:gpu exists",
+            "attribute:ecs.instance-type !~ t2.*",
+            "attribute:ecs.availability-zone in [us-east-1a, us-east-1b]",
+            "attribute:ecs.availability-zone not_in ['us-east-1c']",
+            "attribute:ecs.availability-zone !in [us-east-1c]",
+            "attribute:missing !exists",
+            "attribute:missing not_exists or agentConnected == false",
+            "attribute:missing != x",
+            "not(attribute:missing == x)",
+            "!(attribute:missing exists) && (runningTasksCount > 2 || agentConnected==false)",
+            "runningTasksCount <= 3",
+            "ec2InstanceId == i-0123456789abcdef0",
+            "ec2InstanceId in ['i-0123456789abcdef0', 'i-1']",
+            "registeredAt > 2018-02-18T00:00:00Z",
+            "registeredAt less_than \"2030-01-01T00:00:00Z\"",
+            "task:group == service:web",
+            "task:group != service:other",
+            "(attribute:ecs.instance-type =~ t3.*)",
+        ] {
+            assert!(Query::parse(text).expect(text).holds(&Host), "{text}");
+        }
+        for text in [
+            "agentConnected == false",
+            "attribute:ecs.instance-type =~ large",
+            "attribute:missing == x",
+            "attribute:missing > 1",
+            "task:group != service:web",
+            "task:group in [service:x]",
+            "runningTasksCount > 3",
+            "agentVersion > 1.105.10",
+        ] {
+            assert!(!Query::parse(text).expect(text).holds(&Host), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_expression() {
+        let deep = "(".repeat(100) + "agentConnected == true" + &")".repeat(100);
+        let long = "agentConnected == true and ".repeat(100) + "agentConnected == true";
+        for text in [
+            "",
+            "x",
+            "attribute:",
+            "attribute:a ==",
+            "attribute:a in []",
+            "attribute:a in [b",
+            "attribute:a =~ (",
+            "attribute:a == b c",
+            "(attribute:a exists",
+            "attribute:a !",
+            "and",
+            "attribute:a == 'b",
+            &deep,
+            &long,
+        ] {
+            assert!(Query::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "[a-zA-Z:.=!~<>&|()\\[\\], '\"0-9*éü]{0,60}") {
+            if let Ok(query) = Query::parse(&text) {
+                query.holds(&Host);
+            }
+        }
+
+        #[test]
+        fn a_negation_is_the_opposite(name in "[a-z]{1,8}", value in "[a-z0-9]{1,8}") {
+            let yes = Query::parse(&format!("attribute:{name} == {value}")).unwrap();
+            let no = Query::parse(&format!("not (attribute:{name} == {value})")).unwrap();
+            prop_assert_ne!(yes.holds(&Host), no.holds(&Host));
+        }
+    }
+}
