@@ -11,4 +11,4 @@ mod phases;
 mod serve;
 
 pub use phases::{Gateway, Limits};
-pub use serve::{ServeError, Serving};
+pub use serve::Serving;

@@ -16,16 +16,6 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::phases::{Gateway, Peer};
 
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        #[source]
-        source: std::io::Error,
-    },
-}
-
 /// How long running requests may take to finish once the server is asked to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -37,11 +27,9 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Listen on an address (port 0: any free one) and serve in the background.
-    pub async fn start(gateway: Arc<Gateway>, address: SocketAddr) -> Result<Self, ServeError> {
-        let failed = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+    /// Serve in the background what comes in on a listener.
+    pub fn start(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(accept(gateway, listener, stopped));
         Ok(Serving { address, stop, task })

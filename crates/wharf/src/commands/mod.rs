@@ -1,0 +1,94 @@
+//! The list of commands, and how their failures are told: one line, exit code 2 where the command
+//! line is to blame and 1 otherwise.
+
+mod env;
+mod server;
+mod up;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "wharf", version, about = "Amazon ECS that you own", max_term_width = 100)]
+#[command(arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the control plane alone: the AWS API, without hosts.
+    Server(server::Arguments),
+    /// Run everything that this version has on this machine.
+    Up(up::Arguments),
+    /// Print what points the AWS tools at the running server: eval "$(wharf env)".
+    Env(env::Arguments),
+    /// Print the version.
+    Version(version::Arguments),
+}
+
+/// A command line that cannot be carried out as it stands.
+#[derive(Debug)]
+pub struct Misuse(pub String);
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+/// For `bail`-like returns: the text is the whole message.
+pub fn misuse<T>(text: impl Into<String>) -> anyhow::Result<T> {
+    Err(Misuse(text.into()).into())
+}
+
+const MISUSE: u8 = 2;
+
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let done = match arguments.command {
+        Command::Server(arguments) => server::run(&arguments),
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Env(arguments) => env::run(&arguments),
+        Command::Version(arguments) => version::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("wharf: {error:#}");
+            ExitCode::from(if error.is::<Misuse>() { MISUSE } else { 1 })
+        }
+    }
+}
+
+/// Help goes out as it is; a mistake becomes one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(MISUSE)
+        }
+        _ => {
+            let text = error.render().to_string();
+            let what = text.split("\n\nUsage").next().unwrap_or(&text);
+            let what = what.split("\n\nFor more").next().unwrap_or(what);
+            let words: Vec<&str> = what.split_whitespace().collect();
+            let line = words.join(" ");
+            eprintln!("wharf: {} (see --help)", line.strip_prefix("error: ").unwrap_or(&line));
+            ExitCode::from(MISUSE)
+        }
+    }
+}

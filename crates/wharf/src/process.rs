@@ -1,0 +1,52 @@
+//! What the operating system tells of processes, and words for shells.
+
+use std::os::linux::fs::MetadataExt;
+
+pub fn is_root() -> bool {
+    // The owner of our own /proc entry is our effective user.
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.st_uid() == 0)
+}
+
+/// When a process started, in the kernel's ticks since boot: with its id it names one process, also
+/// after the id was given to another. `None` where there is no such process.
+pub fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses and may hold anything.
+    let rest = &stat[stat.rfind(')')? + 1..];
+    let mut fields = rest.split_whitespace();
+    let state = fields.next()?;
+    let started = fields.nth(18)?.parse().ok()?;
+    (state != "Z" && state != "X").then_some(started)
+}
+
+/// A word that a POSIX shell reads back as this text.
+pub fn shell_quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/:._-+=@%,".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_itself_and_not_the_dead() {
+        assert!(started(std::process::id()).is_some());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert_eq!(started(pid), None);
+    }
+
+    #[test]
+    fn words_survive_the_shell() {
+        for text in ["", "plain", "a b", "it's", "$(rm x)", "a\nb", "`x`", "\"", "back\\slash"] {
+            let script = format!("printf %s {}", shell_quoted(text));
+            let out = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(out.stdout).unwrap(), text);
+        }
+    }
+}
