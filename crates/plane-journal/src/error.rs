@@ -55,8 +55,8 @@ pub enum JournalError {
     #[error("journal misuse: {0}")]
     Misuse(String),
 
-    #[error("etcd: cannot {action}: {reason}")]
-    Etcd { action: &'static str, reason: String },
+    #[error("etcd at {endpoints}: cannot {action}: {reason}")]
+    Etcd { endpoints: String, action: &'static str, reason: String },
 
     #[error("bad state address {url:?}: {reason}")]
     Address { url: String, reason: String },

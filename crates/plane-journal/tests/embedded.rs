@@ -7,7 +7,7 @@ mod suite;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use plane_journal::embedded::{history, inspect};
+use plane_journal::embedded::{history, inspect, read_snapshot};
 use plane_journal::{Batch, EmbeddedJournal, EmbeddedOptions, Journal, JournalError};
 use proptest::prelude::*;
 use suite::{Model, World, append, batch, lead, noise, plain, put, snapshot, start};
@@ -36,7 +36,7 @@ fn small(dir: PathBuf) -> EmbeddedOptions {
     let mut options = EmbeddedOptions::new(dir);
     options.segment_bytes = 16 << 10;
     options.grow = 8 << 10;
-    options.snapshot_after = 32 << 10;
+    options.snapshot_after = 2 << 20;
     options
 }
 
@@ -49,6 +49,7 @@ suite! {
     what_was_appended_comes_back
     snapshots_take_the_place_of_the_log
     appends_go_on_while_a_snapshot_is_written
+    a_snapshot_falls_due_as_the_log_grows
     an_unfinished_snapshot_costs_nothing
     large_groups_are_whole
     wrong_orders_of_calls_are_refused
@@ -274,6 +275,9 @@ fn history_and_inspection_show_what_is_there() {
     assert!(seen.problems.is_empty(), "{:?}", seen.problems);
     assert_eq!(seen.snapshots[0].rev, 40);
     assert_eq!(seen.snapshots[0].rows, model.rows.len() as u64);
+    let mut read = Model::default();
+    read_snapshot(&seen.snapshots[0].path, &mut read).unwrap();
+    assert_eq!(read, model);
     assert!(seen.segments.len() > 2, "rotated by size");
     assert_eq!(seen.segments.iter().map(|s| s.batches).sum::<u64>(), 40);
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use plane_journal::{EtcdJournal, Journal, JournalError, Role};
 use proptest::prelude::*;
-use suite::server::{Etcd, etcd, etcd_with, options};
+use suite::server::{Etcd, etcd, etcd_with, etcd_with_tls, options};
 use suite::{
     CHILD, Child, Model, World, append, append_until_killed, batch, lead, noise, plain,
     plain_model, put, snapshot, start, wait_for,
@@ -32,6 +32,7 @@ suite! {
     what_was_appended_comes_back
     snapshots_take_the_place_of_the_log
     appends_go_on_while_a_snapshot_is_written
+    a_snapshot_falls_due_as_the_log_grows
     an_unfinished_snapshot_costs_nothing
     large_groups_are_whole
     wrong_orders_of_calls_are_refused
@@ -311,4 +312,49 @@ fn a_full_etcd_refuses_clearly_and_serves_again_after_the_alarm() {
     assert_eq!(recovered(&etcd, "later").1, model);
     let (_, again, _) = start(&mut Prefixed(&etcd, 0));
     assert_eq!(again.rev, 0, "another prefix is another journal");
+}
+
+#[test]
+fn users_sign_in_and_a_dead_member_is_passed_over() {
+    let Some(etcd) = etcd() else { return };
+    for (path, body) in [
+        ("user/add", r#"{"name":"root","password":"very:secret"}"#),
+        ("role/add", r#"{"name":"root"}"#),
+        ("user/grant", r#"{"user":"root","role":"root"}"#),
+        ("enable", "{}"),
+    ] {
+        let answer = etcd.post(&format!("/v3/auth/{path}"), body);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    let port = etcd.port();
+    let stranger = options(&format!("etcd://127.0.0.1:{port}"), "only");
+    let refused = EtcdJournal::open(stranger).unwrap().recover(&mut Model::default()).unwrap_err();
+    assert!(matches!(refused, JournalError::Etcd { .. }), "{refused}");
+    // Nobody listens on port 1.
+    let url = format!("etcd://root:very:secret@127.0.0.1:1,127.0.0.1:{port}");
+    let mut journal = EtcdJournal::open(options(&url, "only")).unwrap();
+    let mut model = Model::default();
+    journal.recover(&mut model).unwrap();
+    lead(&mut journal, &mut model);
+    append(&mut journal, &mut model, &[plain(1)]);
+    drop(journal);
+    let mut again = Model::default();
+    EtcdJournal::open(options(&url, "only")).unwrap().recover(&mut again).unwrap();
+    assert_eq!(again, model);
+}
+
+#[test]
+fn an_etcd_that_is_not_there_is_named() {
+    let mut journal = EtcdJournal::open(options("etcd://127.0.0.1:1", "only")).unwrap();
+    let error = journal.recover(&mut Model::default()).unwrap_err().to_string();
+    assert!(error.contains("127.0.0.1:1") && error.contains("refused"), "{error}");
+}
+
+#[test]
+fn over_tls_with_a_client_certificate() {
+    let Some(mut etcd) = etcd_with_tls() else { return };
+    suite::what_was_appended_comes_back(&mut etcd);
+    let anonymous = etcd.url().split("&cert=").next().unwrap().to_owned();
+    let mut journal = EtcdJournal::open(options(&anonymous, "only")).unwrap();
+    assert!(journal.recover(&mut Model::default()).is_err(), "etcd wants a certificate");
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::files_of;
 use super::recovery::read_heads;
 use super::segment::{Item, SegmentReader};
-use super::snapshot::check_snapshot;
+use super::snapshot::{check_snapshot, feed_snapshot};
 use crate::codec::TableNames;
 use crate::record::Ending;
-use crate::{Batch, JournalError};
+use crate::{Batch, JournalError, Sink};
 
 #[derive(Debug, Default)]
 pub struct Inspection {
@@ -124,6 +124,15 @@ fn inspect_segment(
             }
         }
     }
+}
+
+/// Feeds one snapshot that [`inspect`] has listed, once all of it has passed its checksums.
+pub fn read_snapshot(path: &Path, sink: &mut dyn Sink) -> Result<(), JournalError> {
+    let (rev, _) = check_snapshot(path)?;
+    sink.snapshot_begin(rev);
+    feed_snapshot(path, sink)?;
+    sink.snapshot_done(rev);
+    Ok(())
 }
 
 /// Every batch that is still in the log, oldest first, as far as it can be read.

@@ -9,6 +9,10 @@
 //! The term is the one in the newest segment's header, so it is durable before the first append and
 //! rises at each start without a file of its own. After a failed write or sync a segment is never
 //! written again: the kernel may have dropped the dirty pages and report success the next time.
+//!
+//! Why not redb: a commit of one 1 KB batch took 94–106 µs here and 200–242 µs there, one of 64 took
+//! 173–185 µs and 654–1007 µs, at a quarter of the CPU (medians of 7 alternating rounds on two busy
+//! cores; `examples/throughput.rs`). etcd on the same disk: 490 µs and 670–730 µs.
 
 mod disk;
 mod inspect;
@@ -18,7 +22,7 @@ mod snapshot;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use inspect::{
-    History, Inspection, Problem, SegmentSummary, SnapshotSummary, history, inspect,
+    History, Inspection, Problem, SegmentSummary, SnapshotSummary, history, inspect, read_snapshot,
 };
 pub(crate) use snapshot::{Block, BlockPacker};
 

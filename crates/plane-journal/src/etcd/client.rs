@@ -24,6 +24,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// A failed call, before it is known whether that matters.
 #[derive(Debug)]
 pub(super) struct CallError {
+    endpoints: Arc<str>,
     action: &'static str,
     status: Status,
 }
@@ -55,20 +56,23 @@ impl CallError {
 
 impl From<CallError> for JournalError {
     fn from(error: CallError) -> JournalError {
-        let reason = format!("{:?}: {}", error.status.code(), error.status.message());
+        let sources = std::error::Error::source(&error.status).map(chain);
+        let detail = sources.unwrap_or_else(|| error.status.message().to_owned());
+        let reason = format!("{:?}: {detail}", error.status.code());
         if error.is_full() {
             let reason = format!(
                 "{reason} (raise its quota, or compact and defragment; then `etcdctl alarm disarm`)"
             );
             return JournalError::Full { place: "etcd".into(), reason };
         }
-        JournalError::Etcd { action: error.action, reason }
+        JournalError::Etcd { endpoints: error.endpoints.to_string(), action: error.action, reason }
     }
 }
 
 #[derive(Clone)]
 pub(super) struct Client {
     channel: Channel,
+    endpoints: Arc<str>,
     timeout: Duration,
     user: Option<(String, String)>,
     token: Arc<Mutex<Option<String>>>,
@@ -117,7 +121,18 @@ impl Client {
             _ => Channel::balance_list(endpoints.into_iter()),
         };
         let timeout = options.lease_ttl / 3;
-        Ok(Client { channel, timeout, user: options.user.clone(), token: Arc::default() })
+        let endpoints = options.endpoints.join(",").into();
+        Ok(Client {
+            channel,
+            endpoints,
+            timeout,
+            user: options.user.clone(),
+            token: Arc::default(),
+        })
+    }
+
+    fn error(&self, action: &'static str, status: Status) -> CallError {
+        CallError { endpoints: self.endpoints.clone(), action, status }
     }
 
     async fn unary<Q, A>(
@@ -163,10 +178,10 @@ impl Client {
         };
         match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(CallError { action, status }),
+            Ok(Err(status)) => Err(self.error(action, status)),
             Err(_) => {
                 let status = Status::deadline_exceeded(format!("no answer in {:?}", self.timeout));
-                Err(CallError { action, status })
+                Err(self.error(action, status))
             }
         }
     }
@@ -224,14 +239,14 @@ impl Client {
         let call = async {
             let mut answers: Streaming<LeaseKeepAliveResponse> =
                 self.stream(action, path, request).await?;
-            let first = answers.message().await.map_err(|status| CallError { action, status })?;
+            let first = answers.message().await.map_err(|status| self.error(action, status))?;
             Ok(first.map_or(0, |answer| answer.ttl))
         };
         match tokio::time::timeout(self.timeout, call).await {
             Ok(result) => result,
             Err(_) => {
                 let status = Status::deadline_exceeded("no answer to a sign of life");
-                Err(CallError { action, status })
+                Err(self.error(action, status))
             }
         }
     }
@@ -257,7 +272,7 @@ impl Client {
     {
         let mut grpc =
             tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
-        let fail = |status| CallError { action, status };
+        let fail = |status| self.error(action, status);
         grpc.ready().await.map_err(|error| fail(Status::unavailable(chain(&error))))?;
         let upward = OneThenOpen(Some(message));
         let codec = ProstCodec::<Q, A>::default();

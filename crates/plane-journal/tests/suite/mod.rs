@@ -223,6 +223,27 @@ pub fn an_unfinished_snapshot_costs_nothing(world: &mut dyn World) {
     assert_eq!(start(world).1, model);
 }
 
+pub fn a_snapshot_falls_due_as_the_log_grows(world: &mut dyn World) {
+    let (mut journal, mut model, _) = start(world);
+    assert!(!journal.snapshot_due());
+    for _ in 0..2 {
+        let mut written = 0;
+        while !journal.snapshot_due() {
+            let next = model.rev + 1;
+            let value = noise(next, 500_000);
+            append(&mut *journal, &mut model, &[batch(next, vec![put("big", "k", value)])]);
+            written += 1;
+            assert!(written < 40, "{:?}", journal.status());
+        }
+        // One that fails is not due again at once.
+        drop(journal.begin_snapshot(model.rev).expect("begin"));
+        assert!(!journal.snapshot_due());
+        snapshot(&mut *journal, &model);
+        assert!(!journal.snapshot_due());
+        assert_eq!(journal.status().log_bytes, 0);
+    }
+}
+
 pub fn large_groups_are_whole(world: &mut dyn World) {
     let (mut journal, mut model, _) = start(world);
     let big = |rev: u64| batch(rev, vec![put("big", format!("{rev}"), noise(rev, 900_000))]);

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub struct Etcd {
     port: u16,
     peer: u16,
     args: Vec<String>,
+    /// Where the certificates are, for an etcd that wants to see one.
+    tls: Option<PathBuf>,
 }
 
 /// `None`, and one line that says so, where this machine has no etcd and need not have one.
@@ -37,12 +40,58 @@ pub fn etcd_with(args: &[&str]) -> Option<Etcd> {
     let (port, peer, dir) = (free(), free(), TempDir::new().unwrap());
     let args: Vec<String> = args.iter().map(|arg| arg.to_string()).collect();
     let process = spawn(&dir, port, peer, &args);
-    Some(Etcd { process, dir, port, peer, args })
+    wait_until_it_serves(port);
+    Some(Etcd { process, dir, port, peer, args, tls: None })
+}
+
+/// An etcd that speaks TLS and knows clients by their certificates.
+pub fn etcd_with_tls() -> Option<Etcd> {
+    let mut plain = etcd()?;
+    plain.kill();
+    let certificates = plain.dir.path().join("tls");
+    make_certificates(&certificates);
+    let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
+    let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+    let url = format!("https://127.0.0.1:{}", plain.port);
+    let args = [
+        ["--listen-client-urls", &url],
+        ["--advertise-client-urls", &url],
+        ["--cert-file", &cert],
+        ["--key-file", &key],
+        ["--trusted-ca-file", &ca],
+    ];
+    plain.args = args.concat().iter().map(|arg| arg.to_string()).collect();
+    plain.args.push("--client-cert-auth".into());
+    plain.process = spawn(&plain.dir, plain.port, plain.peer, &plain.args);
+    wait_for("etcd listens", || TcpStream::connect(("127.0.0.1", plain.port)).is_ok());
+    plain.tls = Some(certificates);
+    Some(plain)
+}
+
+fn make_certificates(dir: &Path) {
+    std::fs::create_dir(dir).unwrap();
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_text = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut one = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    one.extended_key_usages = vec![
+        rcgen::ExtendedKeyUsagePurpose::ServerAuth,
+        rcgen::ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    let cert = one.signed_by(&key, &issuer).unwrap();
+    for (name, text) in
+        [("ca.pem", ca_text), ("cert.pem", cert.pem()), ("key.pem", key.serialize_pem())]
+    {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
 }
 
 fn spawn(dir: &TempDir, port: u16, peer: u16, args: &[String]) -> std::process::Child {
     let url = |port: u16| format!("http://127.0.0.1:{port}");
-    let process = Command::new("etcd")
+    Command::new("etcd")
         .arg("--data-dir")
         .arg(dir.path().join("data"))
         .args(["--listen-client-urls", &url(port), "--advertise-client-urls", &url(port)])
@@ -52,13 +101,14 @@ fn spawn(dir: &TempDir, port: u16, peer: u16, args: &[String]) -> std::process::
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
         .spawn()
-        .unwrap();
-    let answers = || {
+        .unwrap()
+}
+
+fn wait_until_it_serves(port: u16) {
+    wait_for("etcd serves reads", || {
         post(port, "/v3/kv/range", r#"{"key":"AA=="}"#)
             .is_some_and(|text| text.contains("raft_term"))
-    };
-    wait_for("etcd serves reads", answers);
-    process
+    });
 }
 
 /// One request to etcd's plain HTTP side, which tests use where the journal has no call.
@@ -79,7 +129,21 @@ fn post(port: u16, path: &str, body: &str) -> Option<String> {
 
 impl Etcd {
     pub fn url(&self) -> String {
-        format!("etcd://127.0.0.1:{}/test", self.port)
+        let port = self.port;
+        match &self.tls {
+            None => format!("etcd://127.0.0.1:{port}/test"),
+            Some(dir) => {
+                let dir = dir.display();
+                format!(
+                    "etcds://127.0.0.1:{port}/test?ca={dir}/ca.pem&cert={dir}/cert.pem\
+                     &key={dir}/key.pem"
+                )
+            }
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn post(&self, path: &str, body: &str) -> String {
@@ -102,6 +166,7 @@ impl Etcd {
 
     pub fn restart(&mut self) {
         self.process = spawn(&self.dir, self.port, self.peer, &self.args);
+        wait_until_it_serves(self.port);
     }
 
     pub fn journal(&self, name: &str) -> EtcdJournal {
@@ -113,6 +178,7 @@ pub fn options(url: &str, name: &str) -> EtcdOptions {
     let mut options = EtcdOptions::parse(url).unwrap();
     options.advertise = name.into();
     options.lease_ttl = Duration::from_secs(3);
+    options.snapshot_after = 2 << 20;
     options
 }
 
