@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::limits::MAX_DEPTH;
+use crate::limits::{Budget, MAX_DEPTH};
 use crate::schema::{Kind, Location, Member, Schema};
 use crate::shape::{AnyShape, Field, Scalar, Value};
 use crate::timestamp::Timestamp;
@@ -16,6 +16,7 @@ pub(crate) enum CborError {
     Truncated,
     Malformed,
     TooDeep,
+    TooLarge,
     Mismatch(Kind),
     TrailingBytes,
 }
@@ -26,6 +27,7 @@ impl std::fmt::Display for CborError {
             CborError::Truncated => f.write_str("The CBOR body ends too early"),
             CborError::Malformed => f.write_str("The body is not CBOR"),
             CborError::TooDeep => f.write_str("The CBOR body is nested too deeply"),
+            CborError::TooLarge => f.write_str("The CBOR body holds too many items"),
             CborError::Mismatch(kind) => write!(f, "A CBOR item is not a valid {kind:?}"),
             CborError::TrailingBytes => f.write_str("There are bytes after the CBOR body"),
         }
@@ -57,6 +59,7 @@ struct Head {
 
 struct Reader<'a> {
     bytes: &'a [u8],
+    budget: Budget,
 }
 
 /// How many items are left in an array or map.
@@ -71,6 +74,10 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or(CborError::Truncated)?;
         self.bytes = rest;
         Ok(taken)
+    }
+
+    fn spend(&self, count: usize) -> Result<()> {
+        if self.budget.spend(count) { Ok(()) } else { Err(CborError::TooLarge) }
     }
 
     fn head(&mut self) -> Result<Head> {
@@ -168,6 +175,7 @@ impl<'a> Reader<'a> {
             return Err(CborError::Mismatch(Kind::Structure));
         }
         let schema: &'static Schema = shape.schema();
+        self.spend(schema.members().len())?;
         let mut left = Self::left(head);
         let mut hint = 0;
         while self.more(&mut left)? {
@@ -229,6 +237,7 @@ impl<'a> Reader<'a> {
         let mut left = Self::left(head);
         while self.more(&mut left)? {
             let item = self.head()?;
+            self.spend(1)?;
             // A null is kept only by a sparse list.
             if !is_null(item) || schema.sparse {
                 self.value(item, schema.element(), list.push(), depth + 1)?;
@@ -250,6 +259,7 @@ impl<'a> Reader<'a> {
         while self.more(&mut left)? {
             let key = self.head()?;
             let key = self.text(key)?;
+            self.spend(1)?;
             let item = self.head()?;
             if !is_null(item) || schema.sparse {
                 self.value(item, schema.value(), map.entry(key), depth + 1)?;
@@ -331,7 +341,7 @@ fn half(bits: u16) -> f64 {
 
 /// Reads one map into a structure.
 pub(crate) fn read(bytes: &[u8], shape: &mut dyn AnyShape) -> Result<()> {
-    let mut reader = Reader { bytes };
+    let mut reader = Reader { bytes, budget: Budget::of_request() };
     let head = reader.head()?;
     reader.structure(head, shape, 0)?;
     if reader.bytes.is_empty() { Ok(()) } else { Err(CborError::TrailingBytes) }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
 use crate::blob::{BASE64, Blob};
+use crate::limits::{Budget, MAX_DEPTH};
 use crate::schema::{Kind, Location, Member, Schema, TimestampFormat};
 use crate::shape::{AnyShape, Field, ListField, MapField, Scalar, Value};
 use crate::timestamp::Timestamp;
@@ -39,14 +40,28 @@ impl Dialect {
     }
 }
 
-/// Deeper nesting than any model needs; serde_json itself stops at 128.
-const MAX_DEPTH: usize = 100;
+/// What a reader carries along: the dialect, how deep it is, and what it may still make.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub dialect: Dialect,
+    pub depth: usize,
+    pub budget: &'a Budget,
+}
+
+impl Context<'_> {
+    fn deeper(self) -> Self {
+        Context { depth: self.depth + 1, ..self }
+    }
+
+    fn spend<E: serde::de::Error>(self, count: usize) -> Result<(), E> {
+        if self.budget.spend(count) { Ok(()) } else { Err(E::custom("the input is too large")) }
+    }
+}
 
 /// Deserializes into a structure.
 pub struct StructureSeed<'a> {
     pub shape: &'a mut dyn AnyShape,
-    pub dialect: Dialect,
-    pub depth: usize,
+    pub context: Context<'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for StructureSeed<'_> {
@@ -64,13 +79,14 @@ impl<'de> Visitor<'de> for StructureSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.depth > MAX_DEPTH {
+        if self.context.depth > MAX_DEPTH {
             return Err(A::Error::custom("nesting is too deep"));
         }
         let schema = self.shape.schema();
+        self.context.spend(schema.members().len())?;
         let mut hint = 0;
         while let Some(found) =
-            map.next_key_seed(NameSeed { schema, hint, dialect: self.dialect })?
+            map.next_key_seed(NameSeed { schema, hint, dialect: self.context.dialect })?
         {
             let Some(index) = found else {
                 map.next_value::<serde::de::IgnoredAny>()?;
@@ -81,8 +97,7 @@ impl<'de> Visitor<'de> for StructureSeed<'_> {
             map.next_value_seed(FieldSeed {
                 field: self.shape.field_mut(index),
                 member,
-                dialect: self.dialect,
-                depth: self.depth + 1,
+                context: self.context.deeper(),
             })?;
         }
         Ok(())
@@ -118,8 +133,7 @@ impl Visitor<'_> for NameSeed {
 struct FieldSeed<'a> {
     field: &'a mut dyn Field,
     member: &'static Member,
-    dialect: Dialect,
-    depth: usize,
+    context: Context<'a>,
 }
 
 impl FieldSeed<'_> {
@@ -197,7 +211,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
         let seen = Unexpected::Signed(number);
         match self.member.target.kind {
             Kind::Integer | Kind::Long => self.put(Scalar::Integer(number), seen),
-            Kind::Timestamp if self.dialect == Dialect::Stored => {
+            Kind::Timestamp if self.context.dialect == Dialect::Stored => {
                 self.put(Scalar::Timestamp(Timestamp::from_millis(number)), seen)
             }
             _ => self.number(number as f64, seen),
@@ -247,8 +261,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
             list,
             element,
             sparse,
-            dialect: self.dialect,
-            depth: self.depth + 1,
+            context: self.context.deeper(),
         })? {}
         Ok(())
     }
@@ -257,8 +270,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
         let schema = self.member.target;
         if schema.kind == Kind::Structure {
             let shape = self.field.structure().expect("a structure's field holds a structure");
-            let (dialect, depth) = (self.dialect, self.depth);
-            return StructureSeed { shape, dialect, depth }.visit_map(map);
+            return StructureSeed { shape, context: self.context }.visit_map(map);
         }
         let Some(target) = self.field.map() else {
             return Err(A::Error::invalid_type(Unexpected::Map, &kind_name(schema.kind)));
@@ -269,8 +281,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
                 key,
                 value: schema.value(),
                 sparse: schema.sparse,
-                dialect: self.dialect,
-                depth: self.depth + 1,
+                context: self.context.deeper(),
             })?;
         }
         Ok(())
@@ -282,8 +293,7 @@ struct ElementSeed<'a> {
     list: &'a mut dyn ListField,
     element: &'static Member,
     sparse: bool,
-    dialect: Dialect,
-    depth: usize,
+    context: Context<'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for ElementSeed<'_> {
@@ -302,6 +312,7 @@ impl<'de> Visitor<'de> for ElementSeed<'_> {
         f.write_str(kind_name(self.element.target.kind))
     }
     fn visit_none<E: serde::de::Error>(self) -> Result<(), E> {
+        self.context.spend(1)?;
         if self.sparse {
             self.list.push();
         }
@@ -311,8 +322,9 @@ impl<'de> Visitor<'de> for ElementSeed<'_> {
         self.visit_none()
     }
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let (member, dialect, depth) = (self.element, self.dialect, self.depth);
-        FieldSeed { field: self.list.push(), member, dialect, depth }.deserialize(deserializer)
+        self.context.spend(1)?;
+        let (member, context) = (self.element, self.context);
+        FieldSeed { field: self.list.push(), member, context }.deserialize(deserializer)
     }
 }
 
@@ -322,8 +334,7 @@ struct EntrySeed<'a> {
     key: String,
     value: &'static Member,
     sparse: bool,
-    dialect: Dialect,
-    depth: usize,
+    context: Context<'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for EntrySeed<'_> {
@@ -342,6 +353,7 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
         f.write_str(kind_name(self.value.target.kind))
     }
     fn visit_none<E: serde::de::Error>(self) -> Result<(), E> {
+        self.context.spend(1)?;
         if self.sparse {
             self.map.entry(self.key);
         }
@@ -351,9 +363,9 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
         self.visit_none()
     }
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let (member, dialect, depth) = (self.value, self.dialect, self.depth);
-        FieldSeed { field: self.map.entry(self.key), member, dialect, depth }
-            .deserialize(deserializer)
+        self.context.spend(1)?;
+        let (member, context) = (self.value, self.context);
+        FieldSeed { field: self.map.entry(self.key), member, context }.deserialize(deserializer)
     }
 }
 
@@ -469,8 +481,13 @@ fn serialize_time<S: Serializer>(
 
 /// Reads a JSON object into a structure.
 pub fn read(bytes: &[u8], shape: &mut dyn AnyShape, dialect: Dialect) -> serde_json::Result<()> {
+    let budget = match dialect {
+        Dialect::Wire => Budget::of_request(),
+        Dialect::Stored => Budget::unlimited(),
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    StructureSeed { shape, dialect, depth: 0 }.deserialize(&mut deserializer)?;
+    let context = Context { dialect, depth: 0, budget: &budget };
+    StructureSeed { shape, context }.deserialize(&mut deserializer)?;
     deserializer.end()
 }
 

@@ -1,5 +1,6 @@
 //! Bounds on what a request may make us do: sizes, counts and depths, in one place.
 
+use std::cell::Cell;
 use std::io::Read;
 
 use bytes::Bytes;
@@ -17,6 +18,31 @@ pub const MAX_FORM_PAIRS: usize = 50_000;
 pub const MAX_KEY_SEGMENTS: usize = 64;
 /// Nesting of XML elements and CBOR items.
 pub const MAX_DEPTH: usize = 100;
+
+/// Members and elements that one request may make. AWS's largest lists hold 10,000 small structures;
+/// `[{},{},…]` of a structure with 50 members would make a thousand times its own size.
+pub const MAX_VALUES: usize = 500_000;
+
+/// Counts what a reader makes.
+pub struct Budget(Cell<usize>);
+
+impl Budget {
+    pub fn of_request() -> Self {
+        Budget(Cell::new(MAX_VALUES))
+    }
+
+    /// For bytes that we wrote ourselves.
+    pub fn unlimited() -> Self {
+        Budget(Cell::new(usize::MAX))
+    }
+
+    /// Whether there was enough left.
+    pub(crate) fn spend(&self, count: usize) -> bool {
+        let left = self.0.get().checked_sub(count);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
+    }
+}
 
 /// The body without `Content-Encoding: gzip`, unless the encoding belongs to the content itself.
 pub(crate) fn plain_body(

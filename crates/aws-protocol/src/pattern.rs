@@ -1,8 +1,8 @@
 //! The models' regular expressions are Java's; this makes the `regex` crate read them alike.
 //!
-//! Three things differ: Java's `\w \d \s` are ASCII, its text is UTF-16 (patterns name
-//! surrogates), and it has look-around. The first two are rewritten; a pattern with look-around or
-//! a back-reference is not checked, and the test of the generated models lists each such pattern.
+//! Java's `\w \d \s` and `\p{Print}` are ASCII, its text is UTF-16 (patterns name surrogates), and
+//! its repetition counts cost nothing; these are rewritten. A pattern with look-around or a
+//! back-reference is not checked: `tests/patterns.txt` lists each one of the services we name.
 
 use regex::{Regex, RegexBuilder};
 
@@ -26,13 +26,28 @@ fn rewrite(pattern: &str) -> String {
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;
     let mut class_start = false;
+    // After `[\w` a hyphen cannot begin a range.
+    let mut after_set = false;
     while let Some(c) = chars.next() {
         let at_start = std::mem::take(&mut class_start);
+        let was_set = std::mem::take(&mut after_set);
         match c {
             '\\' => match chars.next() {
-                Some(escaped) => escape(&mut out, escaped, in_class),
+                Some('p') if chars.peek() == Some(&'{') => {
+                    let name: String = chars.by_ref().take_while(|&c| c != '}').skip(1).collect();
+                    property(&mut out, &name, in_class);
+                    after_set = true;
+                }
+                Some(escaped) => {
+                    after_set = escape(&mut out, escaped, in_class);
+                }
                 None => out.push_str(r"\\"),
             },
+            '-' if in_class && was_set => out.push_str(r"\-"),
+            '{' if !in_class => {
+                let count: String = chars.by_ref().take_while(|&c| c != '}').collect();
+                repetition(&mut out, &count);
+            }
             '[' if !in_class => {
                 in_class = true;
                 class_start = true;
@@ -60,7 +75,43 @@ fn rewrite(pattern: &str) -> String {
     out
 }
 
-fn escape(out: &mut String, escaped: char, in_class: bool) {
+/// A count that large only repeats the shape's own length, and would take megabytes to compile.
+const LARGEST_COUNT: u32 = 512;
+
+fn repetition(out: &mut String, count: &str) {
+    let large = |text: &str| text.parse().is_ok_and(|number: u32| number > LARGEST_COUNT);
+    match count.split_once(',') {
+        Some((low, high)) if large(high) && !large(low) => {
+            out.push_str(&format!("{{{low},}}"));
+        }
+        _ if large(count) => out.push('+'),
+        _ => out.push_str(&format!("{{{count}}}")),
+    }
+}
+
+/// `\p{…}`: Java's POSIX classes are ASCII, its Unicode categories are the crate's.
+fn property(out: &mut String, name: &str, in_class: bool) {
+    let set = match name {
+        "Print" => r"\x20-\x7E",
+        "Graph" => r"\x21-\x7E",
+        "ASCII" => r"\x00-\x7F",
+        "Alpha" => "A-Za-z",
+        "Alnum" => "0-9A-Za-z",
+        "Punct" => r"!-/:-@\[-`{-~",
+        _ => {
+            out.push_str(&format!(r"\p{{{name}}}"));
+            return;
+        }
+    };
+    if in_class {
+        out.push_str(set);
+    } else {
+        out.push_str(&format!("[{set}]"));
+    }
+}
+
+/// Writes an escape; true where it stands for a set of characters.
+fn escape(out: &mut String, escaped: char, in_class: bool) -> bool {
     let (set, negated) = match escaped {
         'w' => (WORD, false),
         'd' => (DIGIT, false),
@@ -71,7 +122,7 @@ fn escape(out: &mut String, escaped: char, in_class: bool) {
         other => {
             out.push('\\');
             out.push(other);
-            return;
+            return false;
         }
     };
     match (in_class, negated) {
@@ -87,6 +138,7 @@ fn escape(out: &mut String, escaped: char, in_class: bool) {
             out.push(']');
         }
     }
+    true
 }
 
 #[cfg(test)]
@@ -101,6 +153,9 @@ mod tests {
         assert!(!name.is_match("é"));
         assert!(translate(r"[\S]+").unwrap().is_match("é"));
         assert!(translate(r"^\d{12}$").unwrap().is_match("123456789012"));
+        assert!(translate(r"[\w-\/.]+").unwrap().is_match("a-/."));
+        assert!(translate(r"\p{Print}{1,100000}").unwrap().is_match("a b"));
+        assert!(!translate(r"\p{Print}+").unwrap().is_match("é"));
         assert!(translate(r"[\u0020-\uD7FF\uD800\uDC00-\uDBFF\uDFFF]*").unwrap().is_match("a😀"));
     }
 

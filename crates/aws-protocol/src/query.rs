@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::error::ApiError;
 use crate::form::{self, Node};
+use crate::limits::Budget;
 use crate::scalar;
 use crate::schema::{Kind, Member, Schema, XmlNamespace};
 use crate::service::OperationDef;
@@ -31,7 +32,13 @@ pub(crate) fn read(
         root.add_form(query)?;
     }
     root.add_form(form::text(body)?.trim_end())?;
-    read_structure(&root, dialect, input)
+    Form { dialect, budget: Budget::of_request() }.structure(&root, input)
+}
+
+/// A reader of one request's parameters.
+struct Form {
+    dialect: Dialect,
+    budget: Budget,
 }
 
 /// AWS: ec2Query capitalises names unless a query name overrides them.
@@ -51,91 +58,101 @@ fn parameter(dialect: Dialect, member: &Member) -> Cow<'static, str> {
     }
 }
 
-fn read_structure(
-    node: &Node<'_>,
-    dialect: Dialect,
-    shape: &mut dyn AnyShape,
-) -> Result<(), ApiError> {
-    let schema: &'static Schema = shape.schema();
-    for (index, member) in schema.members().iter().enumerate() {
-        let found = node.child(&parameter(dialect, member)).or_else(|| node.child(member.wire));
-        if let Some(found) = found {
-            read_value(found, dialect, member, shape.field_mut(index))?;
+impl Form {
+    fn spend(&self, count: usize) -> Result<(), ApiError> {
+        if self.budget.spend(count) {
+            return Ok(());
+        }
+        Err(ApiError::malformed_request("The request has too many parameters"))
+    }
+
+    fn structure(&self, node: &Node<'_>, shape: &mut dyn AnyShape) -> Result<(), ApiError> {
+        let schema: &'static Schema = shape.schema();
+        self.spend(schema.members().len())?;
+        for (index, member) in schema.members().iter().enumerate() {
+            let name = parameter(self.dialect, member);
+            let found = node.child(&name).or_else(|| node.child(member.wire));
+            if let Some(found) = found {
+                self.value(found, member, shape.field_mut(index))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn value(
+        &self,
+        node: &Node<'_>,
+        member: &'static Member,
+        field: &mut dyn Field,
+    ) -> Result<(), ApiError> {
+        let kind = member.target.kind;
+        match kind {
+            Kind::Structure => {
+                let shape = field.structure().expect("a structure's field holds a structure");
+                self.structure(node, shape)
+            }
+            Kind::List => self.list(node, member, field),
+            Kind::Map => self.map(node, member, field),
+            _ => {
+                let Some(text) = &node.value else {
+                    let name = member.wire;
+                    return Err(ApiError::malformed_request(format!("{name} is not a {kind:?}")));
+                };
+                scalar::put_text(field, member, text).map_err(|_| {
+                    ApiError::malformed_request(format!("{text} is not a valid {kind:?}"))
+                })
+            }
         }
     }
-    Ok(())
-}
 
-fn read_value(
-    node: &Node<'_>,
-    dialect: Dialect,
-    member: &'static Member,
-    field: &mut dyn Field,
-) -> Result<(), ApiError> {
-    let kind = member.target.kind;
-    match kind {
-        Kind::Structure => {
-            let shape = field.structure().expect("a structure's field holds a structure");
-            read_structure(node, dialect, shape)
-        }
-        Kind::List => read_list(node, dialect, member, field),
-        Kind::Map => read_map(node, dialect, member, field),
-        _ => {
-            let Some(text) = &node.value else {
-                let name = member.wire;
-                return Err(ApiError::malformed_request(format!("{name} is not a {kind:?}")));
-            };
-            scalar::put_text(field, member, text)
-                .map_err(|_| ApiError::malformed_request(format!("{text} is not a valid {kind:?}")))
-        }
-    }
-}
-
-fn read_list(
-    node: &Node<'_>,
-    dialect: Dialect,
-    member: &'static Member,
-    field: &mut dyn Field,
-) -> Result<(), ApiError> {
-    let list = field.list().expect("a list's field holds a list");
-    let element = member.target.element();
-    let wrapped = node.child(element.wire).or_else(|| node.child("member"));
-    // Lenient: AWS takes `Names.1` for `Names.member.1`.
-    let items = match wrapped {
-        Some(wrapped) if dialect == Dialect::Aws && !member.is_flattened() => wrapped.numbered(),
-        _ => node.numbered(),
-    };
-    for item in items {
-        read_value(item, dialect, element, list.push())?;
-    }
-    Ok(())
-}
-
-fn read_map(
-    node: &Node<'_>,
-    dialect: Dialect,
-    member: &'static Member,
-    field: &mut dyn Field,
-) -> Result<(), ApiError> {
-    let map = field.map().expect("a map's field holds a map");
-    let (key, value) = (member.target.key(), member.target.value());
-    let entries = match node.child("entry") {
-        Some(wrapped) if !member.is_flattened() => wrapped.numbered(),
-        _ => node.numbered(),
-    };
-    for entry in entries {
-        let Some(name) = entry.child(key.wire).and_then(|node| node.value.clone()) else {
-            return Err(ApiError::malformed_request(format!(
-                "{} has an entry without key",
-                member.wire
-            )));
+    fn list(
+        &self,
+        node: &Node<'_>,
+        member: &'static Member,
+        field: &mut dyn Field,
+    ) -> Result<(), ApiError> {
+        let list = field.list().expect("a list's field holds a list");
+        let element = member.target.element();
+        let wrapped = node.child(element.wire).or_else(|| node.child("member"));
+        let wraps = self.dialect == Dialect::Aws && !member.is_flattened();
+        // Lenient: AWS takes `Names.1` for `Names.member.1`.
+        let items = match wrapped {
+            Some(wrapped) if wraps => wrapped.numbered(),
+            _ => node.numbered(),
         };
-        let slot = map.entry(name);
-        if let Some(node) = entry.child(value.wire) {
-            read_value(node, dialect, value, slot)?;
+        for item in items {
+            self.spend(1)?;
+            self.value(item, element, list.push())?;
         }
+        Ok(())
     }
-    Ok(())
+
+    fn map(
+        &self,
+        node: &Node<'_>,
+        member: &'static Member,
+        field: &mut dyn Field,
+    ) -> Result<(), ApiError> {
+        let map = field.map().expect("a map's field holds a map");
+        let (key, value) = (member.target.key(), member.target.value());
+        let entries = match node.child("entry") {
+            Some(wrapped) if !member.is_flattened() => wrapped.numbered(),
+            _ => node.numbered(),
+        };
+        for entry in entries {
+            self.spend(1)?;
+            let Some(name) = entry.child(key.wire).and_then(|node| node.value.clone()) else {
+                let name = member.wire;
+                let text = format!("{name} has an entry without key");
+                return Err(ApiError::malformed_request(text));
+            };
+            let slot = map.entry(name);
+            if let Some(node) = entry.child(value.wire) {
+                self.value(node, value, slot)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 const CONTENT_TYPE: &str = "text/xml";

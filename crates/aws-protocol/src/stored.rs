@@ -7,7 +7,8 @@
 use serde::de::DeserializeSeed;
 use serde::{Deserializer, Serialize, Serializer};
 
-use crate::json::{self, Dialect, StructureSeed, StructureView};
+use crate::json::{self, Context, Dialect, StructureSeed, StructureView};
+use crate::limits::Budget;
 use crate::shape::Shape;
 
 /// The shape as JSON text.
@@ -30,7 +31,8 @@ pub fn serialize<T: Shape, S: Serializer>(shape: &T, serializer: S) -> Result<S:
 /// For `#[serde(with = "aws_protocol::stored")]`.
 pub fn deserialize<'de, T: Shape, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let mut shape = T::default();
-    let seed = StructureSeed { shape: &mut shape, dialect: Dialect::Stored, depth: 0 };
-    seed.deserialize(deserializer)?;
+    let budget = Budget::unlimited();
+    let context = Context { dialect: Dialect::Stored, depth: 0, budget: &budget };
+    StructureSeed { shape: &mut shape, context }.deserialize(deserializer)?;
     Ok(shape)
 }

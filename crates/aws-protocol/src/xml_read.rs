@@ -5,7 +5,7 @@
 
 use quick_xml::events::{BytesStart, Event};
 
-use crate::limits::MAX_DEPTH;
+use crate::limits::{Budget, MAX_DEPTH};
 use crate::scalar;
 use crate::schema::{Kind, Location, Member, Schema};
 use crate::shape::{AnyShape, Field};
@@ -15,6 +15,7 @@ use crate::shape::{AnyShape, Field};
 pub(crate) enum XmlError {
     Syntax(String),
     TooDeep,
+    TooLarge,
     Empty,
     Mismatch(&'static str, Kind),
 }
@@ -24,6 +25,7 @@ impl std::fmt::Display for XmlError {
         match self {
             XmlError::Syntax(text) => write!(f, "The XML is not well-formed: {text}"),
             XmlError::TooDeep => f.write_str("The XML is nested too deeply"),
+            XmlError::TooLarge => f.write_str("The XML holds too many elements"),
             XmlError::Empty => f.write_str("The XML has no root element"),
             XmlError::Mismatch(name, kind) => write!(f, "{name} is not a valid {kind:?}"),
         }
@@ -72,15 +74,20 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Element, XmlError> {
     let text = std::str::from_utf8(bytes).map_err(syntax)?;
     let mut reader = quick_xml::Reader::from_str(text);
     let mut open: Vec<Element> = Vec::new();
+    let budget = Budget::of_request();
     loop {
         let closed = match reader.read_event().map_err(syntax)? {
             Event::Start(tag) => {
+                if !budget.spend(1) {
+                    return Err(XmlError::TooLarge);
+                }
                 if open.len() >= MAX_DEPTH {
                     return Err(XmlError::TooDeep);
                 }
                 open.push(start(&tag)?);
                 continue;
             }
+            Event::Empty(_) if !budget.spend(1) => return Err(XmlError::TooLarge),
             Event::Empty(tag) => start(&tag)?,
             Event::End(_) => open.pop().ok_or_else(|| syntax("an end without a start"))?,
             Event::Text(text) => {
@@ -124,7 +131,14 @@ fn append(open: &mut [Element], text: &str) -> Result<(), XmlError> {
 
 /// Reads an element into a structure.
 pub(crate) fn structure(element: &Element, shape: &mut dyn AnyShape) -> Result<(), XmlError> {
+    fill(element, shape, &Budget::of_request())
+}
+
+fn fill(element: &Element, shape: &mut dyn AnyShape, budget: &Budget) -> Result<(), XmlError> {
     let schema: &'static Schema = shape.schema();
+    if !budget.spend(schema.members().len()) {
+        return Err(XmlError::TooLarge);
+    }
     for (index, member) in schema.members().iter().enumerate() {
         if member.location != Location::Body {
             continue;
@@ -146,17 +160,17 @@ pub(crate) fn structure(element: &Element, shape: &mut dyn AnyShape) -> Result<(
             (Kind::List, true) => {
                 let list = field.list().ok_or(XmlError::Mismatch(member.name, Kind::List))?;
                 for item in found {
-                    value(item, member.target.element(), list.push())?;
+                    value(item, member.target.element(), list.push(), budget)?;
                 }
             }
             (Kind::Map, true) => {
                 for item in found {
-                    entry(item, member, field)?;
+                    entry(item, member, field, budget)?;
                 }
             }
             _ => {
                 for item in found {
-                    value(item, member, field)?;
+                    value(item, member, field, budget)?;
                 }
             }
         }
@@ -168,23 +182,24 @@ fn value(
     element: &Element,
     member: &'static Member,
     field: &mut dyn Field,
+    budget: &Budget,
 ) -> Result<(), XmlError> {
     let kind = member.target.kind;
     let mismatch = XmlError::Mismatch(member.name, kind);
     match kind {
-        Kind::Structure => structure(element, field.structure().ok_or(mismatch)?),
+        Kind::Structure => fill(element, field.structure().ok_or(mismatch)?, budget),
         Kind::List => {
             let list = field.list().ok_or(mismatch)?;
             let item = member.target.element();
             for child in element.named(item.wire) {
-                value(child, item, list.push())?;
+                value(child, item, list.push(), budget)?;
             }
             Ok(())
         }
         Kind::Map => {
             field.map().ok_or(mismatch)?;
             for child in element.named("entry") {
-                entry(child, member, field)?;
+                entry(child, member, field, budget)?;
             }
             Ok(())
         }
@@ -196,13 +211,14 @@ fn entry(
     element: &Element,
     member: &'static Member,
     field: &mut dyn Field,
+    budget: &Budget,
 ) -> Result<(), XmlError> {
     let mismatch = XmlError::Mismatch(member.name, Kind::Map);
     let (key, item) = (member.target.key(), member.target.value());
     let name = element.named(key.wire).next().ok_or(mismatch.clone())?;
     let slot = field.map().ok_or(mismatch)?.entry(name.text.clone());
     for child in element.named(item.wire) {
-        value(child, item, slot)?;
+        value(child, item, slot, budget)?;
     }
     Ok(())
 }

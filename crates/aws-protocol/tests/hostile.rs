@@ -152,6 +152,25 @@ fn claimed_lengths_cost_nothing() {
 }
 
 #[test]
+fn many_empty_elements_are_refused() {
+    let many = 200_000;
+    let numbered =
+        |name: &str| (0..many).map(|i| format!("{name}.{i}.string=&")).collect::<String>();
+    let json = format!("{{\"list\":[{}{{}}]}}", "{},".repeat(many));
+    let xml = format!("<E><list>{}</list></E>", "<member/>".repeat(many));
+    let cbor = [&b"\xA1\x64list\x9F"[..], &[0xA0].repeat(many), b"\xFF"].concat();
+    let bodies = [
+        (Protocol::AwsJson11, json.into_bytes()),
+        (Protocol::RestXml, xml.into_bytes()),
+        (Protocol::RpcV2Cbor, cbor),
+        (Protocol::AwsQuery, numbered("list.member").into_bytes()),
+    ];
+    for (protocol, body) in bodies {
+        assert!(!read(protocol, "/a/b", "0", &body), "{protocol:?}");
+    }
+}
+
+#[test]
 fn xml_entities_do_not_grow() {
     let bomb =
         br#"<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">]><Everything><string>&b;</string></Everything>"#;

@@ -17,25 +17,6 @@ use botocore::{Schemas, environment};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-const SERVICES: &[&str] = &[
-    "ecs",
-    "ecr",
-    "elbv2",
-    "elb",
-    "ec2",
-    "iam",
-    "sts",
-    "s3",
-    "logs",
-    "cloudwatch",
-    "events",
-    "autoscaling",
-    "application-autoscaling",
-    "servicediscovery",
-    "ssm",
-    "secretsmanager",
-];
-
 /// A botocore model with what was made of it.
 struct Model {
     operations: Map<String, Value>,
@@ -178,7 +159,7 @@ fn botocore_agrees_on_random_shapes_of_every_service() {
     let mut child = Command::new(environment::python())
         .arg(script)
         .args(["--seed", &seed.to_string(), "--seconds", &seconds.to_string()])
-        .args(SERVICES)
+        .args(botocore::SERVICES)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -209,5 +190,5 @@ fn botocore_agrees_on_random_shapes_of_every_service() {
     println!("{} cases", summary["count"]);
     assert!(failures.is_empty(), "seed {seed}: {} failures", failures.len());
     assert!(summary["count"].as_u64().unwrap() >= 100, "too few cases: {summary}");
-    assert_eq!(models.len(), SERVICES.len());
+    assert_eq!(models.len(), botocore::SERVICES.len());
 }

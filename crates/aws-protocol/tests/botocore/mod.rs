@@ -15,6 +15,26 @@ use aws_protocol::schema::{
 use aws_protocol::{AnyShape, OperationDef, Protocol, ServiceDef, Validation};
 use serde_json::{Map, Value};
 
+/// The services that we name.
+pub const SERVICES: &[&str] = &[
+    "ecs",
+    "ecr",
+    "elbv2",
+    "elb",
+    "ec2",
+    "iam",
+    "sts",
+    "s3",
+    "logs",
+    "cloudwatch",
+    "events",
+    "autoscaling",
+    "application-autoscaling",
+    "servicediscovery",
+    "ssm",
+    "secretsmanager",
+];
+
 fn leak(text: &str) -> &'static str {
     Box::leak(text.to_owned().into_boxed_str())
 }
