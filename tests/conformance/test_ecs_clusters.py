@@ -41,7 +41,7 @@ def test_create_twice_is_create_once(ecs, name):
     assert arns.count(ARN + name) == 1
 
 
-@pytest.mark.parametrize("bad", ["", "a b", "a/b", "ü", "a" * 256, "a.b", "<x>"])
+@pytest.mark.parametrize("bad", ["a b", "a/b", "ü", "a" * 256, "a.b", "<x>"])
 def test_names_that_are_none(ecs, refused, bad):
     with refused("InvalidParameterException", status=400):
         ecs.create_cluster(clusterName=bad)
@@ -68,7 +68,7 @@ def test_configuration_is_kept_and_shown_when_asked_for(ecs, name):
         },
     }
     ecs.create_cluster(
-        clusterName=name, configuration=configuration, tags=[{"key": "Größe", "value": "☃"}],
+        clusterName=name, configuration=configuration, tags=[{"key": "Größe", "value": "grün"}],
         settings=[{"name": "containerInsights", "value": "enhanced"}],
     )
     [bare] = ecs.describe_clusters(clusters=[name])["clusters"]
@@ -77,7 +77,7 @@ def test_configuration_is_kept_and_shown_when_asked_for(ecs, name):
     include = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS"]
     [full] = ecs.describe_clusters(clusters=[ARN + name], include=include)["clusters"]
     assert full["configuration"] == configuration
-    assert full["tags"] == [{"key": "Größe", "value": "☃"}]
+    assert full["tags"] == [{"key": "Größe", "value": "grün"}]
     assert full["settings"] == [{"name": "containerInsights", "value": "enhanced"}]
     assert {s["name"] for s in full["statistics"]} >= {
         "runningEC2TasksCount", "runningFargateTasksCount", "pendingEC2TasksCount",

@@ -37,6 +37,7 @@ def test_the_smallest(ecs, name):
         "status": "ACTIVE",
         "placementConstraints": [],
         "compatibilities": ["EXTERNAL", "EC2"],
+        "enableFaultInjection": False,
     }
 
 
@@ -121,7 +122,7 @@ def test_fargate_with_everything(ecs, name):
     got = answer["taskDefinition"]
     for member in given.keys() - {"tags"}:
         assert got[member] == given[member], member
-    assert got["compatibilities"] == ["EC2", "FARGATE"]
+    assert got["compatibilities"] == ["EC2", "MANAGED_INSTANCES", "FARGATE"]
     app, side = got["containerDefinitions"]
     assert app == EVERYTHING
     # AWS: what a health check leaves out is filled in.
@@ -239,7 +240,7 @@ REFUSED = [
     ("fargate without memory", {k: v for k, v in FARGATE.items() if k != "memory"},
      "Fargate requires that 'memory' be defined at the task level."),
     ("fargate of an odd size", FARGATE | dict(memory="1000"),
-     "No Fargate configuration exists for given values."),
+     lambda text: text.startswith("No Fargate configuration exists for given values")),
     ("fargate that is privileged",
      FARGATE | dict(containerDefinitions=[SMALL | {"privileged": True}]), None),
     ("fargate with host volumes",
