@@ -105,6 +105,31 @@ pub struct EmbeddedJournal {
     standing: Arc<Alone>,
 }
 
+/// How long the lock may still be held by nobody but a child between its fork and its exec.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
+fn take_lock(dir: &Path) -> Result<File, JournalError> {
+    let path = dir.join("lock");
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(JournalError::io("open", &path))?;
+    let started = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path)(error)),
+            Err(TryLockError::WouldBlock) if started.elapsed() >= LOCK_PATIENCE => {
+                return Err(JournalError::Locked { dir: dir.into() });
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
 impl EmbeddedJournal {
     /// Takes the directory for this process alone, making it if need be.
     pub fn open(options: EmbeddedOptions) -> Result<EmbeddedJournal, JournalError> {
@@ -114,19 +139,7 @@ impl EmbeddedJournal {
             .mode(0o700)
             .create(dir)
             .map_err(JournalError::io("create", dir))?;
-        let path = dir.join("lock");
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(JournalError::io("open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { dir: dir.clone() }),
-            Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path)(error)),
-        }
+        let lock = take_lock(dir)?;
         let standing = Arc::new(Alone::new(options.advertise.clone()));
         Ok(EmbeddedJournal {
             due_at: options.snapshot_after,
