@@ -1,10 +1,16 @@
 //! Rows as AWS shows them: the only place that knows both.
 
+use aws_protocol::Timestamp;
 use core_state::State;
+use core_types::{Scope, Time};
 use model_ecs as api;
 
-use crate::rows::cluster::{Cluster, ClusterStatus};
+use crate::rows::capacity_provider::{self, CapacityProvider};
+use crate::rows::cluster::Cluster;
+use crate::rows::container_instance::{ClusterInstances, ContainerInstance};
+use crate::rows::task::{ClusterTasks, Count, HostTasks, Launch};
 use crate::rows::task_definition::TaskDefinition;
+use crate::rules::strategy::{self, BUILT_IN};
 
 /// Which optional members `DescribeClusters` was asked to include.
 #[derive(Clone, Copy, Default)]
@@ -18,36 +24,141 @@ pub struct Include {
 
 impl Include {
     /// What the writing actions return.
-    pub const ALL: Include = Include {
-        attachments: true,
+    pub const WRITTEN: Include = Include {
+        attachments: false,
         configurations: true,
         settings: true,
-        statistics: true,
+        statistics: false,
         tags: true,
     };
 }
 
-pub fn cluster(_state: &State, row: &Cluster, include: Include) -> api::Cluster {
-    let _ = ClusterStatus::Active;
+fn count(number: i64) -> Option<i32> {
+    Some(i32::try_from(number).unwrap_or(i32::MAX))
+}
+
+pub fn cluster(state: &State, row: &Cluster, include: Include) -> api::Cluster {
+    let tasks = |launch, count| state.sum::<ClusterTasks>(&(row.key.clone(), launch, count));
+    let all =
+        |of| [Launch::Ec2, Launch::Fargate, Launch::External].map(|l| tasks(l, of)).iter().sum();
     api::Cluster {
         cluster_arn: Some(row.arn()),
         cluster_name: Some(row.name().to_owned()),
         status: Some(row.status.as_str().to_owned()),
-        registered_container_instances_count: Some(0),
-        running_tasks_count: Some(0),
-        pending_tasks_count: Some(0),
+        registered_container_instances_count: count(state.sum::<ClusterInstances>(&row.key)),
+        running_tasks_count: count(all(Count::Running)),
+        pending_tasks_count: count(all(Count::Pending)),
         active_services_count: Some(0),
-        statistics: Some(Vec::new()),
+        statistics: Some(if include.statistics { statistics(tasks) } else { Vec::new() }),
         tags: Some(if include.tags { row.tags.clone() } else { Vec::new() }),
         settings: Some(if include.settings { row.settings.clone() } else { Vec::new() }),
         configuration: row.configuration.clone().filter(|_| include.configurations),
         capacity_providers: Some(row.capacity_providers.clone()),
         default_capacity_provider_strategy: Some(row.default_strategy.clone()),
         service_connect_defaults: row.service_connect.clone(),
+        attachments: include.attachments.then(Vec::new),
         ..Default::default()
     }
 }
 
+/// AWS: tasks and services by launch type, as texts.
+fn statistics(tasks: impl Fn(Launch, Count) -> i64) -> Vec<api::KeyValuePair> {
+    let pair = |name: String, value: i64| api::KeyValuePair {
+        name: Some(name),
+        value: Some(value.to_string()),
+    };
+    let mut pairs = Vec::new();
+    for (launch, word) in
+        [(Launch::Ec2, "EC2"), (Launch::Fargate, "Fargate"), (Launch::External, "External")]
+    {
+        for (of, state) in [(Count::Running, "running"), (Count::Pending, "pending")] {
+            pairs.push(pair(format!("{state}{word}TasksCount"), tasks(launch, of)));
+        }
+    }
+    for state in ["active", "draining"] {
+        for word in ["EC2", "Fargate", "External"] {
+            pairs.push(pair(format!("{state}{word}ServiceCount"), 0));
+        }
+    }
+    pairs
+}
+
 pub fn task_definition(row: &TaskDefinition) -> api::TaskDefinition {
     api::TaskDefinition { status: Some(row.status.wire()), ..row.definition.clone() }
+}
+
+pub fn timestamp(time: Time) -> Option<Timestamp> {
+    Some(Timestamp::from_millis(time.millis()))
+}
+
+/// The ARN of a provider that a call names.
+pub fn provider_arn(scope: Scope, given: &str) -> String {
+    capacity_provider::arn_of(scope, strategy::provider_name(given))
+}
+
+pub fn capacity_provider(row: &CapacityProvider, tags: bool) -> api::CapacityProvider {
+    let managed = row.managed_instances.is_some();
+    let kind = match managed {
+        true => api::CapacityProviderType::MANAGED_INSTANCES,
+        false => api::CapacityProviderType::EC2_AUTOSCALING,
+    };
+    api::CapacityProvider {
+        capacity_provider_arn: Some(row.arn()),
+        name: Some(row.name().to_owned()),
+        status: Some(match row.active {
+            true => api::CapacityProviderStatus::ACTIVE,
+            false => api::CapacityProviderStatus::INACTIVE,
+        }),
+        r#type: Some(kind),
+        auto_scaling_group_provider: row.auto_scaling_group.clone(),
+        managed_instances_provider: row.managed_instances.clone(),
+        cluster: row.cluster.as_ref().map(|name| name.to_string()),
+        update_status: row.update_status.clone(),
+        tags: Some(if tags { row.tags.clone() } else { Vec::new() }),
+        ..Default::default()
+    }
+}
+
+/// FARGATE and FARGATE_SPOT as every account has them.
+pub fn built_in_provider(scope: Scope, name: &str) -> Option<api::CapacityProvider> {
+    let name = BUILT_IN.into_iter().find(|one| *one == name)?;
+    Some(api::CapacityProvider {
+        capacity_provider_arn: Some(capacity_provider::arn_of(scope, name)),
+        name: Some(name.to_owned()),
+        status: Some(api::CapacityProviderStatus::ACTIVE),
+        r#type: Some(name.into()),
+        tags: Some(Vec::new()),
+        ..Default::default()
+    })
+}
+
+pub fn container_instance(
+    state: &State,
+    row: &ContainerInstance,
+    tags: bool,
+    health: bool,
+) -> api::ContainerInstance {
+    let tasks = |of| count(state.sum::<HostTasks>(&(row.id, of)));
+    api::ContainerInstance {
+        container_instance_arn: Some(row.arn()),
+        ec2_instance_id: row.ec2_instance_id.as_ref().map(|id| id.to_string()),
+        capacity_provider_name: row.capacity_provider.as_ref().map(|name| name.to_string()),
+        version: i64::try_from(row.version).ok(),
+        version_info: Some(row.version_info.clone().unwrap_or_default()),
+        registered_resources: Some(row.resources.clone()),
+        remaining_resources: Some(row.resources.clone()),
+        status: Some(row.status.as_str().to_owned()),
+        agent_connected: Some(row.observed_connected),
+        running_tasks_count: tasks(Count::Running),
+        pending_tasks_count: tasks(Count::Pending),
+        attributes: Some(row.attributes().cloned().collect()),
+        registered_at: timestamp(row.registered_at),
+        attachments: Some(Vec::new()),
+        tags: Some(if tags { row.tags.clone() } else { Vec::new() }),
+        health_status: health.then(|| api::ContainerInstanceHealthStatus {
+            overall_status: Some(api::InstanceHealthCheckState::INSUFFICIENT_DATA),
+            details: Some(Vec::new()),
+        }),
+        ..Default::default()
+    }
 }

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use aws_protocol::ApiError;
-use core_state::Tx;
-use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
-use model_ecs as api;
+use core_state::{State, Tx};
+use core_step::{Call, Demands, Input, Output, View, WriteAction};
+use core_task::TaskStatus;
+use model_ecs::{self as api, errors};
 
-use crate::rows::cluster::{Cluster, ClusterStatus};
-use crate::rules::{clusters, tags};
+use crate::rows::capacity_provider::ProvidersOf;
+use crate::rows::cluster::{Cluster, ClusterKey, ClusterStatus};
+use crate::rows::container_instance::ClusterInstances;
+use crate::rows::task::TasksIn;
+use crate::rules::clusters;
 use crate::views::{self, Include};
 
 pub struct DeleteCluster;
@@ -20,11 +24,7 @@ impl WriteAction for DeleteCluster {
     type Op = api::ops::DeleteCluster;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        let key = clusters::key_of(call, input.cluster.as_deref());
-        let there = view.get::<Cluster>(&key).map(|c| c.tags.as_slice()).unwrap_or_default();
-        Demand::on("ecs:DeleteCluster", clusters::demanded_arn(call, input.cluster.as_deref()))
-            .resource_tags(tags::pairs(there))
-            .into()
+        clusters::demand(view, call, "ecs:DeleteCluster", input.cluster.as_deref()).into()
     }
 
     fn run(
@@ -32,13 +32,43 @@ impl WriteAction for DeleteCluster {
         tx: &mut Tx<'_>,
         input: Input<Self::Op>,
     ) -> Result<Output<Self::Op>, ApiError> {
-        let key = clusters::find_cluster(tx, call, input.cluster.as_deref())?.key.clone();
+        let given = input.cluster.as_deref();
+        let key = clusters::find_any_cluster(tx, call, given)?.key.clone();
         let forget_at = tx.now() + DESCRIBED_FOR;
-        tx.edit::<Cluster>(&key, |cluster| {
-            cluster.status = ClusterStatus::Inactive;
-            cluster.forget_at = Some(forget_at);
-        });
+        // AWS: deleting an INACTIVE cluster again shows it once more.
+        if tx.get::<Cluster>(&key).is_some_and(|c| c.status == ClusterStatus::Active) {
+            check_empty(tx, &key)?;
+            tx.edit::<Cluster>(&key, |cluster| {
+                cluster.status = ClusterStatus::Inactive;
+                cluster.forget_at = Some(forget_at);
+            });
+        }
         let row = tx.get::<Cluster>(&key).expect("it was just found");
-        Ok(api::DeleteClusterResponse { cluster: Some(views::cluster(tx, row, Include::ALL)) })
+        Ok(api::DeleteClusterResponse { cluster: Some(views::cluster(tx, row, Include::WRITTEN)) })
     }
+}
+
+/// AWS: each kind of content has its own refusal.
+fn check_empty(state: &State, key: &ClusterKey) -> Result<(), ApiError> {
+    if state.sum::<ClusterInstances>(key) > 0 {
+        return Err(errors::cluster_contains_container_instances_exception(
+            "The Cluster cannot be deleted while Container Instances are active or draining.",
+        ));
+    }
+    let runs = |wanted: bool| {
+        let mut tasks = state.by::<TasksIn>(&(key.clone(), wanted));
+        tasks.any(|task| task.observed_status != TaskStatus::Stopped)
+    };
+    if runs(true) || runs(false) {
+        return Err(errors::cluster_contains_tasks_exception(
+            "The Cluster cannot be deleted while Tasks are active.",
+        ));
+    }
+    let mut providers = state.by::<ProvidersOf>(&(key.0, Some(key.1.clone())));
+    if providers.any(|provider| provider.active) {
+        return Err(errors::cluster_contains_capacity_provider_exception(
+            "The Cluster cannot be deleted while Capacity Providers are active.",
+        ));
+    }
+    Ok(())
 }

@@ -1,11 +1,11 @@
 //! DescribeClusters: what is not there is a failure entry, not an error.
 
 use aws_protocol::ApiError;
-use core_step::{Call, Demand, Demands, Input, Output, ReadAction, View};
+use core_step::{Call, Demands, Input, Output, ReadAction, View};
 use model_ecs::{self as api, errors};
 
 use crate::rows::cluster::Cluster;
-use crate::rules::{clusters, tags};
+use crate::rules::clusters;
 use crate::views::{self, Include};
 
 pub struct DescribeClusters;
@@ -17,12 +17,8 @@ impl ReadAction for DescribeClusters {
     type Op = api::ops::DescribeClusters;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        let demand = |given: Option<&str>| {
-            let row = view.get::<Cluster>(&clusters::key_of(call, given));
-            let tags = row.map(|c| c.tags.as_slice()).unwrap_or_default();
-            Demand::on("ecs:DescribeClusters", clusters::demanded_arn(call, given))
-                .resource_tags(tags::pairs(tags))
-        };
+        let demand =
+            |given: Option<&str>| clusters::demand(view, call, "ecs:DescribeClusters", given);
         match input.clusters.as_deref() {
             None | Some([]) => demand(None).into(),
             Some(names) => {

@@ -3,9 +3,15 @@
 use core_step::{LoopDef, loop_def};
 
 mod deleted_task_definitions;
-mod retired_clusters;
+mod retired;
+
+use crate::rows::capacity_provider::CapacityProvider;
+use crate::rows::cluster::Cluster;
+use crate::rows::container_instance::ContainerInstance;
 
 pub const LOOPS: &[LoopDef] = &[
     loop_def::<deleted_task_definitions::DeletedTaskDefinitions>(),
-    loop_def::<retired_clusters::RetiredClusters>(),
+    loop_def::<retired::Forget<CapacityProvider>>(),
+    loop_def::<retired::Forget<Cluster>>(),
+    loop_def::<retired::Forget<ContainerInstance>>(),
 ];

@@ -14,7 +14,9 @@ pub struct CapacityProvider {
     pub key: CapacityProviderKey,
     /// False once it is deleted: then it is only described, for a while.
     pub active: bool,
-    pub update_status: api::CapacityProviderUpdateStatus,
+    /// AWS: absent until something is asked of a provider that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_status: Option<api::CapacityProviderUpdateStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_scaling_group: Option<api::AutoScalingGroupProvider>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

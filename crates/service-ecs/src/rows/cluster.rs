@@ -79,6 +79,7 @@ impl Row for Cluster {
 
     fn declare(declare: &mut Declare<'_, Self>) {
         declare.index::<ActiveClusters>();
+        declare.index::<ClustersWith>();
     }
 }
 
@@ -92,6 +93,20 @@ impl Index for ActiveClusters {
     fn keys(row: &Cluster, add: &mut dyn FnMut(Scope)) {
         if row.status == ClusterStatus::Active {
             add(row.key.0);
+        }
+    }
+}
+
+/// ACTIVE clusters that have a capacity provider.
+pub struct ClustersWith;
+
+impl Index for ClustersWith {
+    type Row = Cluster;
+    type Key = (Scope, Arc<str>);
+
+    fn keys(row: &Cluster, add: &mut dyn FnMut(Self::Key)) {
+        if row.status == ClusterStatus::Active {
+            row.capacity_providers.iter().for_each(|name| add((row.key.0, name.as_str().into())));
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use aws_protocol::ApiError;
 use core_state::State;
-use core_step::Call;
+use core_step::{Call, Demand};
 use core_types::Arn;
 use model_ecs::{self as api, errors};
 
 use crate::rows::cluster::{Cluster, ClusterKey, ClusterStatus, arn_of};
+use crate::rules::tags;
 
 /// AWS: every action that takes a cluster means this one when none is named.
 pub const DEFAULT: &str = "default";
@@ -39,8 +40,15 @@ pub fn demanded_arn(call: &Call, given: Option<&str>) -> String {
     arn_of(scope, &name)
 }
 
-/// An ACTIVE cluster, or AWS's error.
-pub fn find_cluster<'s>(
+/// The permission for an action on a cluster.
+pub fn demand(state: &State, call: &Call, action: &'static str, given: Option<&str>) -> Demand {
+    let row = state.get::<Cluster>(&key_of(call, given));
+    let tags = row.map(|cluster| cluster.tags.as_slice()).unwrap_or_default();
+    Demand::on(action, demanded_arn(call, given)).resource_tags(tags::pairs(tags))
+}
+
+/// A cluster of any status, or AWS's error.
+pub fn find_any_cluster<'s>(
     state: &'s State,
     call: &Call,
     given: Option<&str>,
@@ -48,14 +56,21 @@ pub fn find_cluster<'s>(
     let key = key_of(call, given);
     let in_account = key.0.account == call.account();
     let cluster = state.get::<Cluster>(&key).filter(|_| in_account);
-    match cluster {
-        None => Err(errors::cluster_not_found_exception("Cluster not found.")),
-        // AWS: a deleted cluster is still there to describe, and names its own error elsewhere.
-        Some(cluster) if cluster.status == ClusterStatus::Inactive => {
-            Err(errors::cluster_not_found_exception("The referenced cluster was inactive."))
-        }
-        Some(cluster) => Ok(cluster),
+    cluster.ok_or_else(|| errors::cluster_not_found_exception("Cluster not found."))
+}
+
+/// An ACTIVE cluster, or AWS's error.
+pub fn find_cluster<'s>(
+    state: &'s State,
+    call: &Call,
+    given: Option<&str>,
+) -> Result<&'s Cluster, ApiError> {
+    let cluster = find_any_cluster(state, call, given)?;
+    // AWS: a deleted cluster is still there to describe, and names its own error elsewhere.
+    if cluster.status == ClusterStatus::Inactive {
+        return Err(errors::cluster_not_found_exception("The referenced cluster was inactive."));
     }
+    Ok(cluster)
 }
 
 /// AWS: up to 255 letters, digits, hyphens and underscores.
@@ -67,40 +82,85 @@ pub fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Settings with the default in the place of what was not given.
-///
-/// AWS: `containerInsights` is always there, `disabled` unless the account's default says more.
+/// Settings with the account's default in the place of what was not given.
 pub fn settings_with_defaults(
     given: Vec<api::ClusterSetting>,
     insights: &str,
 ) -> Result<Vec<api::ClusterSetting>, ApiError> {
-    for setting in &given {
-        check_setting(setting)?;
-    }
-    if given.iter().any(|s| s.name.as_ref().is_some_and(|n| *n == "containerInsights")) {
+    given.iter().try_for_each(check_setting)?;
+    if !given.is_empty() {
         return Ok(given);
     }
-    let mut settings = given;
-    settings.push(api::ClusterSetting {
+    // AWS: `containerInsights` is always there.
+    Ok(vec![api::ClusterSetting {
         name: Some("containerInsights".into()),
         value: Some(insights.to_owned()),
-    });
-    Ok(settings)
+    }])
 }
 
 pub fn check_setting(setting: &api::ClusterSetting) -> Result<(), ApiError> {
     let name = setting.name.as_ref().map(|n| n.as_str()).unwrap_or_default();
     if name != "containerInsights" {
-        return Err(errors::invalid_parameter_exception(format!(
-            "Invalid setting name: {name}. Valid values are: containerInsights"
-        )));
+        return Err(errors::invalid_parameter_exception("Invalid setting 'name'"));
     }
     let value = setting.value.as_deref().unwrap_or_default();
     if !matches!(value, "enabled" | "disabled" | "enhanced") {
-        return Err(errors::invalid_parameter_exception(format!(
-            "Invalid value for setting containerInsights: {value}. Valid values are: enhanced, \
-             enabled, disabled"
-        )));
+        return Err(errors::invalid_parameter_exception("Invalid setting 'value'"));
     }
     Ok(())
+}
+
+/// The configuration with what AWS fills in.
+pub fn check_configuration(
+    given: Option<api::ClusterConfiguration>,
+) -> Result<Option<api::ClusterConfiguration>, ApiError> {
+    let Some(mut configuration) = given else { return Ok(None) };
+    let Some(exec) = &mut configuration.execute_command_configuration else {
+        return Ok(Some(configuration));
+    };
+    let invalid = |text: &str| Err(errors::invalid_parameter_exception(text));
+    let logging = exec.logging.as_ref().map(|logging| logging.as_str());
+    if logging.is_some_and(|value| !api::ExecuteCommandLogging::VALUES.contains(&value)) {
+        return invalid("logging should be one of [NONE, DEFAULT, OVERRIDE]");
+    }
+    let overrides = logging == Some("OVERRIDE");
+    if exec.log_configuration.is_some() && !overrides {
+        return invalid("You must set logging to 'OVERRIDE' when you supply a log configuration.");
+    }
+    let target = exec.log_configuration.as_ref().is_some_and(|log| {
+        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        given(&log.cloud_watch_log_group_name) || given(&log.s3_bucket_name)
+    });
+    if overrides && !target {
+        return invalid(
+            "A CloudWatch log group name or S3 bucket name must be specified when overriding the \
+             default log configuration.",
+        );
+    }
+    if let Some(log) = &mut exec.log_configuration {
+        log.cloud_watch_encryption_enabled.get_or_insert(false);
+        log.s3_encryption_enabled.get_or_insert(false);
+    }
+    Ok(Some(configuration))
+}
+
+/// Service Connect's default namespace. An empty name takes it away.
+///
+/// AWS: a short name makes the namespace in Cloud Map where it is missing; until that service is
+/// there, only the ARN of one can be given.
+pub fn check_namespace(
+    given: Option<api::ClusterServiceConnectDefaultsRequest>,
+) -> Result<Option<api::ClusterServiceConnectDefaults>, ApiError> {
+    let Some(namespace) = given.and_then(|given| given.namespace) else { return Ok(None) };
+    if namespace.is_empty() {
+        return Ok(None);
+    }
+    let arn = Arn::parse(&namespace).ok();
+    let good = arn.is_some_and(|arn| {
+        arn.service == "servicediscovery" && arn.resource_of("namespace").is_some()
+    });
+    if !good {
+        return Err(errors::namespace_not_found_exception("Namespace not found."));
+    }
+    Ok(Some(api::ClusterServiceConnectDefaults { namespace: Some(namespace) }))
 }

@@ -6,12 +6,17 @@ use model_ecs::errors;
 
 /// How many entries a page of an ECS list has.
 pub fn size(asked: Option<i32>) -> Result<usize, ApiError> {
-    match asked {
-        None => Ok(100),
-        Some(n @ 1..=100) => Ok(n as usize),
-        Some(_) => {
-            Err(errors::invalid_parameter_exception("maxResults must be between 1 and 100."))
-        }
+    size_up_to(asked, 100)
+}
+
+/// The same where AWS has another limit.
+pub fn size_up_to(asked: Option<i32>, most: usize) -> Result<usize, ApiError> {
+    match asked.map(usize::try_from) {
+        None => Ok(most),
+        Some(Ok(n)) if (1..=most).contains(&n) => Ok(n),
+        Some(_) => Err(errors::invalid_parameter_exception(format!(
+            "maxResults must be between 1 and {most}."
+        ))),
     }
 }
 

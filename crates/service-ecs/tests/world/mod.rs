@@ -58,6 +58,7 @@ impl World {
             session_policies: vec![],
             session_policy_arns: vec![],
             session_tags: Default::default(),
+            transitive_tag_keys: Vec::new(),
             source_identity: None,
             mfa: false,
             issued_at: None,
