@@ -16,6 +16,7 @@ mod blob;
 mod cbor;
 mod cbor_http;
 pub mod client;
+mod debug;
 pub mod error;
 mod error_reply;
 mod form;
@@ -50,6 +51,9 @@ pub use service::{
 };
 pub use shape::{AnyShape, Field, ListField, MapField, Mismatch, Scalar, Shape, Value};
 pub use timestamp::Timestamp;
+
+#[doc(hidden)]
+pub use debug::debug;
 
 #[doc(hidden)]
 #[cold]

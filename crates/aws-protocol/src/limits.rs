@@ -19,8 +19,8 @@ pub const MAX_KEY_SEGMENTS: usize = 64;
 /// Nesting of XML elements and CBOR items.
 pub const MAX_DEPTH: usize = 100;
 
-/// Members and elements that one request may make. AWS's largest lists hold 10,000 small structures;
-/// `[{},{},…]` of a structure with 50 members would make a thousand times its own size.
+/// Members and elements that one request may make. AWS's largest lists hold 10,000 small
+/// structures; `[{},{},…]` of a structure with 50 members would make a thousand times its own size.
 pub const MAX_VALUES: usize = 500_000;
 
 /// Counts what a reader makes.

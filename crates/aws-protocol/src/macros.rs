@@ -8,9 +8,15 @@ macro_rules! shape {
             $( $index:literal $field:ident: $type:ty = $member:expr; )*
         }
     )*) => { $(
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, Default, PartialEq)]
         pub struct $name {
             $( pub $field: ::std::option::Option<$type>, )*
+        }
+
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                $crate::debug(self, f)
+            }
         }
 
         pub static $schema: $crate::schema::Schema =

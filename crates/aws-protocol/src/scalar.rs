@@ -1,4 +1,5 @@
-//! Scalars out of text and into it: forms, XML, headers, labels and query strings all spell them alike.
+//! Scalars out of text and into it: forms, XML, headers, labels and query strings all spell them
+//! alike.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,6 @@
 //! Bytes that nobody would send: every reader answers with an error, never with a panic, a hang or
 //! memory that only a claimed length would justify.
+#![allow(clippy::unwrap_used)]
 
 mod botocore;
 

@@ -1,4 +1,5 @@
 //! Whole requests and replies of generated operations, as clients write and read them.
+#![allow(clippy::unwrap_used)]
 
 use aws_protocol::{ApiError, Operation, Protocol, Timestamp, stored};
 use bytes::Bytes;
@@ -145,4 +146,91 @@ fn compressed_bodies() {
     let bomb = gzip(&vec![b' '; aws_protocol::limits::MAX_INFLATED_BODY + 1]);
     let error = read(&bomb).unwrap_err();
     assert_eq!(error.status_in(Protocol::AwsJson11), 413);
+}
+
+#[test]
+fn validation_of_lists_maps_numbers_and_enums() {
+    let message = |result: Result<_, ApiError>| match result {
+        Err(error) => error.message,
+        Ok(()) => panic!("the input is not valid"),
+    };
+    // Structures in a list are named one by one.
+    let tags = format!("UserName=u&Tags.member.1.Key={}&Tags.member.1.Value=v", "k".repeat(129));
+    let found = message(decode::<iam::ops::TagUser>(Protocol::AwsQuery, &tags).map(drop));
+    let key = "k".repeat(129);
+    assert_eq!(
+        found,
+        format!(
+            "1 validation error detected: Value '{key}' at 'tags.1.member.key' failed to satisfy \
+             constraint: Member must have length less than or equal to 128"
+        )
+    );
+    // Scalars in a list are reported with the whole list.
+    let actions = "PolicyInputList.member.1=%7B%7D&ActionNames.member.1=ab";
+    let found =
+        message(decode::<iam::ops::SimulateCustomPolicy>(Protocol::AwsQuery, actions).map(drop));
+    assert_eq!(
+        found,
+        "1 validation error detected: Value '[ab]' at 'actionNames' failed to satisfy constraint: \
+         Member must satisfy constraint: [Member must have length less than or equal to 128, \
+         Member must have length greater than or equal to 3]"
+    );
+    let found = message(decode::<iam::ops::ListUsers>(Protocol::AwsQuery, "MaxItems=0").map(drop));
+    assert_eq!(
+        found,
+        "1 validation error detected: Value '0' at 'maxItems' failed to satisfy constraint: \
+         Member must have value greater than or equal to 1"
+    );
+    let body = "UserName=u&AccessKeyId=AKIAAAAAAAAAAAAAAAAA&Status=Off";
+    let found = message(decode::<iam::ops::UpdateAccessKey>(Protocol::AwsQuery, body).map(drop));
+    assert!(
+        found.starts_with(
+            "1 validation error detected: Value 'Off' at 'status' failed to satisfy constraint: \
+             Member must satisfy enum value set: ["
+        ),
+        "{found}"
+    );
+    // A password is neither repeated in a text nor shown to operators.
+    let body = "UserName=u&Password=";
+    let found = message(decode::<iam::ops::CreateLoginProfile>(Protocol::AwsQuery, body).map(drop));
+    assert!(found.contains("Value at 'password' failed"), "{found}");
+    let input = iam::CreateLoginProfileRequest {
+        user_name: Some("u".into()),
+        password: Some("hunter2".into()),
+        ..Default::default()
+    };
+    let shown = format!("{input:?}");
+    assert_eq!(shown, r#"CreateLoginProfileRequest { Password: ***, UserName: "u" }"#);
+}
+
+#[test]
+fn rows_embed_shapes() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Row {
+        container: Option<ecs::ContainerDefinition>,
+        tags: Vec<ecs::Tag>,
+        kind: ecs::LaunchType,
+        #[serde(with = "stored")]
+        task: ecs::Task,
+    }
+    let row = Row {
+        container: Some(ecs::ContainerDefinition {
+            cpu: Some(0),
+            docker_labels: Some([("a".to_owned(), "b".to_owned())].into()),
+            environment: Some(vec![]),
+            ..Default::default()
+        }),
+        tags: vec![ecs::Tag { key: Some("k".into()), value: None }],
+        kind: ecs::LaunchType::FARGATE,
+        task: ecs::Task {
+            created_at: Some(Timestamp::from_millis(-1)),
+            version: Some(i64::MAX),
+            ..Default::default()
+        },
+    };
+    let text = serde_json::to_string(&row).unwrap();
+    assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row);
+    // A newer binary's member is skipped by an older one.
+    let newer = text.replace("\"version\"", "\"later\":[{}],\"version\"");
+    assert_eq!(serde_json::from_str::<Row>(&newer).unwrap(), row);
 }

@@ -3,6 +3,7 @@
 //! `oracle.py` makes random parameters and results and serializes the parameters with botocore; we
 //! read the request, compare, and write the result; botocore parses what we wrote, and compares.
 //! `WHARF_ORACLE_SECONDS` makes the run longer, `WHARF_ORACLE_SEED` repeats one.
+#![allow(clippy::unwrap_used)]
 
 mod botocore;
 

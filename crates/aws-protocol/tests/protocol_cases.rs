@@ -5,6 +5,7 @@
 //! back alike, and (in `tests/oracle.rs`) by botocore's own parser. No case is skipped: where a
 //! case speaks of what only a client knows, `tests/protocol_cases.txt` says what a server finds
 //! instead and why, and that list must be exact.
+#![allow(clippy::unwrap_used)]
 
 mod botocore;
 

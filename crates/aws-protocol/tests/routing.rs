@@ -1,4 +1,5 @@
 //! Requests find their operation, or get the error of the protocol they speak.
+#![allow(clippy::unwrap_used)]
 
 use aws_protocol::Protocol;
 use aws_protocol::router::Router;
