@@ -23,6 +23,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("sim", &["aws-", "core-", "service-", "model-"]),
     ("wharf", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-", "console"]),
     ("bench", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-"]),
+    ("fuzz", &["aws-", "core-", "service-", "model-", "plane-"]),
     ("xtask", &[]),
 ];
 
@@ -108,7 +109,9 @@ fn check_imports(root: &Path, wrong: &mut Vec<String>) -> Result<()> {
                 wrong.push(format!("{name} knows only core-types, not {on}"));
             }
             let place = |slice: &str| SLICES.iter().position(|s| *s == slice);
-            if on.starts_with("service-") && name.starts_with("service-") && place(on) >= place(name)
+            if on.starts_with("service-")
+                && name.starts_with("service-")
+                && place(on) >= place(name)
             {
                 wrong.push(format!("{name} stands before {on} in the slices' order (xtask tidy)"));
             }
