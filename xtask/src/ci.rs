@@ -23,17 +23,33 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "formatting", command: &["cargo", "fmt", "--all", "--check"], slow: false },
     Step { name: "house rules", command: &["cargo", "xtask", "tidy"], slow: false },
-    Step { name: "generated models", command: &["cargo", "xtask", "codegen", "--check"], slow: false },
+    Step {
+        name: "generated models",
+        command: &["cargo", "xtask", "codegen", "--check"],
+        slow: false,
+    },
     Step {
         name: "clippy",
         command: &[
-            "cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings",
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
         ],
         slow: false,
     },
     Step {
         name: "the binary that the tests run",
         command: &["cargo", "build", "--locked", "-p", "wharf"],
+        slow: false,
+    },
+    Step {
+        name: "coverage table",
+        command: &["cargo", "xtask", "coverage", "--check"],
         slow: false,
     },
     Step {

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod ci;
 mod codegen;
+mod coverage;
 mod prerequisites;
 mod python;
 mod scaffold;
@@ -25,6 +26,8 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Runs everything that CI runs.
     Ci(ci::Arguments),
+    /// Writes docs/COVERAGE.md from the models and the slices' lists.
+    Coverage(coverage::Arguments),
     /// Checks the house rules: imports, file sizes, pure crates.
     Tidy,
     /// Measures; figures go into docs/BENCHMARKS.md.
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Ci(arguments) => ci::run(&root, &arguments),
+        Task::Coverage(arguments) => coverage::run(&root, &arguments),
         Task::Tidy => tidy::run(&root),
         Task::Bench(arguments) => bench::run(&root, &arguments),
         Task::Python => {

@@ -15,9 +15,8 @@ pub fn interpreter(root: &Path) -> Result<PathBuf> {
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)).context(
-        "making target/venv needs python3 with venv (Debian: python3-venv)",
-    )?;
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+        .context("making target/venv needs python3 with venv (Debian: python3-venv)")?;
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
         .arg(&list))?;

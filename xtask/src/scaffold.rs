@@ -59,8 +59,9 @@ fn add_lines(list: &Path, name: &str, entry: &str) -> Result<()> {
     let text = std::fs::read_to_string(list).with_context(|| format!("read {}", list.display()))?;
     let text = insert_sorted(&text, "mod ", &format!("mod {name};\n"))?;
     let verb = entry.trim_start().split("::<").next().unwrap_or_default().to_owned();
-    let text = insert_sorted(&text, &format!("    {}", verb.split('_').next().unwrap_or("")), entry)
-        .or_else(|_| insert_before_end(&text, entry))?;
+    let text =
+        insert_sorted(&text, &format!("    {}", verb.split('_').next().unwrap_or("")), entry)
+            .or_else(|_| insert_before_end(&text, entry))?;
     std::fs::write(list, text).with_context(|| format!("write {}", list.display()))
 }
 
@@ -134,7 +135,10 @@ pub fn new_service(root: &Path, service: &str) -> Result<()> {
     {
         std::fs::write(slice.join(file), text)?;
     }
-    println!("wrote {}; next: a line each in Cargo.toml, in crates/wharf/src/slices.rs and in the \
-              slices' order of xtask tidy", slice.display());
+    println!(
+        "wrote {}; next: a line each in Cargo.toml, in crates/wharf/src/slices.rs and in the \
+              slices' order of xtask tidy",
+        slice.display()
+    );
     Ok(())
 }

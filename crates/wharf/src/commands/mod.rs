@@ -1,7 +1,11 @@
 //! The list of commands, and how their failures are told: one line, exit code 2 where the command
 //! line is to blame and 1 otherwise.
 
+mod account;
+mod check;
+mod coverage;
 mod env;
+mod replay;
 mod server;
 mod up;
 mod version;
@@ -27,6 +31,14 @@ enum Command {
     Up(up::Arguments),
     /// Print what points the AWS tools at the running server: eval "$(wharf env)".
     Env(env::Arguments),
+    /// Check every invariant: of a running server, or of its journal.
+    Check(check::Arguments),
+    /// Print a journal's history.
+    Replay(replay::Arguments),
+    /// Make and list accounts.
+    Account(account::Arguments),
+    #[command(hide = true)]
+    Coverage(coverage::Arguments),
     /// Print the version.
     Version(version::Arguments),
 }
@@ -59,6 +71,10 @@ pub fn run() -> ExitCode {
         Command::Server(arguments) => server::run(&arguments),
         Command::Up(arguments) => up::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Account(arguments) => account::run(&arguments),
+        Command::Coverage(arguments) => coverage::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),
     };
     match done {
