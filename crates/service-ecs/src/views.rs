@@ -10,6 +10,7 @@ use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::{ClusterInstances, ContainerInstance};
 use crate::rows::task::{ClusterTasks, Count, HostTasks, Launch};
 use crate::rows::task_definition::TaskDefinition;
+use crate::rules::resources;
 use crate::rules::strategy::{self, BUILT_IN};
 
 /// Which optional members `DescribeClusters` was asked to include.
@@ -146,7 +147,7 @@ pub fn container_instance(
         version: i64::try_from(row.version).ok(),
         version_info: Some(row.version_info.clone().unwrap_or_default()),
         registered_resources: Some(row.resources.clone()),
-        remaining_resources: Some(row.resources.clone()),
+        remaining_resources: Some(resources::remaining(state, row)),
         status: Some(row.status.as_str().to_owned()),
         agent_connected: Some(row.observed_connected),
         running_tasks_count: tasks(Count::Running),

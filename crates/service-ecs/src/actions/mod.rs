@@ -5,45 +5,67 @@ use core_step::{Action, read_action, write_action};
 mod create_capacity_provider;
 mod create_cluster;
 mod delete_account_setting;
+mod delete_attributes;
 mod delete_capacity_provider;
 mod delete_cluster;
 mod delete_task_definitions;
+mod deregister_container_instance;
 mod deregister_task_definition;
 mod describe_capacity_providers;
 mod describe_clusters;
+mod describe_container_instances;
 mod describe_task_definition;
 mod list_account_settings;
+mod list_attributes;
 mod list_clusters;
+mod list_container_instances;
+mod list_tags_for_resource;
 mod list_task_definition_families;
 mod list_task_definitions;
 mod put_account_setting;
 mod put_account_setting_default;
+mod put_attributes;
 mod put_cluster_capacity_providers;
+mod register_container_instance;
 mod register_task_definition;
+mod tag_resource;
+mod untag_resource;
 mod update_capacity_provider;
 mod update_cluster;
 mod update_cluster_settings;
+mod update_container_instances_state;
 
 pub const ACTIONS: &[Action] = &[
     write_action::<create_capacity_provider::CreateCapacityProvider>(),
     write_action::<create_cluster::CreateCluster>(),
     write_action::<delete_account_setting::DeleteAccountSetting>(),
+    write_action::<delete_attributes::DeleteAttributes>(),
     write_action::<delete_capacity_provider::DeleteCapacityProvider>(),
     write_action::<delete_cluster::DeleteCluster>(),
     write_action::<delete_task_definitions::DeleteTaskDefinitions>(),
+    write_action::<deregister_container_instance::DeregisterContainerInstance>(),
     write_action::<deregister_task_definition::DeregisterTaskDefinition>(),
     read_action::<describe_capacity_providers::DescribeCapacityProviders>(),
     read_action::<describe_clusters::DescribeClusters>(),
+    read_action::<describe_container_instances::DescribeContainerInstances>(),
     read_action::<describe_task_definition::DescribeTaskDefinition>(),
     read_action::<list_account_settings::ListAccountSettings>(),
+    read_action::<list_attributes::ListAttributes>(),
     read_action::<list_clusters::ListClusters>(),
+    read_action::<list_container_instances::ListContainerInstances>(),
+    read_action::<list_tags_for_resource::ListTagsForResource>(),
     read_action::<list_task_definition_families::ListTaskDefinitionFamilies>(),
     read_action::<list_task_definitions::ListTaskDefinitions>(),
     write_action::<put_account_setting::PutAccountSetting>(),
     write_action::<put_account_setting_default::PutAccountSettingDefault>(),
+    write_action::<put_attributes::PutAttributes>(),
     write_action::<put_cluster_capacity_providers::PutClusterCapacityProviders>(),
+    write_action::<register_container_instance::RegisterContainerInstance>(),
     write_action::<register_task_definition::RegisterTaskDefinition>(),
+    write_action::<tag_resource::TagResource>(),
+    write_action::<untag_resource::UntagResource>(),
     write_action::<update_capacity_provider::UpdateCapacityProvider>(),
     write_action::<update_cluster::UpdateCluster>(),
     write_action::<update_cluster_settings::UpdateClusterSettings>(),
+    write_action::<update_container_instances_state::UpdateContainerInstancesState>(),
 ];

@@ -69,9 +69,11 @@ impl ContainerInstance {
         arn_of(&self.cluster, self.id)
     }
 
-    /// Every attribute, the users' last.
+    /// Every attribute; what users have put hides what the agent told by the same name.
     pub fn attributes(&self) -> impl Iterator<Item = &api::Attribute> {
-        self.agent_attributes.iter().chain(&self.custom_attributes)
+        let custom = &self.custom_attributes;
+        let hidden = move |told: &&api::Attribute| !custom.iter().any(|put| put.name == told.name);
+        self.agent_attributes.iter().filter(hidden).chain(custom)
     }
 }
 

@@ -1,11 +1,15 @@
 //! Rules: names, defaults and limits, as AWS has them.
 
+pub mod attributes;
 pub mod capacity_providers;
 pub mod clusters;
+pub mod instances;
 pub mod lists;
 pub mod query;
+pub mod resources;
 pub mod settings;
 pub mod strategy;
+pub mod tagged;
 pub mod tags;
 pub mod task_definition;
 pub mod task_definitions;

@@ -1,0 +1,177 @@
+//! RegisterContainerInstance: an agent tells what its host is and has.
+//!
+//! The agent registers again at each start, with the ARN that it remembers; a machine that has
+//! lost its memory is known by its instance id. Either way it stays one instance.
+
+use aws_protocol::ApiError;
+use core_state::Tx;
+use core_step::{Call, Demands, Input, Output, View, WriteAction};
+use model_ecs::{self as api, errors};
+use serde::Deserialize;
+
+use crate::rows::cluster::{Cluster, ClusterKey};
+use crate::rows::container_instance::{ContainerInstance, InstanceOfMachine, InstanceStatus};
+use crate::rules::{clusters, instances, resources, tags};
+use crate::views;
+
+pub struct RegisterContainerInstance;
+
+/// Longer identity documents are none.
+const LONGEST_DOCUMENT: usize = 16 * 1024;
+/// More attributes than any agent has.
+const MOST_ATTRIBUTES: usize = 500;
+
+impl WriteAction for RegisterContainerInstance {
+    type Op = api::ops::RegisterContainerInstance;
+
+    fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
+        let action = "ecs:RegisterContainerInstance";
+        let given = input.tags.as_deref();
+        let demand = clusters::demand(view, call, action, input.cluster.as_deref());
+        let mut demands = vec![demand.request_tags(tags::pairs(given.unwrap_or_default()))];
+        let (scope, cluster) = clusters::key_of(call, input.cluster.as_deref());
+        let arn = scope.arn("ecs", format_args!("container-instance/{cluster}/*"));
+        let name = "RegisterContainerInstance";
+        demands.extend(tags::demand_on_create(view, call, name, arn, given));
+        demands.into()
+    }
+
+    fn run(
+        call: &Call,
+        tx: &mut Tx<'_>,
+        input: Input<Self::Op>,
+    ) -> Result<Output<Self::Op>, ApiError> {
+        let cluster: &Cluster = clusters::find_cluster(tx, call, input.cluster.as_deref())?;
+        let cluster = cluster.key.clone();
+        let given_tags = input.tags.clone().unwrap_or_default();
+        tags::check_tags(&given_tags)?;
+        let machine = Machine::read(input.instance_identity_document.as_deref())?;
+        let attributes = attributes(&input, &machine)?;
+        let known = known(call, tx, &cluster, &input, &machine)?;
+        let resources = input.total_resources.unwrap_or_default();
+        let resources = resources.into_iter().map(resources::filled).collect();
+        let row = match known {
+            Some(there) => {
+                check_type(&there, &attributes)?;
+                ContainerInstance {
+                    version: there.version + 1,
+                    agent_attributes: attributes,
+                    resources,
+                    version_info: input.version_info.or(there.version_info),
+                    tags: if given_tags.is_empty() { there.tags } else { given_tags },
+                    ..there
+                }
+            }
+            None => ContainerInstance {
+                id: tx.dice.id(),
+                cluster,
+                status: InstanceStatus::Active,
+                ec2_instance_id: machine.instance_id.map(Into::into),
+                registered_at: tx.now(),
+                version: 1,
+                agent_attributes: attributes,
+                custom_attributes: Vec::new(),
+                resources,
+                version_info: input.version_info,
+                tags: given_tags,
+                observed_connected: false,
+                capacity_provider: None,
+                forget_at: None,
+            },
+        };
+        let shown = views::container_instance(tx, &row, true, false);
+        tx.put(row);
+        Ok(api::RegisterContainerInstanceResponse { container_instance: Some(shown) })
+    }
+}
+
+/// What an instance identity document says; hosts elsewhere send an empty text.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Machine {
+    instance_id: Option<String>,
+    availability_zone: Option<String>,
+    instance_type: Option<String>,
+    image_id: Option<String>,
+}
+
+impl Machine {
+    fn read(document: Option<&str>) -> Result<Machine, ApiError> {
+        let Some(text) = document.filter(|text| !text.is_empty()) else {
+            return Ok(Machine::default());
+        };
+        let machine = serde_json::from_str(text).ok().filter(|_| text.len() <= LONGEST_DOCUMENT);
+        let bad = || errors::client_exception("Instance identity document is not valid.");
+        machine.ok_or_else(bad)
+    }
+}
+
+/// The agent's attributes, every one of them, and what the document adds.
+///
+/// The agent ends itself when one that it sent does not come back with the same value.
+fn attributes(
+    input: &api::RegisterContainerInstanceRequest,
+    machine: &Machine,
+) -> Result<Vec<api::Attribute>, ApiError> {
+    let mut all = input.attributes.clone().unwrap_or_default();
+    if all.len() > MOST_ATTRIBUTES {
+        return Err(errors::invalid_parameter_exception("Too many attributes."));
+    }
+    if all.iter().any(|attribute| attribute.name.as_deref().unwrap_or_default().is_empty()) {
+        return Err(errors::invalid_parameter_exception("Attribute name cannot be empty."));
+    }
+    for (name, value) in [
+        ("ecs.availability-zone", &machine.availability_zone),
+        ("ecs.instance-type", &machine.instance_type),
+        ("ecs.ami-id", &machine.image_id),
+    ] {
+        let there = all.iter().any(|attribute| attribute.name.as_deref() == Some(name));
+        if let (Some(value), false) = (value, there) {
+            all.push(api::Attribute {
+                name: Some(name.to_owned()),
+                value: Some(value.clone()),
+                ..Default::default()
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The instance that registers again.
+fn known(
+    call: &Call,
+    tx: &Tx<'_>,
+    cluster: &ClusterKey,
+    input: &api::RegisterContainerInstanceRequest,
+    machine: &Machine,
+) -> Result<Option<ContainerInstance>, ApiError> {
+    if let Some(arn) = input.container_instance_arn.as_deref().filter(|arn| !arn.is_empty()) {
+        let row = instances::look_up(tx, call, cluster, arn);
+        let row = row.filter(|row| row.status != InstanceStatus::Inactive);
+        let gone = || {
+            errors::invalid_parameter_exception(
+                "The referenced container instance is not registered in the cluster.",
+            )
+        };
+        return row.cloned().map(Some).ok_or_else(gone);
+    }
+    let Some(id) = &machine.instance_id else { return Ok(None) };
+    let key = (cluster.clone(), id.as_str().into());
+    Ok(tx.by::<InstanceOfMachine>(&key).next().cloned())
+}
+
+/// AWS: an instance keeps its type; a resized machine registers anew.
+fn check_type(there: &ContainerInstance, new: &[api::Attribute]) -> Result<(), ApiError> {
+    let of = |list: &[api::Attribute]| {
+        let found = list.iter().find(|a| a.name.as_deref() == Some("ecs.instance-type"));
+        found.and_then(|attribute| attribute.value.clone())
+    };
+    match (of(&there.agent_attributes), of(new)) {
+        (Some(old), Some(new)) if old != new => Err(errors::client_exception(format!(
+            "Container instance type changes are not supported. Container instance {} was \
+             previously registered as {old}.",
+            there.id
+        ))),
+        _ => Ok(()),
+    }
+}
