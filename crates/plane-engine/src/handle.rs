@@ -183,8 +183,20 @@ impl Engine {
         self.shared.published.load_full()
     }
 
+    /// Leading takes both: core that steps, and a leadership that has not run out meanwhile. A
+    /// process that was stopped and goes on learns here that it overslept, before it answers.
     pub fn role(&self) -> Role {
-        if *self.shared.leading.borrow() { Role::Leader } else { Role::Follower }
+        if *self.shared.leading.borrow() { self.follower.role() } else { Role::Follower }
+    }
+
+    /// Whether core steps here, as it changes.
+    pub fn leading(&self) -> watch::Receiver<bool> {
+        self.shared.leading.subscribe()
+    }
+
+    /// The published revision, as it changes.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.shared.revision.subscribe()
     }
 
     pub fn leader(&self) -> Option<LeaderInfo> {

@@ -25,10 +25,14 @@ pub fn answer(
         "/metrics" => (StatusCode::OK, metrics(engine, figures)),
         _ => return None,
     };
+    let id = crate::request_id::next();
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
     let kind = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    if let Ok(id) = http::HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-amzn-requestid", id);
+    }
     Some(response)
 }
 

@@ -1,14 +1,24 @@
 //! The gateway: HTTP in, AWS answers out.
 //!
-//! A request passes named phases, each of which can answer and end it: bound the body, route,
-//! authenticate, decode, then either read on a published revision or go through core. Nothing
-//! before `authenticate` touches state, and nothing unauthenticated reaches an action.
+//! A request passes named phases, each of which can answer and end it: bound the body, route, pass
+//! on to the leader, authenticate, decode, then either read on a published revision or go through
+//! core. Nothing before `authenticate` touches rows, and nothing unauthenticated reaches an action.
 
 mod admin;
 mod authenticate;
+mod body;
 mod figures;
+mod forward;
+mod operator;
+mod outbound;
 mod phases;
+mod request_id;
 mod serve;
+mod tls;
 
-pub use phases::{Gateway, Limits};
+pub use forward::Forward;
+pub use operator::{Answer, Operator, OperatorAnswer, OperatorCall, PREFIX, SIGNING_NAME};
+pub use outbound::{Outbound, OutboundError};
+pub use phases::{Gateway, Limits, Parts, Peer};
 pub use serve::Serving;
+pub use tls::{Tls, TlsError};

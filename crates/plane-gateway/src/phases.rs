@@ -1,23 +1,25 @@
 //! One request, phase by phase.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use aws_protocol::router::Router;
-use aws_protocol::{ApiError, Protocol, ServiceDef};
+use aws_protocol::router::{Route, Router};
+use aws_protocol::{ApiError, OperationDef, Protocol, ServiceDef};
 use aws_sigv4::{Request, Rules, SigningKeys, peek_credential};
 use bytes::Bytes;
 use core_step::{Action, Call, Demands, Origin, Run, View};
 use core_types::Time;
-use http::request::Parts;
+use http::request;
 use http::{Response, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use plane_engine::{Engine, Refusal};
+use plane_engine::{Engine, Published, Refusal, Role};
 
-use crate::admin;
-use crate::authenticate::{authenticate, refusal};
+use crate::authenticate::{Authenticated, authenticate, refusal};
 use crate::figures::Figures;
+use crate::forward::Forward;
+use crate::operator::{self, Operator, OperatorAnswer, OperatorCall};
+use crate::{admin, body, request_id};
 
 /// Bounds on one request.
 #[derive(Clone, Debug)]
@@ -25,22 +27,45 @@ pub struct Limits {
     pub body: usize,
     /// How long a client may take to send its body.
     pub body_time: Duration,
+    /// How long a client may take to send a request's head, or to come with the next request.
+    pub head_time: Duration,
     pub connections: usize,
+    /// How long a follower may need to catch up with what a reader must see.
+    pub catch_up: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body: 8 << 20, body_time: Duration::from_secs(60), connections: 4096 }
+        Limits {
+            body: 8 << 20,
+            body_time: Duration::from_secs(60),
+            head_time: Duration::from_secs(60),
+            connections: 4096,
+            catch_up: Duration::from_secs(10),
+        }
     }
+}
+
+/// What a gateway is made of beside its engine.
+#[derive(Default)]
+pub struct Parts {
+    pub limits: Limits,
+    /// Answers under `/_wharf/`; without one there is nothing there.
+    pub operator: Option<Arc<dyn Operator>>,
+    /// How followers pass writes on; without it they refuse them.
+    pub forward: Option<Forward>,
 }
 
 /// Everything a request needs.
 pub struct Gateway {
     pub(crate) engine: Engine,
     router: Router,
+    offered: Offered,
     keys: SigningKeys,
     pub(crate) limits: Limits,
     pub(crate) figures: Figures,
+    operator: Option<Arc<dyn Operator>>,
+    forward: Option<Forward>,
 }
 
 /// What the connection knows of its peer.
@@ -50,11 +75,35 @@ pub struct Peer {
     pub secure: bool,
 }
 
-/// A request that is known to be for an operation.
-struct Routed {
-    protocol: Protocol,
-    service: &'static ServiceDef,
-    action: &'static Action,
+/// The actions by their operations. Operations are statics, so their addresses name them.
+struct Offered(Vec<(usize, &'static Action)>);
+
+impl Offered {
+    fn new(engine: &Engine) -> Offered {
+        let actions = engine.registry().slices().iter().flat_map(|slice| slice.actions);
+        let mut all: Vec<_> = actions.map(|action| (address(action.op), action)).collect();
+        all.sort_by_key(|(address, _)| *address);
+        Offered(all)
+    }
+
+    /// The action, and its place for the figures.
+    fn find(&self, operation: &'static OperationDef) -> Option<(usize, &'static Action)> {
+        let at = self.0.binary_search_by_key(&address(operation), |(address, _)| *address).ok()?;
+        Some((at, self.0[at].1))
+    }
+}
+
+fn address(operation: &'static OperationDef) -> usize {
+    std::ptr::from_ref(operation).addr()
+}
+
+/// A request on its way.
+struct Incoming<'a> {
+    parts: &'a request::Parts,
+    body: &'a Bytes,
+    signature: Request<'a>,
+    peer: Peer,
+    id: &'a Arc<str>,
 }
 
 /// How a request ended, for the log and the figures.
@@ -62,15 +111,21 @@ struct Ended {
     response: Response<Bytes>,
     service: &'static str,
     operation: &'static str,
+    /// The action's place in the figures.
+    place: Option<usize>,
     code: Option<String>,
     caller: Option<Arc<str>>,
 }
 
 impl Gateway {
-    pub fn new(engine: Engine, limits: Limits) -> Arc<Self> {
+    pub fn new(engine: Engine, parts: Parts) -> Arc<Self> {
         let router = Router::new(engine.registry().slices().iter().map(|slice| slice.service));
+        let offered = Offered::new(&engine);
+        let names = offered.0.iter().map(|(_, action)| (action.op.service.id, action.op.name));
+        let figures = Figures::new(names.collect());
+        let Parts { limits, operator, forward } = parts;
         let keys = SigningKeys::new(1024);
-        Arc::new(Gateway { engine, router, keys, limits, figures: Figures::default() })
+        Arc::new(Gateway { engine, router, offered, keys, limits, figures, operator, forward })
     }
 
     /// Answer one request.
@@ -84,11 +139,11 @@ impl Gateway {
         if let Some(response) = admin::answer(&self.engine, &self.figures, &parts) {
             return response;
         }
-        let request_id = request_id();
+        let request_id = request_id::next();
         let ended = self.run(&parts, body, peer, &request_id).await;
         let took = started.elapsed();
         let status = ended.response.status().as_u16();
-        self.figures.count(ended.service, ended.operation, status, took);
+        self.figures.count(ended.place, (ended.service, ended.operation), status, took);
         tracing::debug!(
             target: "wharf::request",
             request_id = &*request_id,
@@ -103,122 +158,162 @@ impl Gateway {
         ended.response
     }
 
-    async fn run<B>(&self, parts: &Parts, body: B, peer: Peer, request_id: &Arc<str>) -> Ended
+    async fn run<B>(&self, parts: &request::Parts, body: B, peer: Peer, id: &Arc<str>) -> Ended
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let body = match self.read_body(body).await {
+        let body = match body::read(body, self.limits.body, self.limits.body_time).await {
             Ok(body) => body,
-            Err(error) => return ended(None, &error, Protocol::AwsJson11, None, request_id),
+            Err(error) => return ended(None, &error, Protocol::AwsJson11, None, id),
         };
         let signature = sigv4_request(parts);
-        let credential = peek_credential(&signature);
+        let incoming = Incoming { parts, body: &body, signature, peer, id };
+        if let Some(operator) = &self.operator
+            && let Some(path) = parts.uri.path().strip_prefix(operator::PREFIX)
+        {
+            return self.operate(&**operator, path, &incoming).await;
+        }
+        let credential = peek_credential(&incoming.signature);
         let signing_name = credential.as_ref().map(|c| c.service());
         let route = match self.router.route(parts, &body, signing_name) {
             Ok(route) => route,
             Err(refused) => {
                 let service = refused.service;
-                return ended(service, &refused.error, refused.protocol, None, request_id);
+                return ended(service, &refused.error, refused.protocol, None, id);
             }
         };
-        let (protocol, service) = (route.protocol, route.service);
-        let fail = |error: &ApiError, operation| {
-            ended(Some(service), error, protocol, Some(operation), request_id)
-        };
-        let operation = route.operation.name;
-        let Some(action) = self.engine.registry().action(service.id, operation) else {
+        let Some((place, action)) = self.offered.find(route.operation) else {
             let error = ApiError::unsupported_operation(format!(
-                "{operation} of {} is not offered by this server yet.",
-                service.sdk_id
+                "{} of {} is not offered by this server yet.",
+                route.operation.name, route.service.sdk_id
             ));
-            return fail(&error, operation);
+            return route_ended(&route, None, &error, id);
         };
-        let routed = Routed { protocol, service, action };
-        match self.call(&routed, parts, &signature, &body, peer, request_id).await {
-            Ok((caller, output)) => Ended {
-                response: route.operation.encode(protocol, &*output, request_id),
-                service: service.id,
-                operation,
-                code: None,
-                caller: Some(caller),
-            },
-            Err(error) => fail(&error, operation),
+        if matches!(action.run, Run::Write(_)) && self.engine.role() == Role::Follower {
+            return match self.pass_on(&incoming).await {
+                Ok(response) => done(&route, place, response, None),
+                Err(error) => route_ended(&route, Some(place), &error, id),
+            };
+        }
+        match self.call(&route, action, &incoming).await {
+            Ok((caller, output)) => {
+                let response = route.operation.encode(route.protocol, &*output, id);
+                done(&route, place, response, Some(caller))
+            }
+            Err(error) => route_ended(&route, Some(place), &error, id),
         }
     }
 
-    async fn read_body<B>(&self, body: B) -> Result<Bytes, ApiError>
-    where
-        B: hyper::body::Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let read = Limited::new(body, self.limits.body).collect();
-        match tokio::time::timeout(self.limits.body_time, read).await {
-            Ok(Ok(whole)) => Ok(whole.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err(ApiError::request_entity_too_large(format!(
-                    "The request body is larger than {} bytes.",
-                    self.limits.body
-                )))
-            }
-            Ok(Err(error)) => Err(ApiError::malformed_request(format!(
-                "The request body could not be read: {error}"
-            ))),
-            Err(_) => Err(ApiError::new("RequestTimeout", 408, "The request body took too long.")),
+    async fn pass_on(&self, incoming: &Incoming<'_>) -> Result<Response<Bytes>, ApiError> {
+        let Some(forward) = &self.forward else {
+            return Err(unavailable(Refusal::NotLeader(None)));
+        };
+        forward.send(&self.engine, incoming.parts, incoming.body, incoming.peer).await
+    }
+
+    /// A revision that shows every write acknowledged before the request came.
+    async fn current_view(&self) -> Result<Arc<Published>, ApiError> {
+        // Decided without a timer where this process leads, which answers at once.
+        let view = std::pin::pin!(self.engine.current_view());
+        match tokio::time::timeout(self.limits.catch_up, view).await {
+            Ok(view) => view.map_err(unavailable),
+            Err(_) => Err(ApiError::service_unavailable(
+                "This server has fallen behind the leader of the control plane.",
+            )),
         }
+    }
+
+    fn authenticate(
+        &self,
+        incoming: &Incoming<'_>,
+        view: &View<'_>,
+        clock: Duration,
+        signing_name: &'static str,
+        protocol: Protocol,
+    ) -> Result<Authenticated, ApiError> {
+        let names = [signing_name];
+        let rules = Rules::for_services(&names);
+        let identity = self.engine.registry().identity();
+        let (body, seconds) = (incoming.body, clock.as_secs() as i64);
+        authenticate(identity, &self.keys, view, &incoming.signature, &rules, body, seconds)
+            .map_err(|error| refusal(&error, protocol))
     }
 
     async fn call(
         &self,
-        routed: &Routed,
-        parts: &Parts,
-        signature: &Request<'_>,
-        body: &Bytes,
-        peer: Peer,
-        request_id: &Arc<str>,
+        route: &Route,
+        action: &'static Action,
+        incoming: &Incoming<'_>,
     ) -> Result<(Arc<str>, Box<dyn aws_protocol::AnyShape>), ApiError> {
-        let published = self.engine.current_view().await.map_err(unavailable)?;
-        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let published = self.current_view().await?;
+        let clock = clock();
         let view = View::new(&published.state, Time(clock.as_millis() as i64));
-        let names = [routed.service.signing_name];
-        let rules = Rules::for_services(&names);
-        let identity = self.engine.registry().identity();
-        let authenticated = authenticate(
-            identity,
-            &self.keys,
-            &view,
-            signature,
-            &rules,
-            body,
-            clock.as_secs() as i64,
-        )
-        .map_err(|error| refusal(&error, routed.protocol))?;
+        let name = route.service.signing_name;
+        let known = self.authenticate(incoming, &view, clock, name, route.protocol)?;
+        let peer = self.forward.as_ref().and_then(|f| f.true_peer(&view, incoming.parts));
         let call = Call {
-            caller: authenticated.caller,
-            region: authenticated.region,
-            request_id: request_id.clone(),
-            origin: Arc::new(origin(parts, peer)),
+            caller: known.caller,
+            region: known.region,
+            request_id: incoming.id.clone(),
+            origin: Arc::new(origin(incoming.parts, peer.unwrap_or(incoming.peer))),
         };
-        let input = routed.action.op.decode(routed.protocol, parts, body)?;
+        let input = route.operation.decode(route.protocol, incoming.parts, incoming.body)?;
         let caller = call.caller.arn.clone();
-        let output = match routed.action.run {
+        let output = match action.run {
             Run::Read(run) => {
-                let demands = (routed.action.authorize)(&call, &view, &*input);
+                let demands = (action.authorize)(&call, &view, &*input);
                 if let Demands::Need(demands) = demands {
-                    identity.authorize(&call, &view, &demands)?;
+                    self.engine.registry().identity().authorize(&call, &view, &demands)?;
                 }
                 run(&call, &view, input)
             }
             Run::Write(_) => {
                 let call = Arc::new(call);
-                self.engine.call(call, routed.action, input).await.map_err(unavailable)?
+                self.engine.call(call, action, input).await.map_err(unavailable)?
             }
         };
         Ok((caller, output?))
     }
+
+    async fn operate(&self, operator: &dyn Operator, path: &str, incoming: &Incoming<'_>) -> Ended {
+        let done = self.ask_operator(operator, path, incoming).await;
+        let id = incoming.id;
+        let (response, code) = match done {
+            Ok(response) => (response, None),
+            Err(error) => {
+                let code = error.code_in(Protocol::AwsJson11).to_owned();
+                (error.reply(Protocol::AwsJson11, None, id), Some(code))
+            }
+        };
+        Ended { response, service: "wharf", operation: "-", place: None, code, caller: None }
+    }
+
+    async fn ask_operator(
+        &self,
+        operator: &dyn Operator,
+        path: &str,
+        incoming: &Incoming<'_>,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let published = self.current_view().await?;
+        let clock = clock();
+        let view = View::new(&published.state, Time(clock.as_millis() as i64));
+        let name = operator::SIGNING_NAME;
+        let known = self.authenticate(incoming, &view, clock, name, Protocol::AwsJson11)?;
+        let (caller, method) = (&*known.caller, &incoming.parts.method);
+        let call = OperatorCall { caller, method, path, body: incoming.body };
+        match operator.answer(&self.engine, call).await {
+            OperatorAnswer::Json(status, body) => Ok(operator::response(status, body, incoming.id)),
+            OperatorAnswer::Forward => self.pass_on(incoming).await,
+        }
+    }
 }
 
-fn sigv4_request(parts: &Parts) -> Request<'_> {
+fn clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn sigv4_request(parts: &request::Parts) -> Request<'_> {
     Request {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -228,7 +323,7 @@ fn sigv4_request(parts: &Parts) -> Request<'_> {
     }
 }
 
-fn origin(parts: &Parts, peer: Peer) -> Origin {
+fn origin(parts: &request::Parts, peer: Peer) -> Origin {
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let host = text(header::HOST).or(authority).unwrap_or("localhost");
@@ -246,6 +341,17 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
+fn done(route: &Route, place: usize, response: Response<Bytes>, caller: Option<Arc<str>>) -> Ended {
+    let (service, operation) = (route.service.id, route.operation.name);
+    Ended { response, service, operation, place: Some(place), code: None, caller }
+}
+
+fn route_ended(route: &Route, place: Option<usize>, error: &ApiError, id: &str) -> Ended {
+    let name = Some(route.operation.name);
+    let ended = ended(Some(route.service), error, route.protocol, name, id);
+    Ended { place, ..ended }
+}
+
 fn ended(
     service: Option<&'static ServiceDef>,
     error: &ApiError,
@@ -260,6 +366,7 @@ fn ended(
         response: error.reply(protocol, service, request_id),
         service: service.map_or("-", |service| service.id),
         operation: operation.unwrap_or("-"),
+        place: None,
         code: Some(error.code_in(protocol).to_owned()),
         caller: None,
     }
@@ -271,23 +378,4 @@ fn unavailable(refusal: Refusal) -> ApiError {
         Refusal::Busy(_) => ApiError::throttling("Rate exceeded"),
         refusal => ApiError::service_unavailable(refusal.to_string()),
     }
-}
-
-/// A request id in AWS's form. Ids only have to differ, so a counter behind a random start does.
-fn request_id() -> Arc<str> {
-    use std::sync::LazyLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static START: LazyLock<[u8; 16]> = LazyLock::new(|| {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the system gives random bytes");
-        bytes
-    });
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut id = *START;
-    // An odd multiplier spreads the counter over the visible digits.
-    let n = COUNT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for (byte, n) in id.iter_mut().zip(n.to_be_bytes()) {
-        *byte ^= n;
-    }
-    core_types::Id128(id).dashed().into()
 }

@@ -7,17 +7,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http_body_util::Full;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::phases::{Gateway, Peer};
+use crate::tls::Tls;
 
 /// How long running requests may take to finish once the server is asked to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long a client may take over the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A listener that serves until told to stop.
 pub struct Serving {
@@ -27,11 +32,15 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Serve in the background what comes in on a listener.
-    pub fn start(gateway: Arc<Gateway>, listener: TcpListener) -> std::io::Result<Self> {
+    /// Serve in the background what comes in on a listener; with a certificate, only over TLS.
+    pub fn start(
+        gateway: Arc<Gateway>,
+        listener: TcpListener,
+        tls: Option<Arc<Tls>>,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(gateway, listener, stopped));
+        let task = tokio::spawn(accept(gateway, listener, tls, stopped));
         Ok(Serving { address, stop, task })
     }
 
@@ -44,7 +53,12 @@ impl Serving {
     }
 }
 
-async fn accept(gateway: Arc<Gateway>, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(gateway.limits.connections));
     loop {
@@ -67,10 +81,17 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, mut stopped: watch
             () = told(&mut stopped) => break,
         };
         let _ = stream.set_nodelay(true);
-        let peer = Peer { address: Some(address), secure: false };
-        let connection = connection(gateway.clone(), TokioIo::new(stream), peer, &graceful);
+        let peer = Peer { address: Some(address), secure: tls.is_some() };
+        let connection = Connection { gateway: gateway.clone(), peer, watcher: graceful.watcher() };
+        let tls = tls.clone();
         tokio::spawn(async move {
-            connection.await;
+            let figures = connection.gateway.clone();
+            figures.figures.open_connections.fetch_add(1, Ordering::Relaxed);
+            match tls {
+                Some(tls) => connection.serve_tls(&tls, stream).await,
+                None => connection.serve_http1(stream).await,
+            }
+            figures.figures.open_connections.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
     }
@@ -85,44 +106,68 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// Serve one connection, of any kind of stream.
-fn connection<S>(
+/// One connection before it is known what it speaks.
+struct Connection {
     gateway: Arc<Gateway>,
-    stream: S,
     peer: Peer,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<S>
-where
-    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // A client that dribbles its head holds a place for at most this long.
-        .header_read_timeout(Duration::from_secs(30))
-        .max_headers(200);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(256)
-        .max_header_list_size(64 << 10)
-        .keep_alive_interval(Duration::from_secs(60));
-    let figures = gateway.clone();
-    let service = service_fn(move |request| {
-        let gateway = gateway.clone();
-        async move {
-            let response = gateway.answer(request, peer).await;
-            Ok::<_, Infallible>(response.map(Full::new))
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve_tls(self, tls: &Tls, stream: TcpStream) {
+        let stream = match tokio::time::timeout(HANDSHAKE, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!("TLS handshake: {error}"),
+            Err(_) => return tracing::debug!("TLS handshake: took too long"),
+        };
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => self.serve_http2(stream).await,
+            _ => self.serve_http1(stream).await,
         }
-    });
-    let watched =
-        graceful.watch(builder.serve_connection_with_upgrades(stream, service).into_owned());
-    async move {
-        figures.figures.open_connections.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = watched.await {
-            tracing::debug!("connection: {error}");
-        }
-        figures.figures.open_connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    async fn serve_http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Connection { gateway, peer, watcher } = self;
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            // A client that dribbles its head, or sends nothing, holds a place no longer.
+            .header_read_timeout(gateway.limits.head_time)
+            .max_buf_size(128 << 10)
+            .max_headers(200);
+        let service = service_fn(move |request| {
+            let gateway = gateway.clone();
+            async move {
+                let response = gateway.answer(request, peer).await;
+                Ok::<_, Infallible>(response.map(Full::new))
+            }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        ended(watcher.watch(connection).await);
+    }
+
+    async fn serve_http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Connection { gateway, peer, watcher } = self;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(256)
+            .max_header_list_size(64 << 10)
+            .keep_alive_interval(Duration::from_secs(60));
+        let service = service_fn(move |request| {
+            let gateway = gateway.clone();
+            async move {
+                let response = gateway.answer(request, peer).await;
+                Ok::<_, Infallible>(response.map(Full::new))
+            }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        ended(watcher.watch(connection).await);
+    }
+}
+
+fn ended(connection: hyper::Result<()>) {
+    if let Err(error) = connection {
+        tracing::debug!("connection: {error}");
     }
 }

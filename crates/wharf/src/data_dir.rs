@@ -153,6 +153,16 @@ impl DataDir {
         }
     }
 
+    /// Files whose names begin so, in order.
+    pub fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let entries = std::fs::read_dir(&self.path)
+            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
+        names.sort();
+        Ok(names)
+    }
+
     pub fn remove(&self, name: &str) {
         let _ = std::fs::remove_file(self.path.join(name));
     }

@@ -1,14 +1,21 @@
 //! The binary: the command line. Everything it can do is one file in `commands`; which services it
 //! offers stands in `slices.rs`.
 
+mod client;
 mod commands;
 mod data_dir;
 mod endpoint;
+mod local_ca;
 mod logs;
+mod operator;
 mod process;
 mod root_key;
 mod server;
+mod settings;
 mod slices;
+mod state;
+mod supervisor;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -89,7 +89,15 @@ impl RootKey {
         key.map(Some).with_context(|| format!("{} is damaged", dir.path().join(FILE).display()))
     }
 
-    pub fn save(&self, dir: &DataDir) -> Result<()> {
+    /// Keep it where `wharf env` looks; written only where that changes anything.
+    pub fn keep(&self, dir: &DataDir) -> Result<()> {
+        if RootKey::load(dir).ok().flatten().as_ref() == Some(self) {
+            return Ok(());
+        }
+        self.save(dir)
+    }
+
+    fn save(&self, dir: &DataDir) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).context("root-key.json")?;
         dir.write_private(FILE, &text).map(|_| ())
     }

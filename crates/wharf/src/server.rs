@@ -3,45 +3,25 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use core_types::{AccountId, Region};
-use plane_engine::{Engine, Options};
-use plane_gateway::{Gateway, Limits, Serving};
-use plane_journal::{EmbeddedJournal, EmbeddedOptions, Journal};
+use plane_engine::{Engine, Options, Refusal};
+use plane_gateway::{Forward, Gateway, Parts, Serving};
+use serde_json::{Value, json};
+use service_iam::operator;
 use service_iam::reports::EnsureRoot;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::data_dir::{DataDir, DataDirArgument};
+use crate::data_dir::DataDir;
 use crate::endpoint::Endpoint;
-use crate::logs::LogArguments;
-use crate::root_key::{RootKey, RootKeyArguments};
-use crate::{process, slices};
-
-#[derive(Clone, Debug, clap::Args)]
-pub struct Settings {
-    #[command(flatten)]
-    data_dir: DataDirArgument,
-    /// Where to listen; may be given several times, port 0 is any free one
-    #[arg(long, env = "WHARF_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
-    #[arg(default_value = "127.0.0.1:4566")]
-    listen: Vec<SocketAddr>,
-    /// The first account
-    #[arg(long, env = "WHARF_ACCOUNT_ID", default_value = "123456789012", value_name = "ID")]
-    account_id: AccountId,
-    /// The region that `wharf env` exports; requests name their own
-    #[arg(long, env = "WHARF_REGION", default_value = "us-east-1")]
-    region: Region,
-    #[command(flatten)]
-    root_key: RootKeyArguments,
-    #[command(flatten)]
-    logs: LogArguments,
-    /// Tell what happens as one JSON object a line on standard output
-    #[arg(long, env = "WHARF_JSON")]
-    json: bool,
-}
+use crate::operator::HouseOperator;
+use crate::root_key::RootKey;
+use crate::settings::{Settings, StateArgument};
+use crate::supervisor::{Signals, notify, raise_file_limit};
+use crate::tls::{self, Certificate};
+use crate::{process, slices, state};
 
 /// Everything that one run needs, from the command line.
 struct Run<'a> {
@@ -49,17 +29,20 @@ struct Run<'a> {
     /// What is started, in words.
     what: &'a str,
     dir: DataDir,
-    given_key: Option<RootKey>,
+    keeper: Arc<RootKeeper>,
     started: Instant,
 }
 
 pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
     let started = Instant::now();
-    let given_key = settings.root_key.given()?;
+    settings.check()?;
+    let given = settings.root_key.given()?;
     settings.logs.start();
+    raise_file_limit();
     let dir = settings.data_dir.resolve()?;
     dir.create()?;
     let _lock = dir.lock()?;
+    let certificate = tls::choose(settings, &dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("wharf-io")
@@ -67,12 +50,20 @@ pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
         .context("cannot start threads")?;
     // An address that is taken is told before the journal is touched.
     let listeners = runtime.block_on(listen(&settings.listen))?;
-    let engine = start_engine(&dir, &listeners)?;
-    let run = Run { settings, what, dir, given_key, started };
-    let served = runtime.block_on(run.serve(&engine, listeners));
+    let run = Run {
+        settings,
+        what,
+        keeper: Arc::new(RootKeeper { dir: dir.clone(), account: settings.account_id, given }),
+        dir,
+        started,
+    };
+    let endpoint = run.endpoint(&listeners, certificate.as_ref())?;
+    let journal = state::open(settings, &run.dir, endpoint.first())?;
+    let engine = Engine::start(slices::registry(), journal, Options::default())?;
+    let served = runtime.block_on(run.serve(&engine, &endpoint, listeners, certificate));
     Endpoint::remove(&run.dir);
     engine.stop();
-    run.tell_stopped();
+    run.tell("stopped", "stopped");
     served.map(|()| ExitCode::SUCCESS)
 }
 
@@ -85,99 +76,104 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-fn start_engine(dir: &DataDir, listeners: &[TcpListener]) -> Result<Engine> {
-    let mut options = EmbeddedOptions::new(dir.journal());
-    options.advertise = urls(listeners)?.swap_remove(0);
-    let journal: Box<dyn Journal> = Box::new(EmbeddedJournal::open(options)?);
-    Ok(Engine::start(slices::registry(), journal, Options::default())?)
-}
-
-/// Where clients on this machine reach the listeners.
-fn urls(listeners: &[TcpListener]) -> Result<Vec<String>> {
-    let url = |listener: &TcpListener| {
-        let mut address = listener.local_addr().context("a listener without an address")?;
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-            _ => {}
-        }
-        Ok(format!("http://{address}"))
-    };
-    listeners.iter().map(url).collect()
+/// Where clients on this machine reach a listener.
+fn url(listener: &TcpListener, scheme: &str) -> Result<String> {
+    let mut address = listener.local_addr().context("a listener without an address")?;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Ok(format!("{scheme}://{address}"))
 }
 
 impl Run<'_> {
-    async fn serve(&self, engine: &Engine, listeners: Vec<TcpListener>) -> Result<()> {
-        let mut signals = Signals::new()?;
-        let endpoint = self.endpoint(&listeners)?;
-        let gateway = Gateway::new(engine.clone(), Limits::default());
-        let mut running = Vec::new();
-        for listener in listeners {
-            running.push(Serving::start(gateway.clone(), listener)?);
-        }
-        let ready = async {
-            self.ensure_root(engine).await?;
-            endpoint.write(&self.dir)
-        };
-        tokio::select! {
-            ready = ready => ready?,
-            // Stopped before it was ready: nothing was promised to anyone.
-            () = signals.any() => return Ok(()),
-        }
-        self.tell_ready(&endpoint);
-        signals.any().await;
-        self.tell_stopping();
-        tokio::spawn(async move {
-            signals.any().await;
-            std::process::exit(130);
-        });
-        for listener in running {
-            listener.stop().await;
-        }
-        Ok(())
-    }
-
-    fn endpoint(&self, listeners: &[TcpListener]) -> Result<Endpoint> {
+    fn endpoint(
+        &self,
+        listeners: &[TcpListener],
+        certificate: Option<&Certificate>,
+    ) -> Result<Endpoint> {
         let pid = std::process::id();
+        let scheme = if certificate.is_some() { "https" } else { "http" };
+        let mut endpoints: Vec<String> = self.settings.advertise.clone().into_iter().collect();
+        for listener in listeners {
+            endpoints.push(url(listener, scheme)?);
+        }
         Ok(Endpoint {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid,
             started: process::started(pid).context("/proc does not tell of this process")?,
-            endpoints: urls(listeners)?,
+            endpoints,
             region: self.settings.region,
             account: self.settings.account_id,
-            ca: None,
+            ca: certificate.and_then(|certificate| certificate.ca.clone()),
         })
     }
 
-    /// The first account with its root key: given, kept from before, or made now.
-    async fn ensure_root(&self, engine: &Engine) -> Result<()> {
-        engine.led().await?;
-        let kept = RootKey::load(&self.dir)?;
-        let key = match (&self.given_key, kept.clone()) {
-            (Some(given), _) => given.clone(),
-            (None, Some(kept)) => kept,
-            (None, None) => RootKey::generate()?,
+    fn gateway(&self, engine: &Engine, endpoint: &Endpoint) -> Arc<Gateway> {
+        // Alone there is nobody to pass a write on to.
+        let forward = match self.settings.state {
+            StateArgument::Embedded => None,
+            StateArgument::Etcd(_) => {
+                Some(Forward::new(operator::server_secret, endpoint.ca.clone()))
+            }
         };
-        if kept.as_ref() != Some(&key) {
-            key.save(&self.dir)?;
+        let operator = Arc::new(HouseOperator { account: self.settings.account_id });
+        let parts = Parts { operator: Some(operator), forward, ..Parts::default() };
+        Gateway::new(engine.clone(), parts)
+    }
+
+    async fn serve(
+        &self,
+        engine: &Engine,
+        endpoint: &Endpoint,
+        listeners: Vec<TcpListener>,
+        certificate: Option<Certificate>,
+    ) -> Result<()> {
+        let mut signals = Signals::new()?;
+        let gateway = self.gateway(engine, endpoint);
+        let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+        let mut running = Vec::new();
+        for listener in listeners {
+            running.push(Serving::start(gateway.clone(), listener, tls.clone())?);
         }
-        let account = self.settings.account_id;
-        let RootKey { access_key_id, secret_access_key: secret } = key;
-        engine.report(Box::new(EnsureRoot { account, access_key_id, secret })).await?;
+        if let Some(certificate) = certificate {
+            tokio::spawn(certificate.keep_fresh());
+        }
+        tokio::select! {
+            kept = self.keeper.first(engine) => kept?,
+            // Stopped before it was ready: nothing was promised to anyone.
+            () = signals.any() => return Ok(()),
+        }
+        let (keeper, kept_for) = (self.keeper.clone(), engine.clone());
+        tokio::spawn(async move { keeper.at_each_takeover(&kept_for).await });
+        endpoint.write(&self.dir)?;
+        self.tell_ready(endpoint);
+        notify("READY=1");
+        signals.any().await;
+        notify("STOPPING=1");
+        self.tell("stopping", "stopping: running requests may finish; once more to quit at once");
+        tokio::spawn(async move {
+            signals.any().await;
+            std::process::exit(130);
+        });
+        let stops = running.into_iter().map(|listener| tokio::spawn(listener.stop()));
+        for stop in stops.collect::<Vec<_>>() {
+            stop.await.context("a listener ended badly")?;
+        }
         Ok(())
     }
 
     fn tell_ready(&self, endpoint: &Endpoint) {
         let took = self.started.elapsed().as_millis() as u64;
         if self.settings.json {
-            let mut event = serde_json::json!({ "event": "ready", "startMillis": took });
-            if let (Some(event), Ok(serde_json::Value::Object(more))) =
+            let mut event = json!({ "event": "ready", "startMillis": took });
+            if let (Some(event), Ok(Value::Object(more))) =
                 (event.as_object_mut(), serde_json::to_value(endpoint))
             {
                 event.extend(more);
             }
-            return say(&format!("{event}\n"));
+            return say(&event.to_string());
         }
         let Endpoint { version, region, account, .. } = endpoint;
         let (path, what) = (self.dir.path().display(), self.what);
@@ -185,23 +181,16 @@ impl Run<'_> {
         say(&format!(
             "wharf {version}: {what}, account {account}, region {region}, data in {path}\n\
              ready: {urls}\n\
-             point your tools here: eval \"$(wharf env{})\"\n",
+             point your tools here: eval \"$(wharf env{})\"",
             self.dir.flag()
         ));
         tracing::info!(endpoint = endpoint.first(), start_millis = took, "ready");
     }
 
-    fn tell_stopping(&self) {
+    fn tell(&self, event: &str, words: &str) {
         match self.settings.json {
-            true => say("{\"event\":\"stopping\"}\n"),
-            false => say("stopping: running requests may finish; once more to quit at once\n"),
-        }
-    }
-
-    fn tell_stopped(&self) {
-        match self.settings.json {
-            true => say("{\"event\":\"stopped\"}\n"),
-            false => say("stopped\n"),
+            true => say(&json!({ "event": event }).to_string()),
+            false => say(words),
         }
     }
 }
@@ -209,27 +198,86 @@ impl Run<'_> {
 /// To standard output, whoever may still be there to read it.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// What asks the server to stop.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+/// Sees to it that the first account has its root key, and that the key is kept where `wharf env`
+/// looks. Where several servers share a state, the one that leads decides and the others learn.
+struct RootKeeper {
+    dir: DataDir,
+    account: core_types::AccountId,
+    given: Option<RootKey>,
 }
 
-impl Signals {
-    fn new() -> Result<Signals> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+impl RootKeeper {
+    /// Wait until there is a root key that works on this server.
+    async fn first(&self, engine: &Engine) -> Result<()> {
+        let (mut leading, mut revisions) = (engine.leading(), engine.revisions());
+        loop {
+            if *leading.borrow_and_update() {
+                match self.ensure(engine).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => match error.downcast_ref::<Refusal>() {
+                        Some(Refusal::NotDurable(_) | Refusal::NotLeader(_)) => {
+                            tracing::warn!("no root key yet: {error}");
+                            tokio::time::sleep(Duration::from_millis(250)).await;
+                            continue;
+                        }
+                        _ => return Err(error),
+                    },
+                }
+            }
+            revisions.borrow_and_update();
+            if engine.leader().is_some()
+                && let Some(key) = self.known(engine)
+            {
+                return key.keep(&self.dir);
+            }
+            tokio::select! {
+                changed = leading.changed() => changed.context("the engine has stopped")?,
+                changed = revisions.changed() => changed.context("the engine has stopped")?,
+                // News of who leads come without a revision.
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            }
+        }
     }
 
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+    async fn at_each_takeover(&self, engine: &Engine) {
+        let mut leading = engine.leading();
+        leading.mark_unchanged();
+        while leading.changed().await.is_ok() {
+            if *leading.borrow_and_update()
+                && let Err(error) = self.first(engine).await
+            {
+                tracing::error!("the root key: {error:#}");
+            }
         }
+    }
+
+    /// The root key as the state has it.
+    fn known(&self, engine: &Engine) -> Option<RootKey> {
+        let view = engine.view();
+        let (id, secret) = operator::given_root_key(&view.state, self.account)?;
+        let (access_key_id, secret_access_key) = (id.to_string(), secret.to_string());
+        Some(RootKey { access_key_id, secret_access_key })
+    }
+
+    /// The given key, or the state's, or the one kept from before, or a new one.
+    async fn ensure(&self, engine: &Engine) -> Result<()> {
+        let known = self.known(engine);
+        let key = match (&self.given, known.clone(), RootKey::load(&self.dir)?) {
+            (Some(given), ..) => given.clone(),
+            (None, Some(known), _) => known,
+            (None, None, Some(kept)) => kept,
+            (None, None, None) => RootKey::generate()?,
+        };
+        // On the disk first: a key that the state knows and nobody else would be lost.
+        key.keep(&self.dir)?;
+        if known.as_ref() != Some(&key) {
+            let RootKey { access_key_id, secret_access_key: secret } = key;
+            let account = self.account;
+            engine.report(Box::new(EnsureRoot { account, access_key_id, secret })).await?;
+        }
+        Ok(())
     }
 }

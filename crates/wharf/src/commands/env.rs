@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use crate::data_dir::DataDirArgument;
 use crate::endpoint::Endpoint;
+use crate::operator::Opened;
 use crate::process::shell_quoted;
 use crate::root_key::RootKey;
 
@@ -13,6 +14,9 @@ use crate::root_key::RootKey;
 pub struct Arguments {
     #[command(flatten)]
     data_dir: DataDirArgument,
+    /// The keys of an account made by `wharf account create`, by its number or name
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -33,8 +37,11 @@ const IN_THE_WAY: [&str; 8] = [
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let dir = arguments.data_dir.resolve()?;
     let endpoint = Endpoint::find(&dir)?;
-    let key = RootKey::load(&dir)?
-        .with_context(|| format!("there is no root-key.json in {}", dir.path().display()))?;
+    let key = match arguments.account.as_deref() {
+        Some(other) if *other != endpoint.account.to_string() => Opened::find(&dir, other)?.key,
+        _ => RootKey::load(&dir)?
+            .with_context(|| format!("there is no root-key.json in {}", dir.path().display()))?,
+    };
     let region = endpoint.region.to_string();
     let mut exports = vec![
         ("AWS_ENDPOINT_URL", endpoint.first().to_owned()),

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::server::{self, Settings};
+use crate::server;
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub struct Arguments {
