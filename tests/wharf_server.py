@@ -164,7 +164,7 @@ class Server:
         return clean_environment(
             AWS_ENDPOINT_URL=self.endpoint, AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY=secret,
             AWS_DEFAULT_REGION=region, AWS_REGION=region, AWS_EC2_METADATA_DISABLED="true",
-            AWS_PAGER="", AWS_MAX_ATTEMPTS="1", HOME=str(self.data_dir.parent),
+            AWS_PAGER="", HOME=str(self.data_dir.parent),
             AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null", **more,
         )
 
