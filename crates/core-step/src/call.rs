@@ -13,7 +13,8 @@ pub enum Principal {
     Root,
     User { name: Arc<str> },
     AssumedRole { role: Arc<str>, session: Arc<str> },
-    FederatedUser { name: Arc<str> },
+    /// `user` made the session and lends it its permissions; `None`: the root user did.
+    FederatedUser { name: Arc<str>, user: Option<Arc<str>> },
 }
 
 /// An authenticated identity.
@@ -31,6 +32,8 @@ pub struct Caller {
     /// ARNs of managed policies given when the session was made.
     pub session_policy_arns: Vec<Arc<str>>,
     pub session_tags: BTreeMap<Arc<str>, Arc<str>>,
+    /// Session tags that pass on to a role assumed from this session.
+    pub transitive_tag_keys: Vec<Arc<str>>,
     pub source_identity: Option<Arc<str>>,
     pub mfa: bool,
     /// When the session was made; `None` for long-term keys.

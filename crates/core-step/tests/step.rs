@@ -158,6 +158,7 @@ fn create(name: &str) -> Event {
         session_policies: vec![],
         session_policy_arns: vec![],
         session_tags: BTreeMap::new(),
+        transitive_tag_keys: Vec::new(),
         source_identity: None,
         mfa: false,
         issued_at: None,

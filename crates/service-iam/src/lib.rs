@@ -2,10 +2,17 @@
 //! Lists only.
 
 mod actions;
+mod decide;
 mod identity;
+mod invariants;
+pub mod operator;
+pub mod ops;
 pub mod reports;
 mod rows;
+mod rules;
+mod session;
 mod tables;
+mod views;
 
 use core_step::Slice;
 
@@ -16,5 +23,5 @@ pub static SLICE: Slice = Slice {
     actions: actions::ACTIONS,
     loops: &[],
     tables: tables::declare,
-    invariants: &[],
+    invariants: invariants::INVARIANTS,
 };

@@ -8,8 +8,10 @@ use core_types::AccountId;
 
 use crate::rows::access_key::{AccessKey, KeysOf, Owner};
 use crate::rows::account::Account;
+use crate::rows::seal;
 
 /// An account with exactly this root key. Told at each start; telling it again changes nothing.
+/// With another account's number it makes that account.
 pub struct EnsureRoot {
     pub account: AccountId,
     pub access_key_id: String,
@@ -20,17 +22,21 @@ impl Report for EnsureRoot {
     fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Box<dyn Any + Send> {
         let EnsureRoot { account, access_key_id, secret } = *self;
         let now = tx.now();
+        seal::ensure(tx);
         if tx.get::<Account>(&account).is_none() {
-            tx.put(Account { id: account, created_at: now });
+            tx.put(Account::new(account, now));
         }
-        let old = tx.by::<KeysOf>(&(account, "".into())).map(|key| key.id.clone());
-        let old: Vec<_> = old.filter(|id| **id != *access_key_id).collect();
+        let root = (account, Owner::Root.name());
+        let old = tx.by::<KeysOf>(&root).filter(|key| key.given_at_start);
+        let old: Vec<_> =
+            old.map(|key| key.id.clone()).filter(|id| **id != *access_key_id).collect();
         for id in old {
-            // A root key given anew takes the place of the former one.
+            // A root key given anew takes the place of the former one; keys that the root user
+            // made by itself stay.
             tx.delete::<AccessKey>(&id);
         }
         let there = tx.get::<AccessKey>(&access_key_id.as_str().into());
-        if there.is_none_or(|key| *key.secret != *secret) {
+        if there.is_none_or(|key| *key.secret != *secret || key.account != account) {
             tx.put(AccessKey {
                 id: access_key_id.into(),
                 secret: secret.into(),
@@ -38,6 +44,7 @@ impl Report for EnsureRoot {
                 owner: Owner::Root,
                 active: true,
                 created_at: now,
+                given_at_start: true,
             });
         }
         Box::new(())

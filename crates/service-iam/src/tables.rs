@@ -4,7 +4,23 @@ use core_state::SchemaBuilder;
 
 use crate::rows::access_key::AccessKey;
 use crate::rows::account::Account;
+use crate::rows::group::Group;
+use crate::rows::instance_profile::InstanceProfile;
+use crate::rows::mfa_device::MfaDevice;
+use crate::rows::policy::Policy;
+use crate::rows::role::{LinkedRoleDeletion, Role};
+use crate::rows::seal::Seal;
+use crate::rows::user::User;
 
 pub fn declare(schema: &mut SchemaBuilder) {
-    schema.table::<Account>().table::<AccessKey>();
+    schema.table::<Account>();
+    schema.table::<AccessKey>();
+    schema.table::<Group>();
+    schema.table::<InstanceProfile>();
+    schema.table::<LinkedRoleDeletion>();
+    schema.table::<MfaDevice>();
+    schema.table::<Policy>();
+    schema.table::<Role>();
+    schema.table::<Seal>();
+    schema.table::<User>();
 }

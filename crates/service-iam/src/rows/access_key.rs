@@ -7,12 +7,25 @@ use core_state::{Declare, Index, Row};
 use core_types::{AccountId, Time};
 use serde::{Deserialize, Serialize};
 
+use super::entity::Key;
+
 /// Whose key it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
     Root,
+    /// The user's name in lower case.
     User(Arc<str>),
+}
+
+impl Owner {
+    /// The owner as index keys have it: the root user has no name, and no IAM user an empty one.
+    pub fn name(&self) -> Arc<str> {
+        match self {
+            Owner::Root => "".into(),
+            Owner::User(name) => name.clone(),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +37,9 @@ pub struct AccessKey {
     pub owner: Owner,
     pub active: bool,
     pub created_at: Time,
+    /// The root key that the server was started with; another one at its next start replaces it.
+    #[serde(default)]
+    pub given_at_start: bool,
 }
 
 /// A secret does not get into logs by way of `{:?}`.
@@ -52,14 +68,9 @@ pub struct KeysOf;
 
 impl Index for KeysOf {
     type Row = AccessKey;
-    type Key = (AccountId, Arc<str>);
+    type Key = Key;
 
     fn keys(row: &AccessKey, add: &mut dyn FnMut(Self::Key)) {
-        // The root user has no name; no IAM user can have an empty one.
-        let name = match &row.owner {
-            Owner::Root => "".into(),
-            Owner::User(name) => name.clone(),
-        };
-        add((row.account, name));
+        add((row.account, row.owner.name()));
     }
 }

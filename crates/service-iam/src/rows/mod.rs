@@ -2,3 +2,12 @@
 
 pub mod access_key;
 pub mod account;
+pub mod document;
+pub mod entity;
+pub mod group;
+pub mod instance_profile;
+pub mod mfa_device;
+pub mod policy;
+pub mod role;
+pub mod seal;
+pub mod user;

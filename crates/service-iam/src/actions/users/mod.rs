@@ -1,0 +1,8 @@
+//! Users.
+
+pub mod boundary;
+pub mod create;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod update;

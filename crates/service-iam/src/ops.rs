@@ -1,0 +1,1 @@
+//! What neighbours may ask: for STS to make sessions, for others to weigh policies of resources.

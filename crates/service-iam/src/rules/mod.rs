@@ -1,0 +1,10 @@
+//! Rules: what names, lists, tags and policies must be, and AWS's words where they are not.
+
+pub mod builtin;
+pub mod entities;
+pub mod keys;
+pub mod linked_roles;
+pub mod lists;
+pub mod names;
+pub mod policies;
+pub mod tags;
