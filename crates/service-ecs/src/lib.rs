@@ -1,6 +1,7 @@
 //! Amazon ECS: clusters, task definitions, container instances, tasks, services. Lists only.
 
 mod actions;
+mod invariants;
 mod loops;
 pub mod reports;
 pub mod rows;
@@ -17,5 +18,5 @@ pub static SLICE: Slice = Slice {
     actions: actions::ACTIONS,
     loops: loops::LOOPS,
     tables: tables::declare,
-    invariants: &[],
+    invariants: invariants::INVARIANTS,
 };

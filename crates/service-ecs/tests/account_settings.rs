@@ -1,5 +1,7 @@
 //! Account settings: whose value holds, and who may change whose.
 
+#![allow(clippy::unwrap_used)]
+
 mod world;
 
 use serde_json::{Value, json};
@@ -63,7 +65,7 @@ fn only_the_root_changes_the_settings_of_others() {
     assert_eq!(world.refusal("PutAccountSetting", put(other)).0, "AccessDeniedException");
     let bad = world.refusal("PutAccountSetting", put("arn:aws:s3:::x"));
     assert_eq!(bad.0, "InvalidParameterException");
-    let mut world = World::new().as_root();
+    let mut world = World::new().by_root();
     world.call("PutAccountSetting", put(other));
     let listed = world.call("ListAccountSettings", json!({"principalArn": other}));
     assert_eq!(values(&listed)[0].1, "enabled");

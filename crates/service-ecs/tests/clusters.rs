@@ -1,5 +1,7 @@
 //! Clusters, what they are set up with, and what keeps them from being deleted.
 
+#![allow(clippy::unwrap_used)]
+
 mod world;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Task definitions from registration to deletion.
 
+#![allow(clippy::unwrap_used)]
+
 mod world;
 
 use std::time::Duration;

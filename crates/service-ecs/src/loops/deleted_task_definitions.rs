@@ -1,11 +1,20 @@
-//! Deleted task definitions are shown as DELETE_IN_PROGRESS for a while, then forgotten.
+//! Deleted task definitions are shown as DELETE_IN_PROGRESS while anything runs from them, and a
+//! little longer; then they are forgotten.
+
+use std::time::Duration;
 
 use core_state::{Change, State, Tx};
 use core_step::Loop;
+use core_task::TaskStatus;
 
+use crate::rows::cluster::ActiveClusters;
+use crate::rows::task::TasksIn;
 use crate::rows::task_definition::{TaskDefinition, TaskDefinitionKey};
 
 pub struct DeletedTaskDefinitions;
+
+/// How soon one that is still in use is looked at again.
+const AGAIN: Duration = Duration::from_secs(60);
 
 impl Loop for DeletedTaskDefinitions {
     type Key = TaskDefinitionKey;
@@ -20,8 +29,28 @@ impl Loop for DeletedTaskDefinitions {
     fn reconcile(tx: &mut Tx<'_>, key: &TaskDefinitionKey) {
         let now = tx.now();
         let due = |row: &TaskDefinition| row.forget_at.is_some_and(|at| at <= now);
-        if tx.get::<TaskDefinition>(key).is_some_and(due) {
+        if !tx.get::<TaskDefinition>(key).is_some_and(due) {
+            return;
+        }
+        if in_use(tx, key) {
+            tx.edit::<TaskDefinition>(key, |row| row.forget_at = Some(now + AGAIN));
+        } else {
             tx.delete::<TaskDefinition>(key);
         }
     }
+}
+
+/// Whether any task runs from it. Asked once a minute of a deleted revision, so the tasks of the
+/// account are walked rather than indexed by revision for everyone's account.
+fn in_use(state: &State, (scope, family, revision): &TaskDefinitionKey) -> bool {
+    state.by::<ActiveClusters>(scope).any(|cluster| {
+        [true, false].into_iter().any(|wanted| {
+            let mut tasks = state.by::<TasksIn>(&(cluster.key.clone(), wanted));
+            tasks.any(|task| {
+                task.observed_status != TaskStatus::Stopped
+                    && task.revision == *revision
+                    && task.family == *family
+            })
+        })
+    })
 }

@@ -26,10 +26,10 @@ pub fn name_of(given: Option<&str>) -> &str {
 /// this one, so its account and region count.
 pub fn key_of(call: &Call, given: Option<&str>) -> ClusterKey {
     let mut scope = call.scope();
-    if let Some(arn) = given.and_then(|text| Arn::parse(text).ok()) {
-        if let (Ok(account), Ok(region)) = (arn.account.parse(), arn.region.parse()) {
-            scope = core_types::Scope::new(account, region);
-        }
+    if let Some(arn) = given.and_then(|text| Arn::parse(text).ok())
+        && let (Ok(account), Ok(region)) = (arn.account.parse(), arn.region.parse())
+    {
+        scope = core_types::Scope::new(account, region);
     }
     (scope, name_of(given).into())
 }

@@ -2,7 +2,8 @@
 //!
 //! Each call is followed by the invariants, so a test that ends well also left a sound state.
 
-#![allow(dead_code)]
+// Each test binary uses a part of this; a helper that fails is a test that fails.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -67,7 +68,7 @@ impl World {
         World { core, now: Time(1_700_000_000_000), caller, demands, steps: 0 }
     }
 
-    pub fn as_root(mut self) -> World {
+    pub fn by_root(mut self) -> World {
         self.caller.arn = "arn:aws:iam::123456789012:root".into();
         self.caller.principal = Principal::Root;
         self
@@ -119,6 +120,10 @@ impl World {
     pub fn conditions(&self) -> Vec<(String, Vec<String>)> {
         let demands = self.demands.lock().unwrap();
         demands.iter().flat_map(|d| d.context.clone()).map(|(k, v)| (k.into_owned(), v)).collect()
+    }
+
+    pub fn report(&mut self, report: impl Report + 'static) {
+        self.step(vec![Event::Report(Box::new(report))]);
     }
 
     pub fn pass(&mut self, time: Duration) {

@@ -10,8 +10,8 @@ use model_ecs as api;
 use super::fargate::is_ecr_image;
 use super::{containers_of, is_mode};
 
-const OLD: &str = "com.amazonaws.ecs.capability.";
-const NEW: &str = "ecs.capability.";
+const AMAZONAWS: &str = "com.amazonaws.ecs.capability.";
+const ECS: &str = "ecs.capability.";
 
 pub fn required(definition: &api::TaskDefinition) -> Vec<api::Attribute> {
     let mut needs = Needs(BTreeSet::new());
@@ -33,41 +33,41 @@ pub fn required(definition: &api::TaskDefinition) -> Vec<api::Attribute> {
 struct Needs(BTreeSet<String>);
 
 impl Needs {
-    fn old(&mut self, name: &str) {
-        self.0.insert(format!("{OLD}{name}"));
+    fn amazonaws(&mut self, name: &str) {
+        self.0.insert(format!("{AMAZONAWS}{name}"));
     }
 
-    fn new(&mut self, name: &str) {
-        self.0.insert(format!("{NEW}{name}"));
+    fn ecs(&mut self, name: &str) {
+        self.0.insert(format!("{ECS}{name}"));
     }
 
     /// The version of the Docker API that first had what is needed.
     fn docker(&mut self, version: u32) {
-        self.old(&format!("docker-remote-api.1.{version}"));
+        self.amazonaws(&format!("docker-remote-api.1.{version}"));
     }
 
     fn task(&mut self, definition: &api::TaskDefinition) {
         if definition.task_role_arn.is_some() {
-            self.old(match is_mode(definition, "host") {
+            self.amazonaws(match is_mode(definition, "host") {
                 true => "task-iam-role-network-host",
                 false => "task-iam-role",
             });
         }
         if is_mode(definition, "awsvpc") {
-            self.new("task-eni");
+            self.ecs("task-eni");
             self.docker(18);
         }
         if definition.pid_mode.is_some() || definition.ipc_mode.is_some() {
-            self.new("pid-ipc-namespace-sharing");
+            self.ecs("pid-ipc-namespace-sharing");
         }
         if definition.proxy_configuration.is_some() {
-            self.new("aws-appmesh");
+            self.ecs("aws-appmesh");
         }
         if definition.ephemeral_storage.is_some() {
-            self.new("extensible-ephemeral-storage");
+            self.ecs("extensible-ephemeral-storage");
         }
         if definition.enable_fault_injection == Some(true) {
-            self.new("fault-injection");
+            self.ecs("fault-injection");
         }
     }
 
@@ -76,18 +76,18 @@ impl Needs {
             if let Some(docker) = &volume.docker_volume_configuration {
                 self.docker(25);
                 let driver = docker.driver.as_deref().unwrap_or("local");
-                self.new(&format!("docker-plugin.{driver}"));
+                self.ecs(&format!("docker-plugin.{driver}"));
             }
             if volume.efs_volume_configuration.is_some() {
                 self.docker(25);
-                self.new("efs");
-                self.new("efsAuth");
+                self.ecs("efs");
+                self.ecs("efsAuth");
             }
             if volume.fsx_windows_file_server_volume_configuration.is_some() {
-                self.new("fsxWindowsFileServer");
+                self.ecs("fsxWindowsFileServer");
             }
             if volume.configured_at_launch == Some(true) {
-                self.new("storage.ebs-task-volume-attachment");
+                self.ecs("storage.ebs-task-volume-attachment");
             }
         }
     }
@@ -95,7 +95,7 @@ impl Needs {
     fn container(&mut self, container: &api::ContainerDefinition) {
         let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| !l.is_empty());
         if container.privileged == Some(true) {
-            self.old("privileged-container");
+            self.amazonaws("privileged-container");
         }
         let hosts = container.extra_hosts.as_ref().is_some_and(|list| !list.is_empty());
         if container.user.is_some()
@@ -117,23 +117,23 @@ impl Needs {
             self.docker(24);
         }
         if let Some(health) = &container.health_check {
-            self.new("container-health-check");
+            self.ecs("container-health-check");
             // A start period came to Docker later than health checks.
             self.docker(if health.start_period.is_some() { 29 } else { 24 });
         }
         let ordered = container.depends_on.as_ref().is_some_and(|list| !list.is_empty());
         if ordered || container.start_timeout.is_some() || container.stop_timeout.is_some() {
-            self.new("container-ordering");
+            self.ecs("container-ordering");
         }
         if container.restart_policy.as_ref().is_some_and(|p| p.enabled == Some(true)) {
-            self.new("container-restart-policy");
+            self.ecs("container-restart-policy");
         }
         let ranges = container.port_mappings.iter().flatten();
         if ranges.into_iter().any(|mapping| mapping.container_port_range.is_some()) {
-            self.new("network.container-port-range");
+            self.ecs("network.container-port-range");
         }
         if container.credential_specs.as_ref().is_some_and(|list| !list.is_empty()) {
-            self.new("gmsa");
+            self.ecs("gmsa");
         }
     }
 
@@ -154,35 +154,35 @@ impl Needs {
         container: &api::ContainerDefinition,
     ) {
         if is_ecr_image(container) {
-            self.old("ecr-auth");
+            self.amazonaws("ecr-auth");
             if definition.execution_role_arn.is_some() {
-                self.new("execution-role-ecr-pull");
+                self.ecs("execution-role-ecr-pull");
             }
         }
         if container.repository_credentials.is_some() {
-            self.new("private-registry-authentication.secretsmanager");
+            self.ecs("private-registry-authentication.secretsmanager");
         }
         if container.environment_files.as_ref().is_some_and(|list| !list.is_empty()) {
-            self.new("env-files.s3");
+            self.ecs("env-files.s3");
         }
         for secret in container.secrets.iter().flatten() {
             let store = store_of(secret);
-            self.new(&format!("secrets.{store}.environment-variables"));
+            self.ecs(&format!("secrets.{store}.environment-variables"));
         }
     }
 
     fn logs(&mut self, definition: &api::TaskDefinition, container: &api::ContainerDefinition) {
         if let Some(firelens) = &container.firelens_configuration {
             let kind = firelens.r#type.as_ref().map(|kind| kind.as_str()).unwrap_or_default();
-            self.new(&format!("firelens.{kind}"));
+            self.ecs(&format!("firelens.{kind}"));
             let options = firelens.options.as_ref();
             if let Some(from) = options.and_then(|options| options.get("config-file-type")) {
-                self.new(&format!("firelens.options.config.{from}"));
+                self.ecs(&format!("firelens.options.config.{from}"));
             }
         }
         let Some(log) = &container.log_configuration else { return };
         let driver = log.log_driver.as_ref().map(|driver| driver.as_str()).unwrap_or_default();
-        self.old(&format!("logging-driver.{driver}"));
+        self.amazonaws(&format!("logging-driver.{driver}"));
         match driver {
             "json-file" | "syslog" => self.docker(18),
             "awslogs" | "journald" => self.docker(19),
@@ -191,7 +191,7 @@ impl Needs {
             _ => {}
         }
         if driver == "awslogs" && definition.execution_role_arn.is_some() {
-            self.new("execution-role-awslogs");
+            self.ecs("execution-role-awslogs");
         }
         let has =
             |name: &str| log.options.as_ref().is_some_and(|options| options.contains_key(name));
@@ -202,11 +202,11 @@ impl Needs {
             self.docker(29);
         }
         if driver == "awsfirelens" && has("log-driver-buffer-limit") {
-            self.new("logging-driver.awsfirelens.log-driver-buffer-limit");
+            self.ecs("logging-driver.awsfirelens.log-driver-buffer-limit");
         }
         for secret in log.secret_options.iter().flatten() {
             let store = store_of(secret);
-            self.new(&format!("secrets.{store}.bootstrap.log-driver"));
+            self.ecs(&format!("secrets.{store}.bootstrap.log-driver"));
         }
     }
 }
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     fn names(old: &[&str]) -> Vec<String> {
-        old.iter().map(|s| s.replace("O:", OLD).replace("N:", NEW)).collect()
+        old.iter().map(|s| s.replace("O:", AMAZONAWS).replace("N:", ECS)).collect()
     }
 
     /// Lists as AWS answered them.

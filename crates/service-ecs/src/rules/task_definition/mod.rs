@@ -200,4 +200,5 @@ pub(crate) fn is_mode(definition: &api::TaskDefinition, mode: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

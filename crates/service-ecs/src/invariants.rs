@@ -1,0 +1,102 @@
+//! What must hold in every state of the slice.
+
+use core_state::State;
+use core_step::Invariant;
+
+use crate::rows::cluster::{Cluster, ClusterStatus};
+use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
+use crate::rows::task_definition::{Family, Status, TaskDefinition};
+use crate::rules::attributes;
+use crate::rules::strategy::BUILT_IN;
+
+pub const INVARIANTS: &[Invariant] = &[
+    Invariant { name: "ecs/families-count-their-revisions", check: families },
+    Invariant { name: "ecs/task-definitions-say-what-their-key-says", check: definitions },
+    Invariant { name: "ecs/clusters-have-the-providers-they-use", check: clusters },
+    Invariant { name: "ecs/instances-are-in-clusters-that-stand", check: instances },
+];
+
+fn families(state: &State, tell: &mut dyn FnMut(String)) {
+    for family in state.all::<Family>() {
+        let (scope, name) = &family.key;
+        let (mut active, mut inactive) = (0, 0);
+        let rows = state.scan::<TaskDefinition>((*scope, name.clone(), 0));
+        for row in rows.take_while(|row| (&row.key.0, &row.key.1) == (scope, name)) {
+            if row.key.2 > family.last_revision {
+                tell(format!("{name} has revision {} beyond its last", row.key.2));
+            }
+            active += u32::from(row.status == Status::Active);
+            inactive += u32::from(row.status == Status::Inactive);
+        }
+        if (active, inactive) != (family.active, family.inactive) {
+            tell(format!(
+                "{name} counts {} ACTIVE and {} INACTIVE of {active} and {inactive}",
+                family.active, family.inactive
+            ));
+        }
+    }
+}
+
+fn definitions(state: &State, tell: &mut dyn FnMut(String)) {
+    for row in state.all::<TaskDefinition>() {
+        let (scope, family, revision) = &row.key;
+        let shown = &row.definition;
+        let same = shown.family.as_deref() == Some(family)
+            && shown.revision.and_then(|n| u32::try_from(n).ok()) == Some(*revision)
+            && shown.task_definition_arn.as_deref() == Some(row.arn().as_str());
+        if !same {
+            tell(format!("{} shows another name", row.arn()));
+        }
+        if state.get::<Family>(&(*scope, family.clone())).is_none() {
+            tell(format!("{} has no family", row.arn()));
+        }
+        let deleted = row.status == Status::DeleteInProgress;
+        if deleted != row.forget_at.is_some() {
+            tell(format!("{} is {:?} and forgotten at {:?}", row.arn(), row.status, row.forget_at));
+        }
+    }
+}
+
+fn clusters(state: &State, tell: &mut dyn FnMut(String)) {
+    for cluster in state.all::<Cluster>() {
+        let inactive = cluster.status == ClusterStatus::Inactive;
+        if inactive != cluster.forget_at.is_some() {
+            tell(format!(
+                "{} is {:?} and forgotten at {:?}",
+                cluster.arn(),
+                cluster.status,
+                cluster.forget_at
+            ));
+        }
+        for item in &cluster.default_strategy {
+            let name = item.capacity_provider.as_deref().unwrap_or_default();
+            if !cluster.capacity_providers.iter().any(|has| has == name) {
+                tell(format!("{} uses {name}, which it does not have", cluster.arn()));
+            }
+        }
+        for name in cluster.capacity_providers.iter().filter(|_| !inactive) {
+            let key = (cluster.key.0, name.as_str().into());
+            let row = state.get::<crate::rows::capacity_provider::CapacityProvider>(&key);
+            if !BUILT_IN.contains(&name.as_str()) && !row.is_some_and(|row| row.active) {
+                tell(format!("{} has {name}, which is not there", cluster.arn()));
+            }
+        }
+    }
+}
+
+fn instances(state: &State, tell: &mut dyn FnMut(String)) {
+    for row in state.all::<ContainerInstance>() {
+        let inactive = row.status == InstanceStatus::Inactive;
+        if inactive != row.forget_at.is_some() {
+            tell(format!("{} is {:?} and forgotten at {:?}", row.arn(), row.status, row.forget_at));
+        }
+        let cluster = state.get::<Cluster>(&row.cluster);
+        let stands = cluster.is_some_and(|cluster| cluster.status == ClusterStatus::Active);
+        if !inactive && !stands {
+            tell(format!("{} is in a cluster that does not stand", row.arn()));
+        }
+        if row.custom_attributes.len() > attributes::MOST {
+            tell(format!("{} has too many custom attributes", row.arn()));
+        }
+    }
+}
