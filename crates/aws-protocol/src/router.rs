@@ -196,7 +196,7 @@ impl Router {
             signing_name.is_none_or(|name| name == entry.operation.service.signing_name)
                 && parts.method == entry.operation.method
         });
-        let mut best: Option<((bool, usize, usize), &RestEntry)> = None;
+        let mut best: Option<((usize, bool, usize), &RestEntry)> = None;
         for entry in fitting {
             let Some(discriminators) = entry.template.query_score(&pairs) else { continue };
             if entry.template.labels(path).is_none() {
@@ -205,7 +205,7 @@ impl Router {
             // AWS: `PUT /bucket/key` is CopyObject if the header that CopyObject requires is there.
             let (present, missing) = required_bindings(entry.operation, parts, &pairs);
             let specific = entry.template.literals() + discriminators;
-            let score = (missing == 0, specific, present);
+            let score = (specific, missing == 0, present);
             if best.as_ref().is_none_or(|(other, _)| score > *other) {
                 best = Some((score, entry));
             }

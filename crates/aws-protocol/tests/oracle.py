@@ -150,7 +150,9 @@ class Generator:
             member = shape.members[name]
             location = member.serialization.get("location")
             deep = depth >= MAX_DEPTH and member.type_name in ("structure", "list", "map")
-            needed = location in ("uri",) and self.request
+            # What tells REST operations apart is required there, and clients always send it.
+            required = name in shape.required_members and location in ("querystring", "header")
+            needed = self.request and (location == "uri" or required)
             # An absent payload and an empty one are the same body.
             needed = needed or name == payload or "hostLabel" in member.serialization
             # botocore reads absent headers as an empty map, and always some content type.

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use aws_protocol::router::Router;
 use aws_protocol::{ApiError, Blob, OperationDef, Protocol, ServiceDef};
 use botocore::canonical::{self, Blobs};
 use botocore::shape::DynamicShape;
@@ -58,15 +59,29 @@ impl Model {
     }
 }
 
-/// The operation as generated code has it, where it is generated.
-fn generated(service: &str, operation: &str) -> Option<&'static OperationDef> {
-    let service = match service {
-        "ecs" => &model_ecs::SERVICE,
-        "iam" => &model_iam::SERVICE,
-        "sts" => &model_sts::SERVICE,
-        _ => return None,
+/// The services whose types are generated.
+const GENERATED: &[&ServiceDef] = &[&model_ecs::SERVICE, &model_iam::SERVICE, &model_sts::SERVICE];
+
+/// The operation as generated code has it, found as the gateway finds it.
+fn generated(
+    case: &Value,
+    protocol: Protocol,
+    parts: &http::request::Parts,
+    body: &[u8],
+) -> Result<Option<&'static OperationDef>, String> {
+    let Some(service) = GENERATED.iter().find(|service| service.id == case["service"]) else {
+        return Ok(None);
     };
-    service.operation(operation)
+    let router = Router::new(GENERATED.iter().copied());
+    let route = router.route(parts, body, Some(service.signing_name));
+    let route = route.map_err(|refusal| format!("not routed: {}", refusal.error))?;
+    let found = (route.service.id, route.operation.name, route.protocol);
+    if (json!(found.0), json!(found.1)) != (case["service"].clone(), case["operation"].clone())
+        || found.2 != protocol
+    {
+        return Err(format!("{} {} was routed to {found:?}", parts.method, parts.uri));
+    }
+    Ok(Some(route.operation))
 }
 
 fn request_of(case: &Value) -> (http::request::Parts, Bytes) {
@@ -94,7 +109,7 @@ fn answer(model: &mut Model, case: &Value) -> Result<http::Response<Bytes>, Stri
     compare(&canonical::of(&found), &expected, &parts, &body)?;
     let mut output = DynamicShape::new(operation.output);
     canonical::fill(&mut output, &case["result"], Blobs::Base64);
-    if let Some(generated) = generated(model.service.id, operation.name) {
+    if let Some(generated) = generated(case, protocol, &parts, &body)? {
         let found = generated.decode_unchecked(protocol, &parts, &body);
         let found = found.map_err(|error| format!("{error}"))?;
         compare(&canonical::of(&*found), &expected, &parts, &body)?;

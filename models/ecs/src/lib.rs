@@ -9,12 +9,11 @@ pub mod ops;
 pub mod schemas;
 mod types;
 
-use aws_protocol::{Protocol, ServiceDef, Validation};
 #[allow(unused_imports)]
 pub use enums::*;
 pub use types::*;
 
-pub static SERVICE: ServiceDef = ServiceDef {
+pub static SERVICE: aws_protocol::ServiceDef = aws_protocol::ServiceDef {
     id: "ecs",
     sdk_id: "ECS",
     signing_name: "ecs",
@@ -22,10 +21,10 @@ pub static SERVICE: ServiceDef = ServiceDef {
     target_prefix: Some("AmazonEC2ContainerServiceV20141113"),
     api_version: "2014-11-13",
     xml_namespace: None,
-    protocols: &[Protocol::AwsJson11],
+    protocols: &[aws_protocol::Protocol::AwsJson11],
     query_compatible: false,
     wraps_xml_errors: true,
-    validation: Validation {
+    validation: aws_protocol::Validation {
         code: Some("InvalidParameterException"),
         required: false,
         bounds: true,

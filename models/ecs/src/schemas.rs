@@ -16,10 +16,10 @@ pub static ACCELERATOR_TYPE_SET: Schema =
     p::list("AcceleratorTypeSet", &[m("member", &ACCELERATOR_TYPE)]);
 pub static ACCESS_TYPE_LIST: Schema =
     p::list("AccessTypeList", &[m("member", &ACCESS_TYPE)]).bounds(Some(0), Some(2));
-static ALLOWED_INSTANCE_TYPE_PATTERN: Pattern = Pattern::new("[a-zA-Z0-9\\.\\*\\-]+");
+static ALLOWED_INSTANCE_TYPE__PATTERN: Pattern = Pattern::new("[a-zA-Z0-9\\.\\*\\-]+");
 pub static ALLOWED_INSTANCE_TYPE: Schema = p::simple("AllowedInstanceType", Kind::String)
     .bounds(Some(1), Some(30))
-    .pattern(&ALLOWED_INSTANCE_TYPE_PATTERN);
+    .pattern(&ALLOWED_INSTANCE_TYPE__PATTERN);
 pub static ALLOWED_INSTANCE_TYPE_SET: Schema =
     p::list("AllowedInstanceTypeSet", &[m("member", &ALLOWED_INSTANCE_TYPE)])
         .bounds(Some(0), Some(400));
@@ -115,10 +115,10 @@ pub static ENVIRONMENT_FILES: Schema =
     p::list("EnvironmentFiles", &[m("member", &ENVIRONMENT_FILE)]);
 pub static ENVIRONMENT_VARIABLES: Schema =
     p::list("EnvironmentVariables", &[m("member", &KEY_VALUE_PAIR)]).sensitive();
-static EXCLUDED_INSTANCE_TYPE_PATTERN: Pattern = Pattern::new("[a-zA-Z0-9\\.\\*\\-]+");
+static EXCLUDED_INSTANCE_TYPE__PATTERN: Pattern = Pattern::new("[a-zA-Z0-9\\.\\*\\-]+");
 pub static EXCLUDED_INSTANCE_TYPE: Schema = p::simple("ExcludedInstanceType", Kind::String)
     .bounds(Some(1), Some(30))
-    .pattern(&EXCLUDED_INSTANCE_TYPE_PATTERN);
+    .pattern(&EXCLUDED_INSTANCE_TYPE__PATTERN);
 pub static EXCLUDED_INSTANCE_TYPE_SET: Schema =
     p::list("ExcludedInstanceTypeSet", &[m("member", &EXCLUDED_INSTANCE_TYPE)])
         .bounds(Some(0), Some(400));
@@ -293,13 +293,13 @@ pub static STRING_LIST: Schema = p::list("StringList", &[m("member", &p::STRING)
 pub static STRING_MAP: Schema =
     p::map("StringMap", &[m("key", &p::STRING), m("value", &p::STRING)]);
 pub static SYSTEM_CONTROLS: Schema = p::list("SystemControls", &[m("member", &SYSTEM_CONTROL)]);
-static TAG_KEY_PATTERN: Pattern = Pattern::new("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)");
+static TAG_KEY__PATTERN: Pattern = Pattern::new("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)");
 pub static TAG_KEY: Schema =
-    p::simple("TagKey", Kind::String).bounds(Some(1), Some(128)).pattern(&TAG_KEY_PATTERN);
+    p::simple("TagKey", Kind::String).bounds(Some(1), Some(128)).pattern(&TAG_KEY__PATTERN);
 pub static TAG_KEYS: Schema = p::list("TagKeys", &[m("member", &TAG_KEY)]);
-static TAG_VALUE_PATTERN: Pattern = Pattern::new("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)");
+static TAG_VALUE__PATTERN: Pattern = Pattern::new("([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)");
 pub static TAG_VALUE: Schema =
-    p::simple("TagValue", Kind::String).bounds(Some(0), Some(256)).pattern(&TAG_VALUE_PATTERN);
+    p::simple("TagValue", Kind::String).bounds(Some(0), Some(256)).pattern(&TAG_VALUE__PATTERN);
 pub static TAGS: Schema = p::list("Tags", &[m("member", &TAG)]).bounds(Some(0), Some(50));
 pub static TASK_DEFINITION_FIELD_LIST: Schema =
     p::list("TaskDefinitionFieldList", &[m("member", &TASK_DEFINITION_FIELD)]);

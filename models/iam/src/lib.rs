@@ -9,12 +9,11 @@ pub mod ops;
 pub mod schemas;
 mod types;
 
-use aws_protocol::{Protocol, ServiceDef, Validation};
 #[allow(unused_imports)]
 pub use enums::*;
 pub use types::*;
 
-pub static SERVICE: ServiceDef = ServiceDef {
+pub static SERVICE: aws_protocol::ServiceDef = aws_protocol::ServiceDef {
     id: "iam",
     sdk_id: "IAM",
     signing_name: "iam",
@@ -22,10 +21,10 @@ pub static SERVICE: ServiceDef = ServiceDef {
     target_prefix: None,
     api_version: "2010-05-08",
     xml_namespace: Some("https://iam.amazonaws.com/doc/2010-05-08/"),
-    protocols: &[Protocol::AwsQuery],
+    protocols: &[aws_protocol::Protocol::AwsQuery],
     query_compatible: false,
     wraps_xml_errors: true,
-    validation: Validation {
+    validation: aws_protocol::Validation {
         code: None,
         required: true,
         bounds: true,

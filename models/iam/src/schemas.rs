@@ -14,23 +14,23 @@ pub static ACTION_NAME_LIST_TYPE: Schema =
 pub static ACTION_NAME_TYPE: Schema =
     p::simple("ActionNameType", Kind::String).bounds(Some(3), Some(128));
 pub static ARN_LIST_TYPE: Schema = p::list("ArnListType", &[m("member", &ARN_TYPE)]);
-static ATTACHMENT_NAME_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static ATTACHMENT_NAME__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static ATTACHMENT_NAME: Schema = p::simple("AttachmentName", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&ATTACHMENT_NAME_PATTERN);
+    .pattern(&ATTACHMENT_NAME__PATTERN);
 pub static BOOTSTRAP_DATUM: Schema = p::simple("BootstrapDatum", Kind::Blob).sensitive();
-static CERTIFICATION_KEY_TYPE_PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
+static CERTIFICATION_KEY_TYPE__PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
 pub static CERTIFICATION_KEY_TYPE: Schema = p::simple("CertificationKeyType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&CERTIFICATION_KEY_TYPE_PATTERN);
+    .pattern(&CERTIFICATION_KEY_TYPE__PATTERN);
 pub static CERTIFICATION_MAP_TYPE: Schema = p::map(
     "CertificationMapType",
     &[m("key", &CERTIFICATION_KEY_TYPE), m("value", &CERTIFICATION_VALUE_TYPE)],
 );
-static CERTIFICATION_VALUE_TYPE_PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
+static CERTIFICATION_VALUE_TYPE__PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
 pub static CERTIFICATION_VALUE_TYPE: Schema = p::simple("CertificationValueType", Kind::String)
     .bounds(Some(1), Some(32))
-    .pattern(&CERTIFICATION_VALUE_TYPE_PATTERN);
+    .pattern(&CERTIFICATION_VALUE_TYPE__PATTERN);
 pub static CONTEXT_ENTRY_LIST_TYPE: Schema =
     p::list("ContextEntryListType", &[m("member", &CONTEXT_ENTRY)]);
 pub static CONTEXT_KEY_NAME_TYPE: Schema =
@@ -56,10 +56,10 @@ pub static OPEN_ID_CONNECT_PROVIDER_LIST_TYPE: Schema =
     p::list("OpenIDConnectProviderListType", &[m("member", &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY)]);
 pub static OPEN_ID_CONNECT_PROVIDER_URL_TYPE: Schema =
     p::simple("OpenIDConnectProviderUrlType", Kind::String).bounds(Some(1), Some(255));
-static ORGANIZATION_ID_TYPE_PATTERN: Pattern = Pattern::new("^o-[a-z0-9]{10,32}$");
+static ORGANIZATION_ID_TYPE__PATTERN: Pattern = Pattern::new("^o-[a-z0-9]{10,32}$");
 pub static ORGANIZATION_ID_TYPE: Schema = p::simple("OrganizationIdType", Kind::String)
     .bounds(None, Some(34))
-    .pattern(&ORGANIZATION_ID_TYPE_PATTERN);
+    .pattern(&ORGANIZATION_ID_TYPE__PATTERN);
 pub static ORGANIZATION_POLICY_LIST_TYPE: Schema =
     p::list("OrganizationPolicyListType", &[m("member", &ORDERED_ORGANIZATION_POLICY_TYPE)])
         .bounds(None, Some(7));
@@ -88,10 +88,10 @@ pub static SAML_METADATA_DOCUMENT_TYPE: Schema =
     p::simple("SAMLMetadataDocumentType", Kind::String).bounds(Some(1000), Some(10000000));
 pub static SAML_PROVIDER_LIST_TYPE: Schema =
     p::list("SAMLProviderListType", &[m("member", &SAML_PROVIDER_LIST_ENTRY)]);
-static SAML_PROVIDER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w._-]+");
+static SAML_PROVIDER_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w._-]+");
 pub static SAML_PROVIDER_NAME_TYPE: Schema = p::simple("SAMLProviderNameType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&SAML_PROVIDER_NAME_TYPE_PATTERN);
+    .pattern(&SAML_PROVIDER_NAME_TYPE__PATTERN);
 pub static SSH_PUBLIC_KEY_LIST_TYPE: Schema =
     p::list("SSHPublicKeyListType", &[m("member", &SSH_PUBLIC_KEY_METADATA)]);
 pub static SERVICE_SPECIFIC_CREDENTIALS_LIST_TYPE: Schema = p::list(
@@ -105,55 +105,55 @@ pub static SIMULATION_POLICY_LIST_TYPE: Schema =
 pub static STATEMENT_LIST_TYPE: Schema = p::list("StatementListType", &[m("member", &STATEMENT)]);
 pub static TRACKED_ACTIONS_LAST_ACCESSED: Schema =
     p::list("TrackedActionsLastAccessed", &[m("member", &TRACKED_ACTION_LAST_ACCESSED)]);
-static ACCESS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+");
+static ACCESS_KEY_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w]+");
 pub static ACCESS_KEY_ID_TYPE: Schema = p::simple("accessKeyIdType", Kind::String)
     .bounds(Some(16), Some(128))
-    .pattern(&ACCESS_KEY_ID_TYPE_PATTERN);
+    .pattern(&ACCESS_KEY_ID_TYPE__PATTERN);
 pub static ACCESS_KEY_METADATA_LIST_TYPE: Schema =
     p::list("accessKeyMetadataListType", &[m("member", &ACCESS_KEY_METADATA)]);
 pub static ACCESS_KEY_SECRET_TYPE: Schema =
     p::simple("accessKeySecretType", Kind::String).sensitive();
 pub static ACCOUNT_ALIAS_LIST_TYPE: Schema =
     p::list("accountAliasListType", &[m("member", &ACCOUNT_ALIAS_TYPE)]);
-static ACCOUNT_ALIAS_TYPE_PATTERN: Pattern =
+static ACCOUNT_ALIAS_TYPE__PATTERN: Pattern =
     Pattern::new("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$");
 pub static ACCOUNT_ALIAS_TYPE: Schema = p::simple("accountAliasType", Kind::String)
     .bounds(Some(3), Some(63))
-    .pattern(&ACCOUNT_ALIAS_TYPE_PATTERN);
-static ACCOUNT_ID_TYPE_PATTERN: Pattern = Pattern::new("\\d{12}");
+    .pattern(&ACCOUNT_ALIAS_TYPE__PATTERN);
+static ACCOUNT_ID_TYPE__PATTERN: Pattern = Pattern::new("\\d{12}");
 pub static ACCOUNT_ID_TYPE: Schema =
-    p::simple("accountIdType", Kind::String).pattern(&ACCOUNT_ID_TYPE_PATTERN);
+    p::simple("accountIdType", Kind::String).pattern(&ACCOUNT_ID_TYPE__PATTERN);
 pub static ACCOUNT_PROPERTIES_MAP_TYPE: Schema = p::map(
     "accountPropertiesMapType",
     &[m("key", &ACCOUNT_PROPERTY_KEY_TYPE), m("value", &ACCOUNT_PROPERTY_VALUE_TYPE)],
 );
-static ACCOUNT_PROPERTY_KEY_TYPE_PATTERN: Pattern = Pattern::new("^[A-Za-z][A-Za-z0-9/_-]*$");
+static ACCOUNT_PROPERTY_KEY_TYPE__PATTERN: Pattern = Pattern::new("^[A-Za-z][A-Za-z0-9/_-]*$");
 pub static ACCOUNT_PROPERTY_KEY_TYPE: Schema = p::simple("accountPropertyKeyType", Kind::String)
     .bounds(Some(1), Some(50))
-    .pattern(&ACCOUNT_PROPERTY_KEY_TYPE_PATTERN);
+    .pattern(&ACCOUNT_PROPERTY_KEY_TYPE__PATTERN);
 pub static ACCOUNT_PROPERTY_VALUE_TYPE: Schema =
     p::simple("accountPropertyValueType", Kind::String).bounds(Some(1), Some(1024));
 pub static ARN_TYPE: Schema = p::simple("arnType", Kind::String).bounds(Some(20), Some(2048));
 pub static ATTACHED_POLICIES_LIST_TYPE: Schema =
     p::list("attachedPoliciesListType", &[m("member", &ATTACHED_POLICY)]);
-static AUTHENTICATION_CODE_TYPE_PATTERN: Pattern = Pattern::new("[\\d]+");
+static AUTHENTICATION_CODE_TYPE__PATTERN: Pattern = Pattern::new("[\\d]+");
 pub static AUTHENTICATION_CODE_TYPE: Schema = p::simple("authenticationCodeType", Kind::String)
     .bounds(Some(6), Some(6))
-    .pattern(&AUTHENTICATION_CODE_TYPE_PATTERN);
-static CERTIFICATE_BODY_TYPE_PATTERN: Pattern =
+    .pattern(&AUTHENTICATION_CODE_TYPE__PATTERN);
+static CERTIFICATE_BODY_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static CERTIFICATE_BODY_TYPE: Schema = p::simple("certificateBodyType", Kind::String)
     .bounds(Some(1), Some(16384))
-    .pattern(&CERTIFICATE_BODY_TYPE_PATTERN);
-static CERTIFICATE_CHAIN_TYPE_PATTERN: Pattern =
+    .pattern(&CERTIFICATE_BODY_TYPE__PATTERN);
+static CERTIFICATE_CHAIN_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static CERTIFICATE_CHAIN_TYPE: Schema = p::simple("certificateChainType", Kind::String)
     .bounds(Some(1), Some(2097152))
-    .pattern(&CERTIFICATE_CHAIN_TYPE_PATTERN);
-static CERTIFICATE_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+");
+    .pattern(&CERTIFICATE_CHAIN_TYPE__PATTERN);
+static CERTIFICATE_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w]+");
 pub static CERTIFICATE_ID_TYPE: Schema = p::simple("certificateIdType", Kind::String)
     .bounds(Some(24), Some(128))
-    .pattern(&CERTIFICATE_ID_TYPE_PATTERN);
+    .pattern(&CERTIFICATE_ID_TYPE__PATTERN);
 pub static CERTIFICATE_LIST_TYPE: Schema =
     p::list("certificateListType", &[m("member", &SIGNING_CERTIFICATE)]);
 pub static CLIENT_ID_LIST_TYPE: Schema =
@@ -164,53 +164,53 @@ pub static CONSOLE_DEEP_LINK_TYPE: Schema =
     p::simple("consoleDeepLinkType", Kind::String).bounds(Some(1), Some(255));
 pub static CREDENTIAL_AGE_DAYS: Schema =
     p::simple("credentialAgeDays", Kind::Integer).bounds(Some(1), Some(36600));
-static CUSTOM_SUFFIX_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static CUSTOM_SUFFIX_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static CUSTOM_SUFFIX_TYPE: Schema = p::simple("customSuffixType", Kind::String)
     .bounds(Some(1), Some(64))
-    .pattern(&CUSTOM_SUFFIX_TYPE_PATTERN);
-static DELEGATION_REQUEST_DESCRIPTION_TYPE_PATTERN: Pattern =
+    .pattern(&CUSTOM_SUFFIX_TYPE__PATTERN);
+static DELEGATION_REQUEST_DESCRIPTION_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 pub static DELEGATION_REQUEST_DESCRIPTION_TYPE: Schema =
     p::simple("delegationRequestDescriptionType", Kind::String)
         .bounds(None, Some(1000))
-        .pattern(&DELEGATION_REQUEST_DESCRIPTION_TYPE_PATTERN);
-static DELEGATION_REQUEST_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w-]+");
+        .pattern(&DELEGATION_REQUEST_DESCRIPTION_TYPE__PATTERN);
+static DELEGATION_REQUEST_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w-]+");
 pub static DELEGATION_REQUEST_ID_TYPE: Schema = p::simple("delegationRequestIdType", Kind::String)
     .bounds(Some(16), Some(128))
-    .pattern(&DELEGATION_REQUEST_ID_TYPE_PATTERN);
+    .pattern(&DELEGATION_REQUEST_ID_TYPE__PATTERN);
 pub static DELEGATION_REQUESTS_LIST_TYPE: Schema =
     p::list("delegationRequestsListType", &[m("member", &DELEGATION_REQUEST)]);
 pub static ENTITY_DETAILS_LIST_TYPE: Schema =
     p::list("entityDetailsListType", &[m("member", &ENTITY_DETAILS)]);
 pub static ENTITY_LIST_TYPE: Schema = p::list("entityListType", &[m("member", &ENTITY_TYPE)]);
-static ENTITY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static ENTITY_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static ENTITY_NAME_TYPE: Schema = p::simple("entityNameType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&ENTITY_NAME_TYPE_PATTERN);
-static EXISTING_USER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+    .pattern(&ENTITY_NAME_TYPE__PATTERN);
+static EXISTING_USER_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static EXISTING_USER_NAME_TYPE: Schema = p::simple("existingUserNameType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&EXISTING_USER_NAME_TYPE_PATTERN);
+    .pattern(&EXISTING_USER_NAME_TYPE__PATTERN);
 pub static GROUP_DETAIL_LIST_TYPE: Schema =
     p::list("groupDetailListType", &[m("member", &GROUP_DETAIL)]);
 pub static GROUP_LIST_TYPE: Schema = p::list("groupListType", &[m("member", &GROUP)]);
 pub static GROUP_NAME_LIST_TYPE: Schema =
     p::list("groupNameListType", &[m("member", &GROUP_NAME_TYPE)]);
-static GROUP_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static GROUP_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static GROUP_NAME_TYPE: Schema = p::simple("groupNameType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&GROUP_NAME_TYPE_PATTERN);
-static ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+");
+    .pattern(&GROUP_NAME_TYPE__PATTERN);
+static ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w]+");
 pub static ID_TYPE: Schema =
-    p::simple("idType", Kind::String).bounds(Some(16), Some(128)).pattern(&ID_TYPE_PATTERN);
+    p::simple("idType", Kind::String).bounds(Some(16), Some(128)).pattern(&ID_TYPE__PATTERN);
 pub static INLINE_POLICY_TEMPLATE_LIST_TYPE: Schema =
     p::list("inlinePolicyTemplateListType", &[m("member", &INLINE_POLICY)]);
 pub static INSTANCE_PROFILE_LIST_TYPE: Schema =
     p::list("instanceProfileListType", &[m("member", &INSTANCE_PROFILE)]);
-static INSTANCE_PROFILE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static INSTANCE_PROFILE_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static INSTANCE_PROFILE_NAME_TYPE: Schema = p::simple("instanceProfileNameType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&INSTANCE_PROFILE_NAME_TYPE_PATTERN);
+    .pattern(&INSTANCE_PROFILE_NAME_TYPE__PATTERN);
 pub static JOB_ID_TYPE: Schema = p::simple("jobIDType", Kind::String).bounds(Some(36), Some(36));
 pub static LIST_POLICY_GRANTING_SERVICE_ACCESS_RESPONSE_LIST_TYPE: Schema = p::list(
     "listPolicyGrantingServiceAccessResponseListType",
@@ -226,9 +226,9 @@ pub static MAP_STRING_REPLACEMENT_VALUE_ENTRY: Schema = p::map(
     &[m("key", &p::STRING), m("value", &REPLACEMENT_VALUE_ENTRY)],
 )
 .bounds(None, Some(30));
-static MARKER_TYPE_PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
+static MARKER_TYPE__PATTERN: Pattern = Pattern::new("[\\u0020-\\u00FF]+");
 pub static MARKER_TYPE: Schema =
-    p::simple("markerType", Kind::String).bounds(Some(1), Some(320)).pattern(&MARKER_TYPE_PATTERN);
+    p::simple("markerType", Kind::String).bounds(Some(1), Some(320)).pattern(&MARKER_TYPE__PATTERN);
 pub static MAX_ITEMS_TYPE: Schema =
     p::simple("maxItemsType", Kind::Integer).bounds(Some(1), Some(1000));
 pub static MAX_PASSWORD_AGE_TYPE: Schema =
@@ -236,28 +236,28 @@ pub static MAX_PASSWORD_AGE_TYPE: Schema =
 pub static MFA_DEVICE_LIST_TYPE: Schema = p::list("mfaDeviceListType", &[m("member", &MFA_DEVICE)]);
 pub static MINIMUM_PASSWORD_LENGTH_TYPE: Schema =
     p::simple("minimumPasswordLengthType", Kind::Integer).bounds(Some(6), Some(128));
-static NOTES_TYPE_PATTERN: Pattern =
+static NOTES_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 pub static NOTES_TYPE: Schema =
-    p::simple("notesType", Kind::String).bounds(None, Some(500)).pattern(&NOTES_TYPE_PATTERN);
-static NOTIFICATION_CHANNEL_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:_.-]+$");
+    p::simple("notesType", Kind::String).bounds(None, Some(500)).pattern(&NOTES_TYPE__PATTERN);
+static NOTIFICATION_CHANNEL_TYPE__PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:_.-]+$");
 pub static NOTIFICATION_CHANNEL_TYPE: Schema = p::simple("notificationChannelType", Kind::String)
     .bounds(Some(2), Some(400))
-    .pattern(&NOTIFICATION_CHANNEL_TYPE_PATTERN);
-static ORGANIZATIONS_ENTITY_PATH_TYPE_PATTERN: Pattern =
+    .pattern(&NOTIFICATION_CHANNEL_TYPE__PATTERN);
+static ORGANIZATIONS_ENTITY_PATH_TYPE__PATTERN: Pattern =
     Pattern::new("^o-[0-9a-z]{10,32}\\/r-[0-9a-z]{4,32}[0-9a-z-\\/]*");
 pub static ORGANIZATIONS_ENTITY_PATH_TYPE: Schema =
     p::simple("organizationsEntityPathType", Kind::String)
         .bounds(Some(19), Some(427))
-        .pattern(&ORGANIZATIONS_ENTITY_PATH_TYPE_PATTERN);
-static ORGANIZATIONS_POLICY_ID_TYPE_PATTERN: Pattern = Pattern::new("^p-[0-9a-zA-Z_]{8,128}$");
+        .pattern(&ORGANIZATIONS_ENTITY_PATH_TYPE__PATTERN);
+static ORGANIZATIONS_POLICY_ID_TYPE__PATTERN: Pattern = Pattern::new("^p-[0-9a-zA-Z_]{8,128}$");
 pub static ORGANIZATIONS_POLICY_ID_TYPE: Schema =
     p::simple("organizationsPolicyIdType", Kind::String)
-        .pattern(&ORGANIZATIONS_POLICY_ID_TYPE_PATTERN);
-static OWNER_ID_TYPE_PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:/+=,.@_-]+$");
+        .pattern(&ORGANIZATIONS_POLICY_ID_TYPE__PATTERN);
+static OWNER_ID_TYPE__PATTERN: Pattern = Pattern::new("^[a-zA-Z0-9:/+=,.@_-]+$");
 pub static OWNER_ID_TYPE: Schema = p::simple("ownerIdType", Kind::String)
     .bounds(Some(20), Some(2048))
-    .pattern(&OWNER_ID_TYPE_PATTERN);
+    .pattern(&OWNER_ID_TYPE__PATTERN);
 pub static PARAMETER_DEFAULT_VALUE_TYPE: Schema =
     p::simple("parameterDefaultValueType", Kind::String).bounds(None, Some(1024));
 pub static PARAMETER_DESCRIPTION_TYPE: Schema =
@@ -270,27 +270,27 @@ pub static PARAMETERS_DEFINITION_LIST_TYPE: Schema =
     p::list("parametersDefinitionListType", &[m("member", &PARAMETER_DEFINITION)]);
 pub static PASSWORD_REUSE_PREVENTION_TYPE: Schema =
     p::simple("passwordReusePreventionType", Kind::Integer).bounds(Some(1), Some(24));
-static PASSWORD_TYPE_PATTERN: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static PASSWORD_TYPE__PATTERN: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static PASSWORD_TYPE: Schema = p::simple("passwordType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&PASSWORD_TYPE_PATTERN)
+    .pattern(&PASSWORD_TYPE__PATTERN)
     .sensitive();
-static PATH_PREFIX_TYPE_PATTERN: Pattern = Pattern::new("\\u002F[\\u0021-\\u007F]*");
+static PATH_PREFIX_TYPE__PATTERN: Pattern = Pattern::new("\\u002F[\\u0021-\\u007F]*");
 pub static PATH_PREFIX_TYPE: Schema = p::simple("pathPrefixType", Kind::String)
     .bounds(Some(1), Some(512))
-    .pattern(&PATH_PREFIX_TYPE_PATTERN);
-static PATH_TYPE_PATTERN: Pattern = Pattern::new("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
+    .pattern(&PATH_PREFIX_TYPE__PATTERN);
+static PATH_TYPE__PATTERN: Pattern = Pattern::new("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
 pub static PATH_TYPE: Schema =
-    p::simple("pathType", Kind::String).bounds(Some(1), Some(512)).pattern(&PATH_TYPE_PATTERN);
+    p::simple("pathType", Kind::String).bounds(Some(1), Some(512)).pattern(&PATH_TYPE__PATTERN);
 pub static POLICY_DESCRIPTION_TYPE: Schema =
     p::simple("policyDescriptionType", Kind::String).bounds(None, Some(1000));
 pub static POLICY_DETAIL_LIST_TYPE: Schema =
     p::list("policyDetailListType", &[m("member", &POLICY_DETAIL)]);
-static POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+static POLICY_DOCUMENT_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static POLICY_DOCUMENT_TYPE: Schema = p::simple("policyDocumentType", Kind::String)
     .bounds(Some(1), Some(131072))
-    .pattern(&POLICY_DOCUMENT_TYPE_PATTERN);
+    .pattern(&POLICY_DOCUMENT_TYPE__PATTERN);
 pub static POLICY_DOCUMENT_VERSION_LIST_TYPE: Schema =
     p::list("policyDocumentVersionListType", &[m("member", &POLICY_VERSION)]);
 pub static POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE: Schema =
@@ -298,83 +298,83 @@ pub static POLICY_GRANTING_SERVICE_ACCESS_LIST_TYPE: Schema =
 pub static POLICY_LIST_TYPE: Schema = p::list("policyListType", &[m("member", &POLICY)]);
 pub static POLICY_NAME_LIST_TYPE: Schema =
     p::list("policyNameListType", &[m("member", &POLICY_NAME_TYPE)]);
-static POLICY_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static POLICY_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static POLICY_NAME_TYPE: Schema = p::simple("policyNameType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&POLICY_NAME_TYPE_PATTERN);
+    .pattern(&POLICY_NAME_TYPE__PATTERN);
 pub static POLICY_PARAMETER_LIST_TYPE: Schema =
     p::list("policyParameterListType", &[m("member", &POLICY_PARAMETER)]).bounds(None, Some(50));
-static POLICY_PARAMETER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[ -~]+");
+static POLICY_PARAMETER_NAME_TYPE__PATTERN: Pattern = Pattern::new("[ -~]+");
 pub static POLICY_PARAMETER_NAME_TYPE: Schema = p::simple("policyParameterNameType", Kind::String)
     .bounds(Some(5), Some(256))
-    .pattern(&POLICY_PARAMETER_NAME_TYPE_PATTERN);
-static POLICY_PARAMETER_VALUE_TYPE_PATTERN: Pattern = Pattern::new("[ -~]+");
+    .pattern(&POLICY_PARAMETER_NAME_TYPE__PATTERN);
+static POLICY_PARAMETER_VALUE_TYPE__PATTERN: Pattern = Pattern::new("[ -~]+");
 pub static POLICY_PARAMETER_VALUE_TYPE: Schema =
     p::simple("policyParameterValueType", Kind::String)
-        .pattern(&POLICY_PARAMETER_VALUE_TYPE_PATTERN);
+        .pattern(&POLICY_PARAMETER_VALUE_TYPE__PATTERN);
 pub static POLICY_PARAMETER_VALUES_LIST_TYPE: Schema =
     p::list("policyParameterValuesListType", &[m("member", &POLICY_PARAMETER_VALUE_TYPE)]);
-static POLICY_PATH_TYPE_PATTERN: Pattern = Pattern::new("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/");
+static POLICY_PATH_TYPE__PATTERN: Pattern = Pattern::new("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/");
 pub static POLICY_PATH_TYPE: Schema = p::simple("policyPathType", Kind::String)
     .bounds(Some(1), Some(512))
-    .pattern(&POLICY_PATH_TYPE_PATTERN);
-static POLICY_VERSION_ID_TYPE_PATTERN: Pattern = Pattern::new("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
+    .pattern(&POLICY_PATH_TYPE__PATTERN);
+static POLICY_VERSION_ID_TYPE__PATTERN: Pattern = Pattern::new("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
 pub static POLICY_VERSION_ID_TYPE: Schema =
-    p::simple("policyVersionIdType", Kind::String).pattern(&POLICY_VERSION_ID_TYPE_PATTERN);
-static PRIVATE_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[A-Z0-9]+");
+    p::simple("policyVersionIdType", Kind::String).pattern(&POLICY_VERSION_ID_TYPE__PATTERN);
+static PRIVATE_KEY_ID_TYPE__PATTERN: Pattern = Pattern::new("[A-Z0-9]+");
 pub static PRIVATE_KEY_ID_TYPE: Schema = p::simple("privateKeyIdType", Kind::String)
     .bounds(Some(22), Some(64))
-    .pattern(&PRIVATE_KEY_ID_TYPE_PATTERN);
+    .pattern(&PRIVATE_KEY_ID_TYPE__PATTERN);
 pub static PRIVATE_KEY_LIST: Schema =
     p::list("privateKeyList", &[m("member", &SAML_PRIVATE_KEY)]).bounds(None, Some(2));
-static PRIVATE_KEY_TYPE_PATTERN: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+static PRIVATE_KEY_TYPE__PATTERN: Pattern = Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static PRIVATE_KEY_TYPE: Schema = p::simple("privateKeyType", Kind::String)
     .bounds(Some(1), Some(16384))
-    .pattern(&PRIVATE_KEY_TYPE_PATTERN)
+    .pattern(&PRIVATE_KEY_TYPE__PATTERN)
     .sensitive();
-static PUBLIC_KEY_FINGERPRINT_TYPE_PATTERN: Pattern = Pattern::new("[:\\w]+");
+static PUBLIC_KEY_FINGERPRINT_TYPE__PATTERN: Pattern = Pattern::new("[:\\w]+");
 pub static PUBLIC_KEY_FINGERPRINT_TYPE: Schema =
     p::simple("publicKeyFingerprintType", Kind::String)
         .bounds(Some(48), Some(48))
-        .pattern(&PUBLIC_KEY_FINGERPRINT_TYPE_PATTERN);
-static PUBLIC_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]+");
+        .pattern(&PUBLIC_KEY_FINGERPRINT_TYPE__PATTERN);
+static PUBLIC_KEY_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w]+");
 pub static PUBLIC_KEY_ID_TYPE: Schema = p::simple("publicKeyIdType", Kind::String)
     .bounds(Some(20), Some(128))
-    .pattern(&PUBLIC_KEY_ID_TYPE_PATTERN);
-static PUBLIC_KEY_MATERIAL_TYPE_PATTERN: Pattern =
+    .pattern(&PUBLIC_KEY_ID_TYPE__PATTERN);
+static PUBLIC_KEY_MATERIAL_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static PUBLIC_KEY_MATERIAL_TYPE: Schema = p::simple("publicKeyMaterialType", Kind::String)
     .bounds(Some(1), Some(16384))
-    .pattern(&PUBLIC_KEY_MATERIAL_TYPE_PATTERN);
-static REDIRECT_URL_TYPE_PATTERN: Pattern =
+    .pattern(&PUBLIC_KEY_MATERIAL_TYPE__PATTERN);
+static REDIRECT_URL_TYPE__PATTERN: Pattern =
     Pattern::new("^http(s?)://[a-zA-Z0-9._/-]*(\\?[a-zA-Z0-9._=&-]*)?(#[a-zA-Z0-9._/-]*)?$");
 pub static REDIRECT_URL_TYPE: Schema = p::simple("redirectUrlType", Kind::String)
     .bounds(Some(1), Some(255))
-    .pattern(&REDIRECT_URL_TYPE_PATTERN);
+    .pattern(&REDIRECT_URL_TYPE__PATTERN);
 pub static REPLACEMENT_VALUE_LIST_TYPE: Schema =
     p::list("replacementValueListType", &[m("member", &p::STRING)]).bounds(Some(1), Some(20));
-static REQUEST_MESSAGE_TYPE_PATTERN: Pattern =
+static REQUEST_MESSAGE_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 pub static REQUEST_MESSAGE_TYPE: Schema = p::simple("requestMessageType", Kind::String)
     .bounds(None, Some(200))
-    .pattern(&REQUEST_MESSAGE_TYPE_PATTERN);
-static REQUESTOR_NAME_TYPE_PATTERN: Pattern =
+    .pattern(&REQUEST_MESSAGE_TYPE__PATTERN);
+static REQUESTOR_NAME_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 pub static REQUESTOR_NAME_TYPE: Schema = p::simple("requestorNameType", Kind::String)
     .bounds(None, Some(30))
-    .pattern(&REQUESTOR_NAME_TYPE_PATTERN);
-static REQUESTOR_WORKFLOW_ID_TYPE_PATTERN: Pattern =
+    .pattern(&REQUESTOR_NAME_TYPE__PATTERN);
+static REQUESTOR_WORKFLOW_ID_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]+");
 pub static REQUESTOR_WORKFLOW_ID_TYPE: Schema = p::simple("requestorWorkflowIdType", Kind::String)
     .bounds(Some(5), Some(400))
-    .pattern(&REQUESTOR_WORKFLOW_ID_TYPE_PATTERN);
+    .pattern(&REQUESTOR_WORKFLOW_ID_TYPE__PATTERN);
 pub static ROLE_DESCRIPTION_PATTERN_TYPE: Schema =
     p::simple("roleDescriptionPatternType", Kind::String).bounds(Some(1), Some(512));
-static ROLE_DESCRIPTION_TYPE_PATTERN: Pattern =
+static ROLE_DESCRIPTION_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 pub static ROLE_DESCRIPTION_TYPE: Schema = p::simple("roleDescriptionType", Kind::String)
     .bounds(None, Some(1000))
-    .pattern(&ROLE_DESCRIPTION_TYPE_PATTERN);
+    .pattern(&ROLE_DESCRIPTION_TYPE__PATTERN);
 pub static ROLE_DETAIL_LIST_TYPE: Schema =
     p::list("roleDetailListType", &[m("member", &ROLE_DETAIL)]);
 pub static ROLE_LIST_TYPE: Schema = p::list("roleListType", &[m("member", &ROLE)]);
@@ -382,61 +382,61 @@ pub static ROLE_MAX_SESSION_DURATION_TYPE: Schema =
     p::simple("roleMaxSessionDurationType", Kind::Integer).bounds(Some(3600), Some(43200));
 pub static ROLE_NAME_PATTERN_TYPE: Schema =
     p::simple("roleNamePatternType", Kind::String).bounds(Some(1), Some(256));
-static ROLE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static ROLE_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static ROLE_NAME_TYPE: Schema = p::simple("roleNameType", Kind::String)
     .bounds(Some(1), Some(64))
-    .pattern(&ROLE_NAME_TYPE_PATTERN);
-static ROLE_PATH_PATTERN_TYPE_PATTERN: Pattern =
+    .pattern(&ROLE_NAME_TYPE__PATTERN);
+static ROLE_PATH_PATTERN_TYPE__PATTERN: Pattern =
     Pattern::new("/[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*/");
 pub static ROLE_PATH_PATTERN_TYPE: Schema = p::simple("rolePathPatternType", Kind::String)
     .bounds(Some(1), Some(256))
-    .pattern(&ROLE_PATH_PATTERN_TYPE_PATTERN);
+    .pattern(&ROLE_PATH_PATTERN_TYPE__PATTERN);
 pub static ROLE_PERMISSION_RESTRICTION_ARN_LIST_TYPE: Schema =
     p::list("rolePermissionRestrictionArnListType", &[m("member", &ARN_TYPE)]);
-static ROLE_TEMPLATE_DESCRIPTION_TYPE_PATTERN: Pattern =
+static ROLE_TEMPLATE_DESCRIPTION_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*");
 pub static ROLE_TEMPLATE_DESCRIPTION_TYPE: Schema =
     p::simple("roleTemplateDescriptionType", Kind::String)
         .bounds(None, Some(512))
-        .pattern(&ROLE_TEMPLATE_DESCRIPTION_TYPE_PATTERN);
-static ROLE_TEMPLATE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.\\-]+");
+        .pattern(&ROLE_TEMPLATE_DESCRIPTION_TYPE__PATTERN);
+static ROLE_TEMPLATE_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.\\-]+");
 pub static ROLE_TEMPLATE_NAME_TYPE: Schema = p::simple("roleTemplateNameType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&ROLE_TEMPLATE_NAME_TYPE_PATTERN);
-static SERIAL_NUMBER_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=/:,.@-]+");
+    .pattern(&ROLE_TEMPLATE_NAME_TYPE__PATTERN);
+static SERIAL_NUMBER_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=/:,.@-]+");
 pub static SERIAL_NUMBER_TYPE: Schema = p::simple("serialNumberType", Kind::String)
     .bounds(Some(9), Some(256))
-    .pattern(&SERIAL_NUMBER_TYPE_PATTERN);
+    .pattern(&SERIAL_NUMBER_TYPE__PATTERN);
 pub static SERVER_CERTIFICATE_METADATA_LIST_TYPE: Schema =
     p::list("serverCertificateMetadataListType", &[m("member", &SERVER_CERTIFICATE_METADATA)]);
-static SERVER_CERTIFICATE_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static SERVER_CERTIFICATE_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static SERVER_CERTIFICATE_NAME_TYPE: Schema =
     p::simple("serverCertificateNameType", Kind::String)
         .bounds(Some(1), Some(128))
-        .pattern(&SERVER_CERTIFICATE_NAME_TYPE_PATTERN);
-static SERVICE_CREDENTIAL_ALIAS_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+        .pattern(&SERVER_CERTIFICATE_NAME_TYPE__PATTERN);
+static SERVICE_CREDENTIAL_ALIAS__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static SERVICE_CREDENTIAL_ALIAS: Schema = p::simple("serviceCredentialAlias", Kind::String)
     .bounds(Some(0), Some(200))
-    .pattern(&SERVICE_CREDENTIAL_ALIAS_PATTERN);
+    .pattern(&SERVICE_CREDENTIAL_ALIAS__PATTERN);
 pub static SERVICE_CREDENTIAL_SECRET: Schema =
     p::simple("serviceCredentialSecret", Kind::String).sensitive();
 pub static SERVICE_NAMESPACE_LIST_TYPE: Schema =
     p::list("serviceNamespaceListType", &[m("member", &SERVICE_NAMESPACE_TYPE)])
         .bounds(Some(1), Some(200));
-static SERVICE_NAMESPACE_TYPE_PATTERN: Pattern = Pattern::new("[\\w-]*");
+static SERVICE_NAMESPACE_TYPE__PATTERN: Pattern = Pattern::new("[\\w-]*");
 pub static SERVICE_NAMESPACE_TYPE: Schema = p::simple("serviceNamespaceType", Kind::String)
     .bounds(Some(1), Some(64))
-    .pattern(&SERVICE_NAMESPACE_TYPE_PATTERN);
+    .pattern(&SERVICE_NAMESPACE_TYPE__PATTERN);
 pub static SERVICE_PASSWORD: Schema = p::simple("servicePassword", Kind::String).sensitive();
-static SERVICE_SPECIFIC_CREDENTIAL_ID_PATTERN: Pattern = Pattern::new("[\\w]+");
+static SERVICE_SPECIFIC_CREDENTIAL_ID__PATTERN: Pattern = Pattern::new("[\\w]+");
 pub static SERVICE_SPECIFIC_CREDENTIAL_ID: Schema =
     p::simple("serviceSpecificCredentialId", Kind::String)
         .bounds(Some(20), Some(128))
-        .pattern(&SERVICE_SPECIFIC_CREDENTIAL_ID_PATTERN);
-static SERVICE_USER_NAME_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
+        .pattern(&SERVICE_SPECIFIC_CREDENTIAL_ID__PATTERN);
+static SERVICE_USER_NAME__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
 pub static SERVICE_USER_NAME: Schema = p::simple("serviceUserName", Kind::String)
     .bounds(Some(0), Some(200))
-    .pattern(&SERVICE_USER_NAME_PATTERN);
+    .pattern(&SERVICE_USER_NAME__PATTERN);
 pub static SESSION_DURATION_TYPE: Schema =
     p::simple("sessionDurationType", Kind::Integer).bounds(Some(300), Some(43200));
 pub static SUMMARY_CONTENT_TYPE: Schema =
@@ -445,25 +445,27 @@ pub static SUMMARY_MAP_TYPE: Schema =
     p::map("summaryMapType", &[m("key", &SUMMARY_KEY_TYPE), m("value", &p::INTEGER)]);
 pub static TAG_KEY_LIST_TYPE: Schema =
     p::list("tagKeyListType", &[m("member", &TAG_KEY_TYPE)]).bounds(None, Some(50));
-static TAG_KEY_TYPE_PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
-pub static TAG_KEY_TYPE: Schema =
-    p::simple("tagKeyType", Kind::String).bounds(Some(1), Some(128)).pattern(&TAG_KEY_TYPE_PATTERN);
+static TAG_KEY_TYPE__PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
+pub static TAG_KEY_TYPE: Schema = p::simple("tagKeyType", Kind::String)
+    .bounds(Some(1), Some(128))
+    .pattern(&TAG_KEY_TYPE__PATTERN);
 pub static TAG_LIST_TYPE: Schema =
     p::list("tagListType", &[m("member", &TAG)]).bounds(None, Some(50));
-static TAG_TEMPLATE_KEY_TYPE_PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@{}]+");
+static TAG_TEMPLATE_KEY_TYPE__PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@{}]+");
 pub static TAG_TEMPLATE_KEY_TYPE: Schema = p::simple("tagTemplateKeyType", Kind::String)
     .bounds(Some(1), Some(128))
-    .pattern(&TAG_TEMPLATE_KEY_TYPE_PATTERN);
+    .pattern(&TAG_TEMPLATE_KEY_TYPE__PATTERN);
 pub static TAG_TEMPLATE_LIST_TYPE: Schema =
     p::list("tagTemplateListType", &[m("member", &TAG_TEMPLATE)]).bounds(None, Some(50));
-static TAG_TEMPLATE_VALUE_TYPE_PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@{}]*");
+static TAG_TEMPLATE_VALUE_TYPE__PATTERN: Pattern =
+    Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@{}]*");
 pub static TAG_TEMPLATE_VALUE_TYPE: Schema = p::simple("tagTemplateValueType", Kind::String)
     .bounds(Some(0), Some(256))
-    .pattern(&TAG_TEMPLATE_VALUE_TYPE_PATTERN);
-static TAG_VALUE_TYPE_PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
+    .pattern(&TAG_TEMPLATE_VALUE_TYPE__PATTERN);
+static TAG_VALUE_TYPE__PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 pub static TAG_VALUE_TYPE: Schema = p::simple("tagValueType", Kind::String)
     .bounds(Some(0), Some(256))
-    .pattern(&TAG_VALUE_TYPE_PATTERN);
+    .pattern(&TAG_VALUE_TYPE__PATTERN);
 pub static THUMBPRINT_LIST_TYPE: Schema =
     p::list("thumbprintListType", &[m("member", &THUMBPRINT_TYPE)]);
 pub static THUMBPRINT_TYPE: Schema =
@@ -471,13 +473,13 @@ pub static THUMBPRINT_TYPE: Schema =
 pub static USER_DETAIL_LIST_TYPE: Schema =
     p::list("userDetailListType", &[m("member", &USER_DETAIL)]);
 pub static USER_LIST_TYPE: Schema = p::list("userListType", &[m("member", &USER)]);
-static USER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static USER_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static USER_NAME_TYPE: Schema = p::simple("userNameType", Kind::String)
     .bounds(Some(1), Some(64))
-    .pattern(&USER_NAME_TYPE_PATTERN);
+    .pattern(&USER_NAME_TYPE__PATTERN);
 pub static VIRTUAL_MFA_DEVICE_LIST_TYPE: Schema =
     p::list("virtualMFADeviceListType", &[m("member", &VIRTUAL_MFA_DEVICE)]);
-static VIRTUAL_MFA_DEVICE_NAME_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
+static VIRTUAL_MFA_DEVICE_NAME__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]+");
 pub static VIRTUAL_MFA_DEVICE_NAME: Schema = p::simple("virtualMFADeviceName", Kind::String)
     .bounds(Some(1), None)
-    .pattern(&VIRTUAL_MFA_DEVICE_NAME_PATTERN);
+    .pattern(&VIRTUAL_MFA_DEVICE_NAME__PATTERN);

@@ -9,12 +9,11 @@ pub mod ops;
 pub mod schemas;
 mod types;
 
-use aws_protocol::{Protocol, ServiceDef, Validation};
 #[allow(unused_imports)]
 pub use enums::*;
 pub use types::*;
 
-pub static SERVICE: ServiceDef = ServiceDef {
+pub static SERVICE: aws_protocol::ServiceDef = aws_protocol::ServiceDef {
     id: "sts",
     sdk_id: "STS",
     signing_name: "sts",
@@ -22,10 +21,10 @@ pub static SERVICE: ServiceDef = ServiceDef {
     target_prefix: None,
     api_version: "2011-06-15",
     xml_namespace: Some("https://sts.amazonaws.com/doc/2011-06-15/"),
-    protocols: &[Protocol::AwsQuery],
+    protocols: &[aws_protocol::Protocol::AwsQuery],
     query_compatible: false,
     wraps_xml_errors: true,
-    validation: Validation {
+    validation: aws_protocol::Validation {
         code: None,
         required: true,
         bounds: true,

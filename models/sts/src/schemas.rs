@@ -16,21 +16,21 @@ pub static SAML_ASSERTION_TYPE: Schema =
     p::simple("SAMLAssertionType", Kind::String).bounds(Some(4), Some(100000)).sensitive();
 pub static TARGET_PRINCIPAL_TYPE: Schema =
     p::simple("TargetPrincipalType", Kind::String).bounds(Some(12), Some(2048));
-static ACCESS_KEY_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w]*");
+static ACCESS_KEY_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w]*");
 pub static ACCESS_KEY_ID_TYPE: Schema = p::simple("accessKeyIdType", Kind::String)
     .bounds(Some(16), Some(128))
-    .pattern(&ACCESS_KEY_ID_TYPE_PATTERN);
+    .pattern(&ACCESS_KEY_ID_TYPE__PATTERN);
 pub static ACCESS_KEY_SECRET_TYPE: Schema =
     p::simple("accessKeySecretType", Kind::String).sensitive();
-static ARN_TYPE_PATTERN: Pattern = Pattern::new(
+static ARN_TYPE__PATTERN: Pattern = Pattern::new(
     "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+",
 );
 pub static ARN_TYPE: Schema =
-    p::simple("arnType", Kind::String).bounds(Some(20), Some(2048)).pattern(&ARN_TYPE_PATTERN);
-static ASSUMED_ROLE_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@:-]*");
+    p::simple("arnType", Kind::String).bounds(Some(20), Some(2048)).pattern(&ARN_TYPE__PATTERN);
+static ASSUMED_ROLE_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@:-]*");
 pub static ASSUMED_ROLE_ID_TYPE: Schema = p::simple("assumedRoleIdType", Kind::String)
     .bounds(Some(2), Some(193))
-    .pattern(&ASSUMED_ROLE_ID_TYPE_PATTERN);
+    .pattern(&ASSUMED_ROLE_ID_TYPE__PATTERN);
 pub static CLIENT_TOKEN_TYPE: Schema =
     p::simple("clientTokenType", Kind::String).bounds(Some(4), Some(20000)).sensitive();
 pub static CONTEXT_ASSERTION_TYPE: Schema =
@@ -39,14 +39,14 @@ pub static DURATION_SECONDS_TYPE: Schema =
     p::simple("durationSecondsType", Kind::Integer).bounds(Some(900), Some(129600));
 pub static ENCODED_MESSAGE_TYPE: Schema =
     p::simple("encodedMessageType", Kind::String).bounds(Some(1), Some(10240));
-static EXTERNAL_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@:\\/-]*");
+static EXTERNAL_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@:\\/-]*");
 pub static EXTERNAL_ID_TYPE: Schema = p::simple("externalIdType", Kind::String)
     .bounds(Some(2), Some(1224))
-    .pattern(&EXTERNAL_ID_TYPE_PATTERN);
-static FEDERATED_ID_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@\\:-]*");
+    .pattern(&EXTERNAL_ID_TYPE__PATTERN);
+static FEDERATED_ID_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@\\:-]*");
 pub static FEDERATED_ID_TYPE: Schema = p::simple("federatedIdType", Kind::String)
     .bounds(Some(2), Some(193))
-    .pattern(&FEDERATED_ID_TYPE_PATTERN);
+    .pattern(&FEDERATED_ID_TYPE__PATTERN);
 pub static JWT_ALGORITHM_TYPE: Schema =
     p::simple("jwtAlgorithmType", Kind::String).bounds(Some(5), Some(5));
 pub static MINIMUM_SESSION_TOKEN_SIZE_TYPE: Schema =
@@ -57,55 +57,56 @@ pub static POLICY_DESCRIPTOR_LIST_TYPE: Schema =
     p::list("policyDescriptorListType", &[m("member", &POLICY_DESCRIPTOR_TYPE)]);
 pub static ROLE_DURATION_SECONDS_TYPE: Schema =
     p::simple("roleDurationSecondsType", Kind::Integer).bounds(Some(900), Some(43200));
-static ROLE_SESSION_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
+static ROLE_SESSION_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
 pub static ROLE_SESSION_NAME_TYPE: Schema = p::simple("roleSessionNameType", Kind::String)
     .bounds(Some(2), Some(64))
-    .pattern(&ROLE_SESSION_NAME_TYPE_PATTERN);
-static SERIAL_NUMBER_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=/:,.@-]*");
+    .pattern(&ROLE_SESSION_NAME_TYPE__PATTERN);
+static SERIAL_NUMBER_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=/:,.@-]*");
 pub static SERIAL_NUMBER_TYPE: Schema = p::simple("serialNumberType", Kind::String)
     .bounds(Some(9), Some(256))
-    .pattern(&SERIAL_NUMBER_TYPE_PATTERN);
-static SESSION_POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+    .pattern(&SERIAL_NUMBER_TYPE__PATTERN);
+static SESSION_POLICY_DOCUMENT_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static SESSION_POLICY_DOCUMENT_TYPE: Schema =
     p::simple("sessionPolicyDocumentType", Kind::String)
         .bounds(Some(1), Some(2048))
-        .pattern(&SESSION_POLICY_DOCUMENT_TYPE_PATTERN);
+        .pattern(&SESSION_POLICY_DOCUMENT_TYPE__PATTERN);
 pub static SESSION_TOKEN_SIZE_TYPE: Schema =
     p::simple("sessionTokenSizeType", Kind::Integer).bounds(Some(0), None);
 pub static SESSION_TOKEN_UTILIZATION_TYPE: Schema =
     p::simple("sessionTokenUtilizationType", Kind::Integer).bounds(Some(0), None);
-static SOURCE_IDENTITY_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
+static SOURCE_IDENTITY_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
 pub static SOURCE_IDENTITY_TYPE: Schema = p::simple("sourceIdentityType", Kind::String)
     .bounds(Some(2), Some(64))
-    .pattern(&SOURCE_IDENTITY_TYPE_PATTERN);
+    .pattern(&SOURCE_IDENTITY_TYPE__PATTERN);
 pub static TAG_KEY_LIST_TYPE: Schema =
     p::list("tagKeyListType", &[m("member", &TAG_KEY_TYPE)]).bounds(None, Some(50));
-static TAG_KEY_TYPE_PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
-pub static TAG_KEY_TYPE: Schema =
-    p::simple("tagKeyType", Kind::String).bounds(Some(1), Some(128)).pattern(&TAG_KEY_TYPE_PATTERN);
+static TAG_KEY_TYPE__PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
+pub static TAG_KEY_TYPE: Schema = p::simple("tagKeyType", Kind::String)
+    .bounds(Some(1), Some(128))
+    .pattern(&TAG_KEY_TYPE__PATTERN);
 pub static TAG_LIST_TYPE: Schema =
     p::list("tagListType", &[m("member", &TAG)]).bounds(None, Some(50));
-static TAG_VALUE_TYPE_PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
+static TAG_VALUE_TYPE__PATTERN: Pattern = Pattern::new("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 pub static TAG_VALUE_TYPE: Schema = p::simple("tagValueType", Kind::String)
     .bounds(Some(0), Some(256))
-    .pattern(&TAG_VALUE_TYPE_PATTERN);
-static TOKEN_CODE_TYPE_PATTERN: Pattern = Pattern::new("[\\d]*");
+    .pattern(&TAG_VALUE_TYPE__PATTERN);
+static TOKEN_CODE_TYPE__PATTERN: Pattern = Pattern::new("[\\d]*");
 pub static TOKEN_CODE_TYPE: Schema = p::simple("tokenCodeType", Kind::String)
     .bounds(Some(6), Some(6))
-    .pattern(&TOKEN_CODE_TYPE_PATTERN);
+    .pattern(&TOKEN_CODE_TYPE__PATTERN);
 pub static TRADE_IN_TOKEN_TYPE: Schema = p::simple("tradeInTokenType", Kind::String).sensitive();
-static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE_PATTERN: Pattern =
+static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE__PATTERN: Pattern =
     Pattern::new("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
 pub static UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE: Schema =
     p::simple("unrestrictedSessionPolicyDocumentType", Kind::String)
         .bounds(Some(1), None)
-        .pattern(&UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE_PATTERN);
+        .pattern(&UNRESTRICTED_SESSION_POLICY_DOCUMENT_TYPE__PATTERN);
 pub static URL_TYPE: Schema = p::simple("urlType", Kind::String).bounds(Some(4), Some(2048));
-static USER_NAME_TYPE_PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
+static USER_NAME_TYPE__PATTERN: Pattern = Pattern::new("[\\w+=,.@-]*");
 pub static USER_NAME_TYPE: Schema = p::simple("userNameType", Kind::String)
     .bounds(Some(2), Some(32))
-    .pattern(&USER_NAME_TYPE_PATTERN);
+    .pattern(&USER_NAME_TYPE__PATTERN);
 pub static WEB_IDENTITY_SUBJECT_TYPE: Schema =
     p::simple("webIdentitySubjectType", Kind::String).bounds(Some(6), Some(255));
 pub static WEB_IDENTITY_TOKEN_AUDIENCE_LIST_TYPE: Schema = p::list(

@@ -31,11 +31,17 @@ impl Model {
         {
             bail!("the model has no operation {unknown}");
         }
-        let chosen = |name: &String| entry.operations.as_ref().is_none_or(|n| n.contains(name));
+        // S3's deprecated operations have the same method and URI as their successors.
+        let rest = text(&metadata, "protocol").is_some_and(|name| name.starts_with("rest-"));
+        let chosen = |name: &String| match &entry.operations {
+            Some(names) => names.contains(name),
+            None => !(rest && flag(&all[name], "deprecated")),
+        };
         let mut absent: Vec<String> = all.keys().filter(|name| !chosen(name)).cloned().collect();
         absent.sort();
+        let names: Vec<&String> = all.keys().filter(|name| chosen(name)).collect();
         let mut operations: Vec<(String, Value)> =
-            all.into_iter().filter(|(name, _)| chosen(name)).collect();
+            names.into_iter().map(|name| (name.clone(), all[name].clone())).collect();
         operations.sort_by(|a, b| a.0.cmp(&b.0));
         let pagination = match source.read(id, "paginators-1.json") {
             Ok(Value::Object(mut file)) => match file.remove("pagination") {
@@ -99,7 +105,7 @@ pub fn references(shape: &Value) -> Vec<&Value> {
 
 fn validation(rules: &super::subset::Validation) -> String {
     format!(
-        "Validation {{ code: {:?}, required: {}, bounds: {}, pattern: {}, values: {} }}",
+        "aws_protocol::Validation {{ code: {:?}, required: {}, bounds: {}, pattern: {}, values: {} }}",
         rules.code, rules.required, rules.bounds, rules.pattern, rules.values
     )
 }

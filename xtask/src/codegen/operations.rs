@@ -21,10 +21,9 @@ pub fn library(model: &Model) -> Result<String> {
     );
     out.push_str(
         "mod enums;\npub mod errors;\npub mod ops;\npub mod schemas;\nmod types;\n\n\
-         use aws_protocol::{Protocol, ServiceDef, Validation};\n\
          #[allow(unused_imports)]\npub use enums::*;\npub use types::*;\n\n",
     );
-    writeln!(out, "pub static SERVICE: ServiceDef = ServiceDef {{")?;
+    writeln!(out, "pub static SERVICE: aws_protocol::ServiceDef = aws_protocol::ServiceDef {{")?;
     writeln!(out, "    id: {:?},", model.id)?;
     writeln!(out, "    sdk_id: {:?},", required("serviceId")?)?;
     writeln!(out, "    signing_name: {:?},", model.signing_name)?;
@@ -65,7 +64,7 @@ fn protocols(metadata: &Value) -> Result<String> {
     let mut out = Vec::new();
     for name in named {
         out.push(format!(
-            "Protocol::{}",
+            "aws_protocol::Protocol::{}",
             match name {
                 "json" => json,
                 "query" => "AwsQuery",

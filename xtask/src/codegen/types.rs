@@ -295,7 +295,8 @@ pub fn simple_schemas(model: &Model, shapes: &Shapes) -> Result<String> {
         let schema = shapes.schema_of(name)?;
         let mut pattern_name = None;
         if let Some(pattern) = text(shape, "pattern") {
-            let static_name = format!("{schema}_PATTERN");
+            // Two underscores: no shape's own name has them.
+            let static_name = format!("{schema}__PATTERN");
             writeln!(out, "static {static_name}: Pattern = Pattern::new({pattern:?});")?;
             pattern_name = Some(static_name);
         }
