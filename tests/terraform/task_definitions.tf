@@ -191,7 +191,7 @@ resource "aws_ecs_task_definition" "host" {
   cpu          = "256"
   memory       = "256"
   container_definitions = jsonencode([
-    { name = "a", image = "busybox", portMappings = [{ containerPort = 9000 }] }
+    { name = "a", image = "busybox", portMappings = [{ containerPort = 9000, hostPort = 9000 }] }
   ])
 
   volume {

@@ -1,0 +1,37 @@
+"""What this whole run has asked: every operation that is offered was granted at least once.
+
+Stands last by its name's order; it reads what the servers of the other modules counted. Run by
+itself it has nothing to judge, and says so.
+"""
+
+import pytest
+
+from wharf_server import ANSWERED
+from wire import ecs_request, query_request, send
+
+
+
+def offered(server, service):
+    """Operations that answer an unsigned request with anything but that they are not there."""
+    model = server.client(service).meta.service_model
+    for operation in model.operation_names:
+        request = ecs_request(operation) if service == "ecs" else query_request(service, operation)
+        if send(server, request).code != "UnsupportedOperation":
+            yield operation
+
+
+@pytest.mark.parametrize("service", ["ecs", "iam", "sts"])
+def test_every_operation_was_asked(server, service):
+    if sum(ANSWERED.values()) < 1000:
+        pytest.skip("only a part of the suite ran")
+    granted = {op for (of, op, status) in ANSWERED if of == service and status < 300}
+    # Anonymous requests are refused at the door: their 400s stand beside the actions' own.
+    never = [op for op in offered(server, service) if op not in granted]
+    assert never == [], f"offered, and never granted in this run: {never}"
+
+
+def test_no_server_ever_failed(server):
+    failed = {key: n for key, n in ANSWERED.items() if key[2] >= 500}
+    assert failed == {}
+    figures = server.collect()
+    assert figures.get("wharf_faults_total", 0) == 0
