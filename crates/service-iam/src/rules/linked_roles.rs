@@ -12,7 +12,6 @@ use crate::rows::role::Role;
 /// Service, role name, attached policy.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("ecs.amazonaws.com", "AWSServiceRoleForECS", "AmazonECSServiceRolePolicy"),
-    ("ecr.amazonaws.com", "AWSServiceRoleForECRTemplate", "ECRTemplateServiceRolePolicy"),
     ("autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling", "AutoScalingServiceRolePolicy"),
     (
         "elasticloadbalancing.amazonaws.com",
@@ -23,11 +22,6 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "ecs.application-autoscaling.amazonaws.com",
         "AWSServiceRoleForApplicationAutoScaling_ECSService",
         "AWSApplicationAutoscalingECSServicePolicy",
-    ),
-    (
-        "replication.ecr.amazonaws.com",
-        "AWSServiceRoleForECRReplication",
-        "ECRReplicationServiceRolePolicy",
     ),
 ];
 
@@ -75,13 +69,12 @@ pub fn make(
     let trust = policies::parse_trust(tx, &trust)?;
     let policy = KNOWN.iter().find(|(known, ..)| *known == service).map(|(.., policy)| policy);
     let arn = policy.map(|policy| format!("{}aws-service-role/{policy}", builtin::PREFIX));
-    let attached = arn.filter(|arn| builtin::find(arn).is_some());
     let now = tx.now();
     let head = entities::head(tx.dice, now, account, "AROA", &name, Some(&path(service)));
     Ok(Role {
         head,
         held: Held {
-            attached: attached.iter().map(|arn| arn.as_str().into()).collect(),
+            attached: arn.iter().map(|arn| arn.as_str().into()).collect(),
             ..Held::default()
         },
         trust,

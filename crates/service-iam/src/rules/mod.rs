@@ -5,6 +5,7 @@ pub mod entities;
 pub mod keys;
 pub mod linked_roles;
 pub mod lists;
+pub mod mfa;
 pub mod names;
 pub mod policies;
 pub mod tags;
