@@ -110,6 +110,7 @@ impl JournalThread {
             if shared.stop.is_set() {
                 return Err(JournalError::Stopped);
             }
+            self.turn_away();
             let led = self.journal.try_lead(&mut sink, Duration::from_millis(200));
             (self.durable, self.newest) = (sink.state.clone(), sink.newest);
             if let Some(term) = led? {
@@ -128,6 +129,19 @@ impl JournalThread {
         shared.publish(state.clone());
         let _ = self.core.send(Control::Lead { state, newest, epoch });
         Ok(())
+    }
+
+    /// Steps that core took before it heard that another leads: who waits for them is told now, not
+    /// when this process happens to lead again.
+    fn turn_away(&mut self) {
+        let refusal = Refusal::NotLeader(self.journal.follower().leader());
+        for message in self.inbox.try_iter() {
+            match message {
+                ToJournal::Stepped(stepped) => refuse(stepped, &refusal),
+                // A stop is told by its flag as well.
+                ToJournal::SnapshotWritten(_) | ToJournal::RoleChanged | ToJournal::Stop => {}
+            }
+        }
     }
 
     fn lead(&mut self) -> End {
