@@ -5,12 +5,14 @@ use core_step::Invariant;
 
 use crate::rows::cluster::{Cluster, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
+use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
 use crate::rows::task_definition::{Family, Status, TaskDefinition};
 use crate::rules::attributes;
 use crate::rules::strategy::BUILT_IN;
 
 pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/families-count-their-revisions", check: families },
+    Invariant { name: "ecs/daemon-families-count-their-revisions", check: daemon_families },
     Invariant { name: "ecs/task-definitions-say-what-their-key-says", check: definitions },
     Invariant { name: "ecs/clusters-have-the-providers-they-use", check: clusters },
     Invariant { name: "ecs/instances-are-in-clusters-that-stand", check: instances },
@@ -33,6 +35,15 @@ fn families(state: &State, tell: &mut dyn FnMut(String)) {
                 "{name} counts {} ACTIVE and {} INACTIVE of {active} and {inactive}",
                 family.active, family.inactive
             ));
+        }
+    }
+}
+
+fn daemon_families(state: &State, tell: &mut dyn FnMut(String)) {
+    for row in state.all::<DaemonTaskDefinition>() {
+        let family = state.get::<DaemonFamily>(&(row.key.0, row.key.1.clone()));
+        if family.is_none_or(|family| family.last_revision < row.key.2) {
+            tell(format!("{} is beyond its family's last revision", row.arn()));
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::rows::account_setting::AccountSetting;
 use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
+use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
 use crate::rows::task::Task;
 use crate::rows::task_definition::{Family, TaskDefinition};
 
@@ -14,6 +15,8 @@ pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<CapacityProvider>();
     schema.table::<Cluster>();
     schema.table::<ContainerInstance>();
+    schema.table::<DaemonFamily>();
+    schema.table::<DaemonTaskDefinition>();
     schema.table::<Family>();
     schema.table::<Task>();
     schema.table::<TaskDefinition>();

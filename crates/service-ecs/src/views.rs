@@ -8,6 +8,7 @@ use model_ecs as api;
 use crate::rows::capacity_provider::{self, CapacityProvider};
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::{ClusterInstances, ContainerInstance};
+use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 use crate::rows::task::{ClusterTasks, Count, HostTasks, Launch};
 use crate::rows::task_definition::TaskDefinition;
 use crate::rules::resources;
@@ -86,6 +87,14 @@ fn statistics(tasks: impl Fn(Launch, Count) -> i64) -> Vec<api::KeyValuePair> {
 
 pub fn task_definition(row: &TaskDefinition) -> api::TaskDefinition {
     api::TaskDefinition { status: Some(row.status.wire()), ..row.definition.clone() }
+}
+
+pub fn daemon_task_definition(row: &DaemonTaskDefinition) -> api::DaemonTaskDefinition {
+    let status = match row.active() {
+        true => api::DaemonTaskDefinitionStatus::ACTIVE,
+        false => api::DaemonTaskDefinitionStatus::DELETE_IN_PROGRESS,
+    };
+    api::DaemonTaskDefinition { status: Some(status), ..row.definition.clone() }
 }
 
 pub fn timestamp(time: Time) -> Option<Timestamp> {

@@ -23,7 +23,7 @@ impl WriteAction for CreateCluster {
             demand = demand.with_all("ecs:capacity-provider", arns.collect());
         }
         let arn = clusters::demanded_arn(call, input.cluster_name.as_deref());
-        let mut demands = vec![demand];
+        let mut demands = vec![clusters::with_storage_key(demand, input.configuration.as_ref())];
         demands.extend(tags::demand_on_create(view, call, "CreateCluster", arn, given));
         demands.into()
     }

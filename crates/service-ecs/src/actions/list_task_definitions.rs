@@ -3,7 +3,7 @@
 use aws_protocol::ApiError;
 use core_step::page::page;
 use core_step::{Call, Demand, Demands, Input, Output, ReadAction, View};
-use model_ecs::{self as api, errors};
+use model_ecs as api;
 
 use crate::rows::task_definition::{Down, NewestFirst, Status, TaskDefinition, TaskDefinitionsBy};
 use crate::rules::lists;
@@ -38,10 +38,7 @@ impl ReadAction for ListTaskDefinitions {
         };
         // AWS: a "prefix" in name alone; it is the whole name of one family.
         let family = input.family_prefix.filter(|family| !family.is_empty());
-        let after = match lists::after(LIST, input.next_token.as_deref())? {
-            empty if empty.is_empty() => None,
-            cursor => Some(place(&cursor).ok_or_else(bad_token)?),
-        };
+        let after = lists::after_revision(LIST, input.next_token.as_deref())?;
         let scope = call.scope();
         let cursor = |row: &&TaskDefinition| format!("{}:{}", row.key.1, row.key.2);
         let mine = |row: &&TaskDefinition| family.as_deref().is_none_or(|f| &*row.key.1 == f);
@@ -72,13 +69,4 @@ impl ReadAction for ListTaskDefinitions {
             next_token: page.next,
         })
     }
-}
-
-fn place(cursor: &str) -> Option<(String, u32)> {
-    let (family, revision) = cursor.split_once(':')?;
-    Some((family.to_owned(), revision.parse().ok()?))
-}
-
-fn bad_token() -> ApiError {
-    errors::invalid_parameter_exception("Invalid token.")
 }

@@ -8,17 +8,20 @@ mod delete_account_setting;
 mod delete_attributes;
 mod delete_capacity_provider;
 mod delete_cluster;
+mod delete_daemon_task_definition;
 mod delete_task_definitions;
 mod deregister_container_instance;
 mod deregister_task_definition;
 mod describe_capacity_providers;
 mod describe_clusters;
 mod describe_container_instances;
+mod describe_daemon_task_definition;
 mod describe_task_definition;
 mod list_account_settings;
 mod list_attributes;
 mod list_clusters;
 mod list_container_instances;
+mod list_daemon_task_definitions;
 mod list_tags_for_resource;
 mod list_task_definition_families;
 mod list_task_definitions;
@@ -27,6 +30,7 @@ mod put_account_setting_default;
 mod put_attributes;
 mod put_cluster_capacity_providers;
 mod register_container_instance;
+mod register_daemon_task_definition;
 mod register_task_definition;
 mod tag_resource;
 mod untag_resource;
@@ -42,17 +46,20 @@ pub const ACTIONS: &[Action] = &[
     write_action::<delete_attributes::DeleteAttributes>(),
     write_action::<delete_capacity_provider::DeleteCapacityProvider>(),
     write_action::<delete_cluster::DeleteCluster>(),
+    write_action::<delete_daemon_task_definition::DeleteDaemonTaskDefinition>(),
     write_action::<delete_task_definitions::DeleteTaskDefinitions>(),
     write_action::<deregister_container_instance::DeregisterContainerInstance>(),
     write_action::<deregister_task_definition::DeregisterTaskDefinition>(),
     read_action::<describe_capacity_providers::DescribeCapacityProviders>(),
     read_action::<describe_clusters::DescribeClusters>(),
     read_action::<describe_container_instances::DescribeContainerInstances>(),
+    read_action::<describe_daemon_task_definition::DescribeDaemonTaskDefinition>(),
     read_action::<describe_task_definition::DescribeTaskDefinition>(),
     read_action::<list_account_settings::ListAccountSettings>(),
     read_action::<list_attributes::ListAttributes>(),
     read_action::<list_clusters::ListClusters>(),
     read_action::<list_container_instances::ListContainerInstances>(),
+    read_action::<list_daemon_task_definitions::ListDaemonTaskDefinitions>(),
     read_action::<list_tags_for_resource::ListTagsForResource>(),
     read_action::<list_task_definition_families::ListTaskDefinitionFamilies>(),
     read_action::<list_task_definitions::ListTaskDefinitions>(),
@@ -61,6 +68,7 @@ pub const ACTIONS: &[Action] = &[
     write_action::<put_attributes::PutAttributes>(),
     write_action::<put_cluster_capacity_providers::PutClusterCapacityProviders>(),
     write_action::<register_container_instance::RegisterContainerInstance>(),
+    write_action::<register_daemon_task_definition::RegisterDaemonTaskDefinition>(),
     write_action::<register_task_definition::RegisterTaskDefinition>(),
     write_action::<tag_resource::TagResource>(),
     write_action::<untag_resource::UntagResource>(),

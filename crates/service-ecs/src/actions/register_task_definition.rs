@@ -6,7 +6,7 @@ use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
 use model_ecs as api;
 
 use crate::rows::task_definition::{Family, Status, TaskDefinition, arn_of};
-use crate::rules::task_definition::{normalised, role_arn};
+use crate::rules::task_definition::{normalised, role_arn, sizes};
 use crate::rules::{tags, task_definitions};
 use crate::views;
 
@@ -20,10 +20,9 @@ impl WriteAction for RegisterTaskDefinition {
         let given = input.tags.as_deref();
         // AWS: the revision is not known yet, so the permission is asked on all of the family.
         let arn = call.scope().arn("ecs", format_args!("task-definition/{family}:*"));
-        let mut demands = vec![
-            Demand::on("ecs:RegisterTaskDefinition", arn.clone())
-                .request_tags(tags::pairs(given.unwrap_or_default())),
-        ];
+        let demand = Demand::on("ecs:RegisterTaskDefinition", arn.clone())
+            .request_tags(tags::pairs(given.unwrap_or_default()));
+        let mut demands = vec![with_conditions(demand, input)];
         for role in [&input.task_role_arn, &input.execution_role_arn] {
             // A name that is no role is refused by `run`.
             if let Ok(Some(role)) = role_arn(role.clone(), call.account()) {
@@ -75,4 +74,21 @@ impl WriteAction for RegisterTaskDefinition {
         tx.put(row);
         Ok(answer)
     }
+}
+
+/// What policies may say of a registration: sizes, launch types, privilege.
+fn with_conditions(mut demand: Demand, input: &api::RegisterTaskDefinitionRequest) -> Demand {
+    if let Ok(Some(cpu)) = sizes::task_cpu(input.cpu.as_deref()) {
+        demand = demand.with("ecs:task-cpu", cpu.to_string());
+    }
+    if let Ok(Some(memory)) = sizes::task_memory(input.memory.as_deref()) {
+        demand = demand.with("ecs:task-memory", memory.to_string());
+    }
+    if let Some(fit) = input.requires_compatibilities.as_ref().filter(|fit| !fit.is_empty()) {
+        let fit = fit.iter().map(|one| one.to_string()).collect();
+        demand = demand.with_all("ecs:compute-compatibility", fit);
+    }
+    let containers = input.container_definitions.as_deref().unwrap_or_default();
+    let privileged = containers.iter().any(|container| container.privileged == Some(true));
+    demand.with("ecs:privileged", privileged.to_string())
 }

@@ -15,7 +15,8 @@ impl WriteAction for UpdateCluster {
     type Op = api::ops::UpdateCluster;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        clusters::demand(view, call, "ecs:UpdateCluster", input.cluster.as_deref()).into()
+        let demand = clusters::demand(view, call, "ecs:UpdateCluster", input.cluster.as_deref());
+        clusters::with_storage_key(demand, input.configuration.as_ref()).into()
     }
 
     fn run(

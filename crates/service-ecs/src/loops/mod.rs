@@ -8,10 +8,12 @@ mod retired;
 use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
+use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 
 pub const LOOPS: &[LoopDef] = &[
     loop_def::<deleted_task_definitions::DeletedTaskDefinitions>(),
     loop_def::<retired::Forget<CapacityProvider>>(),
     loop_def::<retired::Forget<Cluster>>(),
     loop_def::<retired::Forget<ContainerInstance>>(),
+    loop_def::<retired::Forget<DaemonTaskDefinition>>(),
 ];

@@ -9,6 +9,7 @@ use core_types::Time;
 use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
+use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 
 /// A row that outlives its deletion until a time.
 pub trait Retires: Row {
@@ -30,6 +31,7 @@ retires! {
     CapacityProvider: "ecs/retired-capacity-providers";
     Cluster: "ecs/retired-clusters";
     ContainerInstance: "ecs/retired-container-instances";
+    DaemonTaskDefinition: "ecs/deleted-daemon-task-definitions";
 }
 
 pub struct Forget<R>(PhantomData<R>);

@@ -4,5 +4,6 @@ pub mod account_setting;
 pub mod capacity_provider;
 pub mod cluster;
 pub mod container_instance;
+pub mod daemon_task_definition;
 pub mod task;
 pub mod task_definition;

@@ -164,3 +164,12 @@ pub fn check_namespace(
     }
     Ok(Some(api::ClusterServiceConnectDefaults { namespace: Some(namespace) }))
 }
+
+/// Adds the key that Fargate's ephemeral storage would be encrypted with, for policies.
+pub fn with_storage_key(demand: Demand, given: Option<&api::ClusterConfiguration>) -> Demand {
+    let storage = given.and_then(|given| given.managed_storage_configuration.as_ref());
+    match storage.and_then(|storage| storage.fargate_ephemeral_storage_kms_key_id.as_deref()) {
+        Some(key) => demand.with("ecs:fargate-ephemeral-storage-kms-key", key),
+        None => demand,
+    }
+}

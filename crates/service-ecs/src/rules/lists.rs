@@ -27,6 +27,17 @@ pub fn after(list: &str, token: Option<&str>) -> Result<String, ApiError> {
         .map_err(|_| errors::invalid_parameter_exception("Invalid token."))
 }
 
+/// The same for lists of revisions, whose cursor is `family:revision`.
+pub fn after_revision(list: &str, token: Option<&str>) -> Result<Option<(String, u32)>, ApiError> {
+    let cursor = after(list, token)?;
+    if cursor.is_empty() {
+        return Ok(None);
+    }
+    let place = cursor.split_once(':');
+    let place = place.and_then(|(family, n)| Some((family.to_owned(), n.parse().ok()?)));
+    place.map(Some).ok_or_else(|| errors::invalid_parameter_exception("Invalid token."))
+}
+
 /// A value that is none of an enum's.
 pub fn bad_value(what: &str, value: &str) -> ApiError {
     errors::invalid_parameter_exception(format!("Invalid value for {what}: {value}"))

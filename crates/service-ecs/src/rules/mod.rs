@@ -3,6 +3,7 @@
 pub mod attributes;
 pub mod capacity_providers;
 pub mod clusters;
+pub mod daemon_task_definitions;
 pub mod instances;
 pub mod lists;
 pub mod query;

@@ -6,10 +6,12 @@ use core_step::Call;
 use core_types::{Arn, Id128};
 use model_ecs::{self as api, errors};
 
+use super::daemon_task_definitions as daemons;
 use super::task_definition::Reference;
 use crate::rows::capacity_provider::{CapacityProvider, CapacityProviderKey};
 use crate::rows::cluster::{Cluster, ClusterKey, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
+use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 use crate::rows::task::Task;
 use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
 
@@ -17,6 +19,7 @@ use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
 pub enum Tagged {
     Cluster(ClusterKey),
     TaskDefinition(TaskDefinitionKey),
+    DaemonTaskDefinition(TaskDefinitionKey),
     CapacityProvider(CapacityProviderKey),
     ContainerInstance(Id128),
     Task(Id128),
@@ -63,6 +66,14 @@ pub fn find(state: &State, call: &Call, given: &str) -> Result<Tagged, ApiError>
             match row.ok_or_else(|| missing("task definition"))?.status {
                 Status::Active => Ok(Tagged::TaskDefinition(key)),
                 Status::Inactive | Status::DeleteInProgress => Err(inactive("task definition")),
+            }
+        }
+        "daemon-task-definition" => {
+            let row = daemons::look_up(state, call, given).filter(|_| here);
+            let row = row.ok_or_else(|| missing("daemon task definition"))?;
+            match row.active() {
+                true => Ok(Tagged::DaemonTaskDefinition(row.key.clone())),
+                false => Err(inactive("daemon task definition")),
             }
         }
         "capacity-provider" => {
@@ -115,6 +126,9 @@ pub fn tags<'s>(state: &'s State, of: &Tagged) -> &'s [api::Tag] {
     let tags = match of {
         Tagged::Cluster(key) => state.get::<Cluster>(key).map(|row| &row.tags),
         Tagged::TaskDefinition(key) => state.get::<TaskDefinition>(key).map(|row| &row.tags),
+        Tagged::DaemonTaskDefinition(key) => {
+            state.get::<DaemonTaskDefinition>(key).map(|row| &row.tags)
+        }
         Tagged::CapacityProvider(key) => state.get::<CapacityProvider>(key).map(|row| &row.tags),
         Tagged::ContainerInstance(id) => state.get::<ContainerInstance>(id).map(|row| &row.tags),
         Tagged::Task(id) => {
@@ -129,6 +143,9 @@ pub fn set(tx: &mut Tx<'_>, of: &Tagged, tags: Vec<api::Tag>) {
     match of {
         Tagged::Cluster(key) => tx.edit::<Cluster>(key, |row| row.tags = tags),
         Tagged::TaskDefinition(key) => tx.edit::<TaskDefinition>(key, |row| row.tags = tags),
+        Tagged::DaemonTaskDefinition(key) => {
+            tx.edit::<DaemonTaskDefinition>(key, |row| row.tags = tags)
+        }
         Tagged::CapacityProvider(key) => tx.edit::<CapacityProvider>(key, |row| row.tags = tags),
         Tagged::ContainerInstance(id) => tx.edit::<ContainerInstance>(id, |row| row.tags = tags),
         Tagged::Task(id) => {
