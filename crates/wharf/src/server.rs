@@ -50,14 +50,14 @@ pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
         .context("cannot start threads")?;
     // An address that is taken is told before the journal is touched.
     let listeners = runtime.block_on(listen(&settings.listen))?;
-    let run = Run {
-        settings,
-        what,
-        keeper: Arc::new(RootKeeper { dir: dir.clone(), account: settings.account_id, given }),
-        dir,
-        started,
-    };
-    let endpoint = run.endpoint(&listeners, certificate.as_ref())?;
+    let endpoint = endpoint(settings, &listeners, certificate.as_ref())?;
+    let keeper = Arc::new(RootKeeper {
+        dir: dir.clone(),
+        advertise: endpoint.first().to_owned(),
+        account: settings.account_id,
+        given,
+    });
+    let run = Run { settings, what, dir, keeper, started };
     let journal = state::open(settings, &run.dir, endpoint.first())?;
     let engine = Engine::start(slices::registry(), journal, Options::default())?;
     let served = runtime.block_on(run.serve(&engine, &endpoint, listeners, certificate));
@@ -87,29 +87,29 @@ fn url(listener: &TcpListener, scheme: &str) -> Result<String> {
     Ok(format!("{scheme}://{address}"))
 }
 
-impl Run<'_> {
-    fn endpoint(
-        &self,
-        listeners: &[TcpListener],
-        certificate: Option<&Certificate>,
-    ) -> Result<Endpoint> {
-        let pid = std::process::id();
-        let scheme = if certificate.is_some() { "https" } else { "http" };
-        let mut endpoints: Vec<String> = self.settings.advertise.clone().into_iter().collect();
-        for listener in listeners {
-            endpoints.push(url(listener, scheme)?);
-        }
-        Ok(Endpoint {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid,
-            started: process::started(pid).context("/proc does not tell of this process")?,
-            endpoints,
-            region: self.settings.region,
-            account: self.settings.account_id,
-            ca: certificate.and_then(|certificate| certificate.ca.clone()),
-        })
+fn endpoint(
+    settings: &Settings,
+    listeners: &[TcpListener],
+    certificate: Option<&Certificate>,
+) -> Result<Endpoint> {
+    let pid = std::process::id();
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let mut endpoints: Vec<String> = settings.advertise.clone().into_iter().collect();
+    for listener in listeners {
+        endpoints.push(url(listener, scheme)?);
     }
+    Ok(Endpoint {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid,
+        started: process::started(pid).context("/proc does not tell of this process")?,
+        endpoints,
+        region: settings.region,
+        account: settings.account_id,
+        ca: certificate.and_then(|certificate| certificate.ca.clone()),
+    })
+}
 
+impl Run<'_> {
     fn gateway(&self, engine: &Engine, endpoint: &Endpoint) -> Arc<Gateway> {
         // Alone there is nobody to pass a write on to.
         let forward = match self.settings.state {
@@ -205,6 +205,7 @@ fn say(text: &str) {
 /// looks. Where several servers share a state, the one that leads decides and the others learn.
 struct RootKeeper {
     dir: DataDir,
+    advertise: String,
     account: core_types::AccountId,
     given: Option<RootKey>,
 }
@@ -228,9 +229,9 @@ impl RootKeeper {
                 }
             }
             revisions.borrow_and_update();
-            if engine.leader().is_some()
-                && let Some(key) = self.known(engine)
-            {
+            // Where we are named ourselves, leading is a moment away.
+            let other = engine.leader().is_some_and(|leader| leader.address != self.advertise);
+            if other && let Some(key) = self.known(engine) {
                 return key.keep(&self.dir);
             }
             tokio::select! {

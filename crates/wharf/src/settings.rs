@@ -132,6 +132,7 @@ fn advertised(text: &str) -> Result<String, String> {
 impl Settings {
     /// What the command line asks for as a whole.
     pub fn check(&self) -> Result<()> {
+        self.tls.choice()?;
         match &self.state {
             StateArgument::Embedded if self.leader_timeout.is_some() => {
                 misuse("--leader-timeout needs --state etcd://…")

@@ -1,0 +1,126 @@
+//! Two servers on one etcd: writes anywhere, reads anywhere, and the loss of either.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::world::{Client, Etcd, Home, Server, etcd, run, text, wait_for};
+
+fn server(home: &Home, etcd: &Etcd) -> Server {
+    home.server(&["--state", &etcd.url(), "--leader-timeout", "2"])
+}
+
+#[test]
+fn a_follower_passes_writes_on_and_reads_what_was_written() {
+    let Some(etcd) = etcd() else { return };
+    let (one, two) = (Home::new(), Home::new());
+    let (leader, follower) = (server(&one, &etcd), server(&two, &etcd));
+    let said = follower.get("/readyz").text;
+    assert_eq!(said, format!("ready: follower of {}\n", leader.url));
+    // Both know the same root key, though each has its own data directory.
+    let key = |home: &Home| std::fs::read(home.dir().join("root-key.json")).unwrap();
+    assert_eq!(key(&one), key(&two));
+
+    let (here, there) = (leader.client(), follower.client());
+    for n in 0..20 {
+        let (a, b) = (format!("here-{n}"), format!("there-{n}"));
+        assert_eq!(here.create(&a).status, 200);
+        assert!(there.clusters().contains(&a), "a follower's next read sees it");
+        assert_eq!(there.create(&b).status, 200);
+        assert!(here.clusters().contains(&b));
+        assert!(there.clusters().contains(&b));
+    }
+    // Errors come back as the leader words them.
+    let refused = there.call("DeleteCluster", r#"{"cluster":"absent"}"#);
+    assert_eq!((refused.status, &*refused.code()), (400, "ClusterNotFoundException"));
+    assert_eq!(refused.header("x-amzn-requestid").unwrap().len(), 36);
+    let stranger = Client::new(&follower.url, "AKIAIOSFODNN7EXAMPLE", "nobody's secret at all");
+    assert_eq!(stranger.create("c").code(), "UnrecognizedClientException");
+
+    // The operator may ask either server.
+    let dir = two.dir();
+    let made = run(&["account", "create", "dev", "--data-dir", dir.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let checked = run(&["check", "--data-dir", dir.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
+    let history = run(&["replay", &etcd.url(), "--table", "ecs-clusters"]);
+    assert_eq!(text(&history.stdout).lines().count(), 40);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_with_the_leader() {
+    let Some(etcd) = etcd() else { return };
+    let (one, two) = (Home::new(), Home::new());
+    let (leader, follower) = (server(&one, &etcd), server(&two, &etcd));
+    let acknowledged = Mutex::new(Vec::new());
+    let stop = AtomicBool::new(false);
+    let clients = [leader.client(), follower.client()];
+    std::thread::scope(|scope| {
+        for (which, client) in clients.iter().enumerate() {
+            let (acknowledged, stop) = (&acknowledged, &stop);
+            scope.spawn(move || {
+                for n in 0.. {
+                    let name = format!("c{which}-{n}");
+                    let body = format!("{{\"clusterName\":\"{name}\"}}");
+                    if client.try_call("CreateCluster", &body).is_ok_and(|a| a.status == 200) {
+                        acknowledged.lock().unwrap().push(name);
+                    }
+                    if stop.load(Ordering::Relaxed) || n > 900 {
+                        return;
+                    }
+                }
+            });
+        }
+        let count = || acknowledged.lock().unwrap().len();
+        wait_for("some writes", || count() > 20);
+        leader.kill();
+        wait_for("the follower leads", || follower.leads());
+        let before = count();
+        wait_for("writes go on", || {
+            count() > before || follower.client().create("x").status == 200
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    let there = follower.client().clusters();
+    for name in acknowledged.into_inner().unwrap() {
+        assert!(there.contains(&name), "{name} was acknowledged and is gone");
+    }
+    // The one that died comes back as a follower.
+    let back = server(&one, &etcd);
+    assert!(back.get("/readyz").text.contains(&follower.url));
+    assert_eq!(back.client().clusters(), there);
+}
+
+#[test]
+fn a_leader_that_overslept_is_fenced() {
+    let Some(etcd) = etcd() else { return };
+    let (one, two) = (Home::new(), Home::new());
+    let (old, new) = (server(&one, &etcd), server(&two, &etcd));
+    assert_eq!(old.client().create("before").status, 200);
+    old.signal("STOP");
+    wait_for("the other leads", || new.leads());
+    assert_eq!(new.client().create("meanwhile").status, 200);
+    old.signal("CONT");
+    // Neither a stale read nor a write of its own: it asks etcd, and passes on.
+    let seen = old.client().try_call("ListClusters", "{}").unwrap();
+    match seen.status {
+        200 => assert!(seen.text.contains("/meanwhile"), "a stale read: {seen:?}"),
+        status => assert_eq!(status, 503, "{seen:?}"),
+    }
+    wait_for("it follows", || old.get("/readyz").text.contains(&new.url));
+    assert_eq!(old.client().create("after").status, 200);
+    assert_eq!(new.client().clusters(), ["after", "before", "meanwhile"]);
+}
+
+#[test]
+fn without_a_leader_writes_are_refused_in_words() {
+    let Some(etcd) = etcd() else { return };
+    let home = Home::new();
+    let server = server(&home, &etcd);
+    assert_eq!(server.client().create("c").status, 200);
+    drop(etcd);
+    let refused = || server.client().try_call("CreateCluster", "{}").unwrap();
+    wait_for("writes are refused", || refused().status == 503);
+    let told = refused();
+    assert_eq!(told.code(), "ServiceUnavailableException", "{told:?}");
+    server.stop();
+}

@@ -1,0 +1,141 @@
+//! A client made of a socket and a signature, so that tests see every byte of an answer.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_sigv4::{SignBody, Signer, Style};
+use http::{HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use super::PATIENCE;
+
+#[derive(Clone)]
+pub struct Client {
+    url: String,
+    key: String,
+    secret: String,
+    /// Seconds by which the signature's time differs from the machine's.
+    pub skew: i64,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    pub fn code(&self) -> String {
+        let json = self.json();
+        let kind = json["__type"].as_str().unwrap_or_default();
+        kind.rsplit('#').next().unwrap_or_default().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// Sends bytes, and reads until the other side has said all.
+pub fn send_raw(url: &str, bytes: &[u8]) -> std::io::Result<Answer> {
+    let host = url.strip_prefix("http://").expect("these tests speak plain HTTP");
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(bytes)?;
+    read_answer(&mut stream)
+}
+
+pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all)?;
+    let all = String::from_utf8_lossy(&all).into_owned();
+    let cut = || std::io::Error::other("the answer was cut off");
+    let (head, text) = all.split_once("\r\n\r\n").ok_or_else(cut)?;
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or_else(cut)?;
+    let answer = Answer { status, head: head.to_owned(), text: text.to_owned() };
+    let length = answer.header("content-length").and_then(|text| text.parse::<usize>().ok());
+    if length.is_some_and(|length| length > answer.text.len()) {
+        return Err(cut());
+    }
+    Ok(answer)
+}
+
+impl Client {
+    pub fn new(url: &str, key: &str, secret: &str) -> Client {
+        Client { url: url.into(), key: key.into(), secret: secret.into(), skew: 0 }
+    }
+
+    pub fn at(&self, url: &str) -> Client {
+        Client { url: url.into(), ..self.clone() }
+    }
+
+    /// The head and body of a signed ECS request.
+    pub fn request(&self, operation: &str, body: &str, version: &str, more: &str) -> Vec<u8> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        let host = self.url.split_once("://").unwrap().1;
+        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_str(host).unwrap());
+        headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.1"));
+        headers.insert("x-amz-target", HeaderValue::from_str(&target).unwrap());
+        let signer = Signer {
+            access_key: &self.key,
+            secret: &self.secret,
+            token: None,
+            region: "us-east-1",
+            service: "ecs",
+            style: Style::General,
+            now: now + self.skew,
+        };
+        signer.sign("POST", "/", "", &mut headers, SignBody::Bytes(body.as_bytes())).unwrap();
+        let mut text = format!("POST / {version}\r\n{more}");
+        for (name, value) in &headers {
+            text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+        text.into_bytes()
+    }
+
+    pub fn try_call(&self, operation: &str, body: &str) -> std::io::Result<Answer> {
+        let bytes = self.request(operation, body, "HTTP/1.1", "Connection: close\r\n");
+        send_raw(&self.url, &bytes)
+    }
+
+    pub fn call(&self, operation: &str, body: &str) -> Answer {
+        self.try_call(operation, body).unwrap()
+    }
+
+    pub fn create(&self, name: &str) -> Answer {
+        self.call("CreateCluster", &format!("{{\"clusterName\":\"{name}\"}}"))
+    }
+
+    /// The names of all clusters.
+    pub fn clusters(&self) -> Vec<String> {
+        let (mut names, mut token) = (Vec::new(), Value::Null);
+        loop {
+            let mut body = serde_json::json!({ "maxResults": 100 });
+            if !token.is_null() {
+                body["nextToken"] = token;
+            }
+            let answer = self.call("ListClusters", &body.to_string());
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let page = answer.json();
+            let arns = page["clusterArns"].as_array().unwrap();
+            let name = |arn: &Value| arn.as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+            names.extend(arns.iter().map(name));
+            token = page["nextToken"].clone();
+            if token.is_null() {
+                return names;
+            }
+        }
+    }
+}
