@@ -50,9 +50,7 @@ pub(crate) fn plain_body(
     headers: &http::HeaderMap,
     body: &Bytes,
 ) -> Result<Bytes, ApiError> {
-    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(body.clone()) };
-    let outermost = encoding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    if !outermost.trim_ascii().eq_ignore_ascii_case(b"gzip") {
+    if !is_gzip(headers) {
         return Ok(body.clone());
     }
     // S3 keeps an object's encoding as it keeps its bytes.
@@ -63,6 +61,21 @@ pub(crate) fn plain_body(
         return Ok(body.clone());
     }
     inflate(body, MAX_INFLATED_BODY)
+}
+
+/// Whether gzip is the encoding that was put on last.
+pub(crate) fn is_gzip(headers: &http::HeaderMap) -> bool {
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return false };
+    let outermost = encoding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    outermost.trim_ascii().eq_ignore_ascii_case(b"gzip")
+}
+
+/// The first bytes of what was compressed, as far as they can be read.
+pub(crate) fn start_of_gzip(body: &[u8], limit: usize) -> Vec<u8> {
+    let mut start = Vec::new();
+    // Damage is told when the whole is decompressed.
+    let _ = flate2::read::MultiGzDecoder::new(body).take(limit as u64).read_to_end(&mut start);
+    start
 }
 
 /// Decompresses gzip up to a limit.

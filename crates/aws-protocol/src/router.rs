@@ -134,7 +134,8 @@ impl Router {
         if parts.uri.path() != "/" || of_rest {
             return None;
         }
-        let form = if is_form(parts) { std::str::from_utf8(body).unwrap_or("") } else { "" };
+        let body = if is_form(parts) { form_body(parts, body) } else { Cow::Borrowed(&[][..]) };
+        let form = std::str::from_utf8(&body).unwrap_or("");
         let mut action = None;
         let mut version = None;
         for text in [parts.uri.query().unwrap_or(""), form] {
@@ -243,6 +244,21 @@ fn is_form(parts: &Parts) -> bool {
     let form = b"application/x-www-form-urlencoded";
     let text = content_type.as_bytes();
     text.len() >= form.len() && text[..form.len()].eq_ignore_ascii_case(form)
+}
+
+/// The form, or as much of a compressed one as tells where it goes: nobody has signed it yet, and
+/// SDKs write `Action` and `Version` first.
+fn form_body<'a>(parts: &Parts, body: &'a [u8]) -> Cow<'a, [u8]> {
+    const START: usize = 4096;
+    if !crate::limits::is_gzip(&parts.headers) {
+        return Cow::Borrowed(body);
+    }
+    let mut start = crate::limits::start_of_gzip(body, START);
+    if start.len() == START {
+        // The last pair may be cut in two.
+        start.truncate(start.iter().rposition(|byte| *byte == b'&').unwrap_or(0));
+    }
+    Cow::Owned(start)
 }
 
 fn query_protocol(service: &ServiceDef) -> Option<Protocol> {
