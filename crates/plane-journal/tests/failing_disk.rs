@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use plane_journal::embedded::{Disk, DiskFile, RealDisk};
 use plane_journal::{EmbeddedJournal, EmbeddedOptions, Journal, JournalError};
@@ -51,7 +52,10 @@ fn a_killed_process_loses_nothing_that_it_acknowledged() {
         for _ in 0..round * 7 % 40 {
             child.acked().unwrap();
         }
-        std::thread::sleep(std::time::Duration::from_micros(round * 997 % 7000));
+        let moment = Instant::now() + Duration::from_micros(round * 997 % 7000);
+        while Instant::now() < moment {
+            std::hint::spin_loop();
+        }
         let acked = child.kill().max(last);
         let mut journal = EmbeddedJournal::open(small(&place)).unwrap();
         let mut model = Model::default();

@@ -331,12 +331,14 @@ pub fn lives_like_the_model(world: &mut dyn World, acts: &[Act]) {
     assert_eq!(start(world).1, model);
 }
 
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
 /// Waits for a condition that another process or thread brings about.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + Duration::from_secs(30);
     while !condition() {
         assert!(std::time::Instant::now() < end, "never came: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(BETWEEN_LOOKS);
     }
 }
 
