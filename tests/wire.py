@@ -1,5 +1,6 @@
 """Requests below the SDKs: signed by botocore's own signer, then bent as a test wants them."""
 
+import contextlib
 import http.client
 import json
 import re
@@ -101,13 +102,16 @@ def signed(server, request: Request, **how) -> Answer:
     return send(server, request.sign(server.endpoint, **how))
 
 
-def raw(server, data: bytes, timeout=30) -> bytes:
-    """Bytes in, all bytes out until the server closes or stops sending a complete answer."""
+def raw(server, data: bytes, then_end=False, timeout=30) -> bytes:
+    """Bytes in, all bytes out until the server closes, which it may do before it has read all."""
     place = urlsplit(server.endpoint)
+    out = b""
     with socket.create_connection((place.hostname, place.port), timeout=timeout) as stream:
-        stream.sendall(data)
-        stream.shutdown(socket.SHUT_WR)
-        out = b""
-        while piece := stream.recv(65536):
-            out += piece
-        return out
+        with contextlib.suppress(ConnectionError, OSError):
+            stream.sendall(data)
+            if then_end:
+                stream.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            while piece := stream.recv(65536):
+                out += piece
+    return out

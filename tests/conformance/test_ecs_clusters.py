@@ -162,11 +162,13 @@ def test_a_deleted_name_is_free(ecs, name):
 
 
 def test_another_accounts_arn(ecs, refused):
+    """AWS: another account's cluster would need a policy of its own, and ECS has none."""
     arn = f"arn:aws:ecs:{REGION}:999999999999:cluster/theirs"
-    got = ecs.describe_clusters(clusters=[arn])
-    assert got["clusters"] == [] and got["failures"] == [{"arn": arn, "reason": "MISSING"}]
-    with refused(("ClusterNotFoundException", "InvalidParameterException",
-                  "AccessDeniedException")):
+    text = (f"User: arn:aws:iam::{ACCOUNT}:root is not authorized to perform: ecs:{{0}} on "
+            f"resource: {arn} because no resource-based policy allows the ecs:{{0}} action")
+    with refused("AccessDeniedException", text.format("DescribeClusters"), 400):
+        ecs.describe_clusters(clusters=[arn])
+    with refused("AccessDeniedException", text.format("DeleteCluster"), 400):
         ecs.delete_cluster(cluster=arn)
 
 

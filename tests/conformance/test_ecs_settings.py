@@ -16,7 +16,8 @@ def effective(ecs, name, **more):
 
 
 def test_defaults_are_effective(ecs):
-    found = ecs.list_account_settings(effectiveSettings=True)["settings"]
+    pages = ecs.get_paginator("list_account_settings").paginate(effectiveSettings=True)
+    found = [setting for page in pages for setting in page["settings"]]
     values = {s["name"]: s["value"] for s in found}
     assert values["taskLongArnFormat"] == "enabled"
     assert values["containerInsights"] == "disabled"

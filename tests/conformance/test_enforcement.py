@@ -62,8 +62,8 @@ def test_nothing_is_allowed_at_first(person, refused):
 
 
 def test_a_refusal_does_nothing(person, ecs, name, refused):
-    resource = f"{ECS}cluster/{name}"
-    with refused("AccessDeniedException", text(person, "ecs:CreateCluster", resource)):
+    # AWS: CreateCluster knows no resource, so policies name `*`.
+    with refused("AccessDeniedException", text(person, "ecs:CreateCluster", "*")):
         person.ecs.create_cluster(clusterName=name)
     assert ecs.describe_clusters(clusters=[name])["clusters"] == []
 
@@ -96,7 +96,7 @@ def test_not_action_and_not_resource(person, name, refused):
                 f"{ECS}cluster/secret-*"})
     person.ecs.create_cluster(clusterName=name)
     with refused("AccessDeniedException"):
-        person.ecs.create_cluster(clusterName="secret-1")
+        person.ecs.describe_clusters(clusters=["secret-1"])
     with refused("AccessDeniedException"):
         person.ecs.delete_cluster(cluster=name)
 
@@ -170,12 +170,13 @@ def test_time_and_transport(person, refused):
 
 def test_ecs_cluster_condition(person, ecs, name, refused):
     arn = ecs.create_cluster(clusterName=name)["cluster"]["clusterArn"]
-    person.may(statement("ecs:ListContainerInstances", Condition={
-        "ArnEquals": {"ecs:cluster": arn}
-    }), statement("ecs:ListAttributes", Condition={"ArnEquals": {"ecs:cluster": arn}}))
-    person.ecs.list_attributes(cluster=name, targetType="container-instance")
+    person.may(statement("ecs:PutAttributes", Condition={"ArnEquals": {"ecs:cluster": arn}}))
+    attribute = {"name": "a", "value": "b", "targetType": "container-instance",
+                 "targetId": "0123456789abcdef0123456789abcdef"}
+    with refused("TargetNotFoundException"):
+        person.ecs.put_attributes(cluster=name, attributes=[attribute])
     with refused("AccessDeniedException"):
-        person.ecs.list_attributes(cluster="other", targetType="container-instance")
+        person.ecs.put_attributes(cluster="other", attributes=[attribute])
 
 
 def test_boundary(person, iam, name, refused):

@@ -81,18 +81,10 @@ def test_every_list_is_ones_own(server, filled):
         assert asked >= 1
 
 
-def test_describing_by_their_arns(ecs, filled):
-    cluster, definition, provider, *_ = arns(NEIGHBOUR)
-    got = ecs.describe_clusters(clusters=[cluster], include=["TAGS"])
-    assert got["clusters"] == []
-    assert got["failures"] == [{"arn": cluster, "reason": "MISSING"}]
-    got = ecs.describe_capacity_providers(capacityProviders=[provider])
-    assert got["capacityProviders"] == []
-
-
 def attempts(ecs, iam):
     cluster, definition, provider, _, policy, role = arns(NEIGHBOUR)
     return {
+        "describe cluster": lambda: ecs.describe_clusters(clusters=[cluster], include=["TAGS"]),
         "describe definition": lambda: ecs.describe_task_definition(taskDefinition=definition),
         "deregister": lambda: ecs.deregister_task_definition(taskDefinition=definition),
         "delete cluster": lambda: ecs.delete_cluster(cluster=cluster),
