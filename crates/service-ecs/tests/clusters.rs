@@ -64,11 +64,10 @@ fn the_default_cluster_is_made_described_and_deleted() {
     world.survives_a_restart();
 }
 
-#[test]
-fn everything_that_a_cluster_is_given_comes_back() {
-    let mut world = World::new();
+/// A cluster with most of what there is.
+fn full() -> Value {
     let namespace = "arn:aws:servicediscovery:us-east-1:123456789012:namespace/ns-1";
-    let given = json!({
+    json!({
         "clusterName": "full",
         "tags": [{"key": "team", "value": "red"}],
         "settings": [{"name": "containerInsights", "value": "enhanced"}],
@@ -85,7 +84,13 @@ fn everything_that_a_cluster_is_given_comes_back() {
             {"capacityProvider": "FARGATE_SPOT", "weight": 4},
         ],
         "serviceConnectDefaults": {"namespace": namespace},
-    });
+    })
+}
+
+#[test]
+fn everything_that_a_cluster_is_given_comes_back() {
+    let mut world = World::new();
+    let given = full();
     let cluster = world.call("CreateCluster", given.clone())["cluster"].clone();
     for same in ["tags", "settings", "capacityProviders", "serviceConnectDefaults"] {
         assert_eq!(cluster[same], given[same], "{same}");
@@ -115,7 +120,13 @@ fn everything_that_a_cluster_is_given_comes_back() {
     let (code, text) = world.refusal("CreateCluster", other);
     assert_eq!(code, "InvalidParameterException");
     assert!(text.starts_with("Arguments on this idempotent request are inconsistent"));
+    world.survives_a_restart();
+}
 
+#[test]
+fn what_is_included_is_shown_and_what_is_updated_stays() {
+    let mut world = World::new();
+    let cluster = world.call("CreateCluster", full())["cluster"].clone();
     let all = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS"];
     let asked = json!({"clusters": ["full", "other"], "include": all});
     let described = world.call("DescribeClusters", asked);
@@ -234,7 +245,18 @@ fn capacity_providers_live_with_clusters() {
     assert_eq!(code, "ClientException");
     assert_eq!(text, "The specified capacity provider is in use and cannot be removed.");
     world.call("PutClusterCapacityProviders", put(&[], json!([])));
+    world.call("DeleteCapacityProvider", delete);
+    let (_, text) = world.refusal("PutClusterCapacityProviders", put(&["cp"], one));
+    assert!(text.starts_with("The specified capacity provider is not in an ACTIVE state."));
+    world.survives_a_restart();
+}
 
+#[test]
+fn capacity_providers_are_updated_described_and_deleted() {
+    let mut world = World::new();
+    let group = json!({"autoScalingGroupArn": "g"});
+    world.call("CreateCapacityProvider", json!({"name": "cp", "autoScalingGroupProvider": group}));
+    let delete = json!({"capacityProvider": "cp"});
     let update = json!({"name": "cp", "autoScalingGroupProvider": {
         "managedScaling": {"status": "ENABLED", "targetCapacity": 50},
         "managedTerminationProtection": "ENABLED"}});
@@ -274,8 +296,6 @@ fn capacity_providers_live_with_clusters() {
     let (code, text) = world.refusal("DeleteCapacityProvider", delete);
     assert_eq!(code, "ClientException");
     assert!(text.starts_with("The specified capacity provider does not exist."));
-    let (_, text) = world.refusal("PutClusterCapacityProviders", put(&["cp"], one));
-    assert!(text.starts_with("The specified capacity provider is not in an ACTIVE state."));
     world.pass(Duration::from_secs(3600));
     assert_eq!(names(&world.call("DescribeCapacityProviders", json!({}))).len(), 2);
     world.survives_a_restart();
@@ -345,4 +365,21 @@ fn managed_instances_belong_to_their_cluster() {
     let refusal = world.refusal("DeleteCluster", of("c"));
     assert_eq!(refusal.0, "ClusterContainsCapacityProviderException");
     world.survives_a_restart();
+}
+
+#[test]
+fn what_is_elsewhere_is_not_found_here() {
+    let mut world = World::new();
+    world.call("CreateCluster", json!({"clusterName": "c"}));
+    for arn in [
+        "arn:aws:ecs:eu-west-1:123456789012:cluster/c",
+        "arn:aws:ecs:us-east-1:210987654321:cluster/c",
+    ] {
+        let described = world.call("DescribeClusters", json!({"clusters": [arn]}));
+        assert_eq!(described["failures"], json!([{"arn": arn, "reason": "MISSING"}]));
+        let refusal = world.refusal("DeleteCluster", json!({"cluster": arn}));
+        assert_eq!(refusal.0, "ClusterNotFoundException");
+        let refusal = world.refusal("ListTagsForResource", json!({"resourceArn": arn}));
+        assert_eq!(refusal.0, "ClusterNotFoundException");
+    }
 }

@@ -4,7 +4,6 @@ use aws_protocol::ApiError;
 use core_step::{Call, Demands, Input, Output, ReadAction, View};
 use model_ecs::{self as api, errors};
 
-use crate::rows::cluster::Cluster;
 use crate::rules::clusters;
 use crate::views::{self, Include};
 
@@ -59,9 +58,7 @@ impl ReadAction for DescribeClusters {
         }
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         for name in &names {
-            let key = clusters::key_of(call, Some(name));
-            let mine = key.0.account == call.account();
-            match view.get::<Cluster>(&key).filter(|_| mine) {
+            match clusters::look_up(view, call, Some(name)) {
                 Some(row) => found.push(views::cluster(view, row, include)),
                 None => failures.push(api::Failure {
                     arn: Some(clusters::demanded_arn(call, Some(name))),

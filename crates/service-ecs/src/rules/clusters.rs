@@ -42,9 +42,15 @@ pub fn demanded_arn(call: &Call, given: Option<&str>) -> String {
 
 /// The permission for an action on a cluster.
 pub fn demand(state: &State, call: &Call, action: &'static str, given: Option<&str>) -> Demand {
-    let row = state.get::<Cluster>(&key_of(call, given));
-    let tags = row.map(|cluster| cluster.tags.as_slice()).unwrap_or_default();
+    let tags =
+        look_up(state, call, given).map(|cluster| cluster.tags.as_slice()).unwrap_or_default();
     Demand::on(action, demanded_arn(call, given)).resource_tags(tags::pairs(tags))
+}
+
+/// A cluster of the caller's account and region, whatever its status.
+pub fn look_up<'s>(state: &'s State, call: &Call, given: Option<&str>) -> Option<&'s Cluster> {
+    let key = key_of(call, given);
+    state.get::<Cluster>(&key).filter(|_| key.0 == call.scope())
 }
 
 /// A cluster of any status, or AWS's error.
@@ -53,9 +59,7 @@ pub fn find_any_cluster<'s>(
     call: &Call,
     given: Option<&str>,
 ) -> Result<&'s Cluster, ApiError> {
-    let key = key_of(call, given);
-    let in_account = key.0.account == call.account();
-    let cluster = state.get::<Cluster>(&key).filter(|_| in_account);
+    let cluster = look_up(state, call, given);
     cluster.ok_or_else(|| errors::cluster_not_found_exception("Cluster not found."))
 }
 

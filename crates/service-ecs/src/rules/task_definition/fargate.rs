@@ -162,7 +162,6 @@ fn check_container(container: &api::ContainerDefinition) -> Result<(), ApiError>
     let refused = [
         (linux.devices.as_ref().is_some_and(|list| !list.is_empty()), "devices"),
         (linux.shared_memory_size.is_some(), "sharedMemorySize"),
-        (linux.tmpfs.as_ref().is_some_and(|list| !list.is_empty()), "tmpfs"),
         (linux.max_swap.is_some(), "maxSwap"),
         (linux.swappiness.is_some(), "swappiness"),
     ];

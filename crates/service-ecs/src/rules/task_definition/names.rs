@@ -82,3 +82,59 @@ pub fn role_arn(given: Option<String>, account: AccountId) -> Result<Option<Stri
     }
     Ok(Some(format!("arn:{PARTITION}:iam::{account}:role/{text}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scope() -> Scope {
+        "123456789012/us-east-1".parse().unwrap()
+    }
+
+    #[test]
+    fn references_come_in_three_forms() {
+        let parse = |text| Reference::parse(text, "task-definition", scope());
+        let web = |revision, elsewhere| Some(Reference { family: "web", revision, elsewhere });
+        assert_eq!(parse("web"), web(None, false));
+        assert_eq!(parse("web:3"), web(Some(3), false));
+        let arn = "arn:aws:ecs:us-east-1:123456789012:task-definition/web:3";
+        assert_eq!(parse(arn), web(Some(3), false));
+        let other = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web";
+        assert_eq!(parse(other), web(None, true));
+        for bad in
+            ["", ":", "web:", "web:0", "web:+1", "web:1:2", "a b", "arn:aws:ecs:r:a:cluster/web"]
+        {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn roles_are_shown_by_their_arns() {
+        let role = |text: &str| role_arn(Some(text.to_owned()), scope().account);
+        let arn = "arn:aws:iam::123456789012:role/path/app";
+        assert_eq!(role(arn).unwrap().as_deref(), Some(arn));
+        let short = "arn:aws:iam::123456789012:role/app";
+        assert_eq!(role("app").unwrap().as_deref(), Some(short));
+        assert_eq!(role("").unwrap(), None);
+        for bad in ["arn:aws:iam::1:user/x", "a b", "arn:aws:s3:::x"] {
+            assert_eq!(role(bad).unwrap_err().message, "Role is not valid", "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in ".{0,60}") {
+            let _ = Reference::parse(&text, "task-definition", scope());
+            let _ = role_arn(Some(text), scope().account);
+        }
+
+        #[test]
+        fn what_is_printed_is_read_again(family in "[a-zA-Z0-9_-]{1,255}", revision in 1u32..) {
+            let text = scope().arn("ecs", format_args!("task-definition/{family}:{revision}"));
+            let read = Reference::parse(&text, "task-definition", scope());
+            let wanted = Reference { family: &family, revision: Some(revision), elsewhere: false };
+            prop_assert_eq!(read, Some(wanted));
+        }
+    }
+}
