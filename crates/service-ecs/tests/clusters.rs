@@ -312,7 +312,8 @@ fn what_a_capacity_provider_cannot_be() {
         ),
         (json!({"name": "x"}), "Exactly one of"),
         (
-            json!({"name": "x", "autoScalingGroupProvider": {"autoScalingGroupArn": "arn:aws:s3:::x"}}),
+            json!({"name": "x",
+                "autoScalingGroupProvider": {"autoScalingGroupArn": "arn:aws:s3:::x"}}),
             "The specified Auto Scaling group ARN is invalid.",
         ),
         (

@@ -100,7 +100,11 @@ fn instances_drain_and_leave() {
     let mut world = world();
     let arn = register(&mut world, registration());
     let id = ends(&json!([arn]))[0].clone();
-    let update = |status: &str, names: Value| json!({"cluster": "c", "containerInstances": names, "status": status});
+    let update = |status: &str, names: Value| {
+        let mut input = json!({"cluster": "c", "status": status});
+        input["containerInstances"] = names;
+        input
+    };
     let answer =
         world.call("UpdateContainerInstancesState", update("DRAINING", json!([id, "nobody"])));
     assert_eq!(answer["containerInstances"][0]["status"], "DRAINING");

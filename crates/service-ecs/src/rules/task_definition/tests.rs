@@ -158,6 +158,8 @@ fn volumes_and_dependencies() {
     let mount = json!({"mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}]});
     refused(task(mount.clone()), "Unknown volume 'v'.");
     assert!(register(with(task(mount), json!({"volumes": [{"name": "v"}]}))).is_ok());
+    let shown = register(with(task(json!({})), json!({"volumes": [{"name": "v"}]}))).unwrap();
+    assert_eq!(shown.volumes.unwrap()[0].host, Some(api::HostVolumeProperties::default()));
     let blank = json!({"volumes": [{"name": "v", "host": {"sourcePath": ""}}]});
     refused(with(task(json!({})), blank), "host.sourcePath should not be blank.");
     let efs = |more: Value| {
@@ -260,7 +262,10 @@ fn the_task_as_a_whole() {
     refused(task(proxy(json!({"properties": []}))), "Ingress port not found.");
     let bridge = with(proxy(json!({})), json!({"networkMode": "bridge"}));
     refused(task(bridge), "APPMESH proxy configuration is only supported in networkMode=awsvpc.");
-    let constraint = |kind: &str, expression: &str| json!({"placementConstraints": [{"type": kind, "expression": expression}]});
+    let constraint = |kind: &str, expression: &str| {
+        let constraint = json!({"type": kind, "expression": expression});
+        json!({"placementConstraints": [constraint]})
+    };
     assert!(register(task(constraint("memberOf", "attribute:a == b"))).is_ok());
     refused(task(constraint("distinctInstance", "")), "type should be one of [memberOf]");
     refused(task(constraint("memberOf", "a b c")), "Invalid constraint expression.");

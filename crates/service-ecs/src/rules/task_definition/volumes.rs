@@ -99,9 +99,17 @@ fn check_efs(efs: &api::EFSVolumeConfiguration) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// AWS: an EFS volume's root is `/` unless it is said; a Docker volume that nobody shares is the
-/// task's own.
+/// AWS: a volume that is nothing else is an empty directory of the host; an EFS volume's root is
+/// `/` unless it is said; a Docker volume that nobody shares is the task's own.
 fn fill(volume: &mut api::Volume) {
+    let other = volume.docker_volume_configuration.is_some()
+        || volume.efs_volume_configuration.is_some()
+        || volume.fsx_windows_file_server_volume_configuration.is_some()
+        || volume.s3files_volume_configuration.is_some()
+        || volume.configured_at_launch == Some(true);
+    if !other {
+        volume.host.get_or_insert_default();
+    }
     if let Some(efs) = &mut volume.efs_volume_configuration {
         efs.root_directory.get_or_insert_with(|| "/".to_owned());
     }
