@@ -1,5 +1,5 @@
 //! Prints what verifying one request with a 2 KiB body costs, with the signing key cached and
-//! derived anew: `cargo run --release -p aws-sigv4 --example speed`.
+//! derived anew: `cargo run --release -p aws-sigv4 --example signature_speed`.
 
 use aws_sigv4::{Body, Request, Rules, SignBody, Signer, SigningKeys, parse, verify};
 use http::{HeaderMap, HeaderValue};

@@ -1,4 +1,4 @@
-//! Prints what a decision costs: `cargo run --release -p core-policy --example speed`.
+//! Prints what a decision costs: `cargo run --release -p core-policy --example decision_speed`.
 
 use core_policy::{Context, Policy, PolicyKind, PolicySet, Principal, Request, evaluate, managed};
 use std::hint::black_box;
