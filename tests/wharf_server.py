@@ -46,8 +46,10 @@ def clean_environment(**more: str) -> dict[str, str]:
 class Server:
     """A running server and how to reach it as its root user."""
 
-    def __init__(self, data_dir: Path, *flags: str, **environment: str):
+    def __init__(self, data_dir: Path, *flags: str, under: tuple = (), **environment: str):
         self.data_dir = Path(data_dir)
+        # What runs the program, such as another clock.
+        self.under = under
         self.flags = flags
         self.environment = environment
         self.log = self.data_dir.parent / f"{self.data_dir.name}.log"
@@ -65,7 +67,7 @@ class Server:
         command = [binary(), "server", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *self.flags],
+                [*self.under, *command, *self.flags],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -1,11 +1,13 @@
 """Who am I, and who may I become: sessions, their tokens, their bounds and their end."""
 
+import datetime
 import json
 import re
+import shutil
 
 import pytest
 
-from wharf_server import ACCOUNT, ROOT_KEY
+from wharf_server import ACCOUNT, ROOT_KEY, Server
 
 ARN = f"arn:aws:iam::{ACCOUNT}:"
 STS = f"arn:aws:sts::{ACCOUNT}:"
@@ -61,8 +63,6 @@ def test_assume_role(server, user, role, name):
 
 
 def test_durations(server, user, role, refused):
-    import datetime
-
     sts = server.client("sts", *user[1:])
     got = sts.assume_role(RoleArn=role, RoleSessionName="s-1", DurationSeconds=900)
     left = got["Credentials"]["Expiration"] - datetime.datetime.now(datetime.timezone.utc)
@@ -117,7 +117,7 @@ def test_session_policies_only_narrow(server, user, role, refused):
     with refused("AccessDeniedException"):
         ecs.create_cluster(clusterName="no")
     with refused("MalformedPolicyDocument", status=400):
-        sts.assume_role(RoleArn=role, RoleSessionName="x", Policy="{")
+        sts.assume_role(RoleArn=role, RoleSessionName="broken", Policy="{")
 
 
 def test_trust_is_needed(server, iam, user, name, refused):
@@ -183,13 +183,31 @@ def test_identities_of_others_are_refused_clearly(sts, role, refused):
         )
 
 
-def test_expired(server, user, role, refused):
-    """A token of the past is refused as expired, not as unknown; the clock is the server's."""
-    got = server.client("sts", *user[1:]).assume_role(
-        RoleArn=role, RoleSessionName="s-1", DurationSeconds=900
-    )
-    # What can be seen from outside in one run: the token names its end, and it is honoured until.
-    server.client("ecs", *keys(got)).list_clusters()
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="no faketime on this machine")
+def test_expired(tmp_path, monkeypatch, refused):
+    """The same server, twenty minutes later: a session of a quarter of an hour is over."""
+    import botocore.auth
+
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    later = now + datetime.timedelta(minutes=20)
+    before = Server(tmp_path / "data").start()
+    try:
+        got = before.client("sts").get_session_token(DurationSeconds=900)
+        before.client("ecs", *keys(got)).list_clusters()
+        before.stop()
+        after = Server(tmp_path / "data", under=("faketime", "-f", "+20m")).start()
+    finally:
+        before.kill()
+    try:
+        monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: later)
+        text = "The security token included in the request is expired"
+        with refused("ExpiredTokenException", text, 400):
+            after.client("ecs", *keys(got)).list_clusters()
+        with refused("ExpiredToken", text, 403):
+            after.client("sts", *keys(got)).get_caller_identity()
+        after.client("ecs").list_clusters()
+    finally:
+        after.kill()
 
 
 def test_deleted_role_ends_sessions(server, iam, user, role, name, refused):

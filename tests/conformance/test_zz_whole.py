@@ -11,6 +11,10 @@ from wire import ecs_request, query_request, send
 
 
 
+# No identity provider can be told to this server yet, so their tokens are always refused.
+ALWAYS_REFUSED = {"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"}
+
+
 def offered(server, service):
     """Operations that answer an unsigned request with anything but that they are not there."""
     model = server.client(service).meta.service_model
@@ -26,7 +30,7 @@ def test_every_operation_was_asked(server, service):
         pytest.skip("only a part of the suite ran")
     granted = {op for (of, op, status) in ANSWERED if of == service and status < 300}
     # Anonymous requests are refused at the door: their 400s stand beside the actions' own.
-    never = [op for op in offered(server, service) if op not in granted]
+    never = [op for op in offered(server, service) if op not in granted | ALWAYS_REFUSED]
     assert never == [], f"offered, and never granted in this run: {never}"
 
 
