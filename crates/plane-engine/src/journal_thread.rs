@@ -50,6 +50,8 @@ pub(crate) struct JournalThread {
     durable: State,
     newest: Time,
     epoch: u64,
+    /// Why the last epoch ended: the answer to steps of it that are still on their way here.
+    ended: String,
 }
 
 impl JournalThread {
@@ -62,7 +64,8 @@ impl JournalThread {
         durable: State,
         newest: Time,
     ) -> Self {
-        JournalThread { shared, journal, inbox, to_self, core, durable, newest, epoch: 0 }
+        let (epoch, ended) = (0, String::new());
+        JournalThread { shared, journal, inbox, to_self, core, durable, newest, epoch, ended }
     }
 
     pub fn run(mut self) {
@@ -161,7 +164,7 @@ impl JournalThread {
                         waiting.push_back(stepped);
                     }
                     ToJournal::Stepped(undone) => {
-                        refuse(undone, &Refusal::NotDurable("the journal failed before it".into()));
+                        refuse(undone, &Refusal::NotDurable(self.ended.clone()));
                     }
                     ToJournal::SnapshotWritten(written) => self.install(written),
                     ToJournal::RoleChanged => {}
@@ -216,10 +219,11 @@ impl JournalThread {
         self.epoch += 1;
         let leader = self.journal.follower().leader();
         let (end, reason) = match error {
-            JournalError::Fenced { .. } => (Some(End::Fenced), String::new()),
+            JournalError::Fenced { .. } => (Some(End::Fenced), error.to_string()),
             JournalError::Poisoned { .. } => (None, self.start_anew(&error)),
             _ => (None, error.to_string()),
         };
+        self.ended.clone_from(&reason);
         let refusal = match end {
             Some(_) => Refusal::NotLeader(leader.clone()),
             None => Refusal::NotDurable(reason.clone()),

@@ -1,18 +1,16 @@
 //! Several servers on one etcd: leaders killed and frozen, etcd killed and started again.
 
-mod world;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::world::client::Failure;
+use crate::world::etcd::{Etcd, etcd};
+use crate::world::ledger::{Ledger, found};
+use crate::world::server::{Server, Setup};
+use crate::world::{rounds, wait_for};
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
-use world::client::Failure;
-use world::etcd::{Etcd, etcd};
-use world::ledger::{Ledger, found};
-use world::server::{Server, Setup};
-use world::{rounds, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 

@@ -2,9 +2,6 @@
 //! clients that sign their requests, a ledger of what was acknowledged. Everything that is started
 //! ends with the value that stands for it, also when a test fails.
 
-// Each test file is a program of its own and takes what it needs.
-#![allow(dead_code)]
-
 pub mod client;
 pub mod etcd;
 pub mod ledger;

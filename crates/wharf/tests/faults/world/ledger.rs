@@ -42,10 +42,10 @@ fn tags(mark: &str) -> Value {
     json!([{ "key": "first", "value": mark }, { "key": "second", "value": mark }])
 }
 
-fn definition(family: &str, mark: &str) -> Value {
+fn definition(family: &str, mark: &str, padding: &str) -> Value {
     let container = |name: &str| {
         json!({ "name": name, "image": mark, "memory": 16, "environment":
-            [{ "name": "MARK", "value": mark }] })
+            [{ "name": "MARK", "value": mark }, { "name": "PADDING", "value": padding }] })
     };
     json!({ "family": family, "containerDefinitions": [container("one"), container("two")],
         "tags": tags(mark) })
@@ -87,12 +87,22 @@ impl Ledger {
 
     /// Registers the next revision of a family; it must be one that nobody was given before.
     pub fn register(&self, client: &mut Client, family: &str) -> Result<u64, Failure> {
+        self.register_padded(client, family, "")
+    }
+
+    pub fn register_padded(
+        &self,
+        client: &mut Client,
+        family: &str,
+        padding: &str,
+    ) -> Result<u64, Failure> {
         let mark = self.mark("mark");
-        let before = self.highest(family);
-        let answer = client.ecs("RegisterTaskDefinition", &definition(family, &mark))?;
+        let (before, newest) = (self.highest(family), self.newest());
+        let answer = client.ecs("RegisterTaskDefinition", &definition(family, &mark, padding))?;
         let revision = answer["taskDefinition"]["revision"].as_u64().unwrap();
         let made = answer["taskDefinition"]["registeredAt"].as_f64().unwrap();
         assert!(revision > before, "{family}:{revision} came after {family}:{before}");
+        assert!(made >= newest, "{family}:{revision} is of {made}, an earlier one of {newest}");
         let mut book = self.book.lock().unwrap();
         book.newest = book.newest.max(made);
         let known = book.families.entry(family.to_owned()).or_default();

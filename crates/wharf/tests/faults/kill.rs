@@ -1,16 +1,14 @@
 //! kill -9 at random moments, over and over on one folder, while many connections write.
 
-mod world;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::world::client::{Client, Failure};
+use crate::world::ledger::Ledger;
+use crate::world::server::{Server, Setup};
+use crate::world::{Chance, rounds, wait_for};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use world::client::{Client, Failure};
-use world::ledger::Ledger;
-use world::server::{Server, Setup};
-use world::{Chance, rounds, wait_for};
 
 /// Writers at work on a server until `end` ends it; the number of answers they got.
 fn write_until(

@@ -23,16 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 pub struct Setup {
     pub data: PathBuf,
+    pub listen: String,
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
-    /// A program that runs the server, with its arguments: `faketime` for one.
-    pub under: Vec<String>,
 }
 
 impl Setup {
     pub fn on(data: &Path) -> Setup {
-        let (arguments, environment, under) = (Vec::new(), Vec::new(), Vec::new());
-        Setup { data: data.to_owned(), arguments, environment, under }
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        let (data, listen) = (data.to_owned(), "127.0.0.1:0".to_owned());
+        Setup { data, listen, arguments, environment }
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Setup {
@@ -46,17 +46,15 @@ impl Setup {
     }
 
     pub fn command(&self) -> Command {
-        let wharf = env!("CARGO_BIN_EXE_wharf");
-        let mut command = match self.under.split_first() {
-            None => Command::new(wharf),
-            Some((program, arguments)) => {
-                let mut command = Command::new(program);
-                command.args(arguments).arg(wharf);
-                command
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+        // Nothing in the environment that is not the test's.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("WHARF_") {
+                command.env_remove(name);
             }
-        };
+        }
         command
-            .args(["server", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["server", "--json", "--listen", &self.listen, "--data-dir"])
             .arg(&self.data)
             .args(&self.arguments)
             .env("WHARF_ROOT_ACCESS_KEY_ID", KEY)
@@ -159,15 +157,13 @@ impl Server {
         text
     }
 
-    pub fn is_ready(&mut self) -> bool {
-        if let Ok(address) = self.ready.try_recv() {
-            self.address = Some(address);
-        }
-        self.address.is_some()
+    /// Whether it has said since the last call that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.ready.try_recv().is_ok()
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id() as i32).unwrap();
+        let pid = Pid::from_raw(self.pid() as i32).unwrap();
         // It may have ended by itself meanwhile.
         let _ = kill_process_group(pid, signal);
     }
@@ -224,8 +220,20 @@ impl Server {
         });
     }
 
+    /// For a server that has not said yet where it is.
+    pub fn listens_on(&mut self, address: SocketAddr) {
+        self.address = Some(address);
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 }
 
