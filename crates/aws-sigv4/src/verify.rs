@@ -4,7 +4,7 @@
 //! A body is either at hand, or comes later (S3 streams it). `Verified::payload` then says what is
 //! still owed: a verified header signature alone proves nothing of a body.
 
-use crate::canonical::{EMPTY_SHA256, canonical_request, string_to_sign};
+use crate::canonical::{EMPTY_SHA256, canonical_request, hex_of, string_to_sign};
 use crate::chunked::ChunkedBody;
 use crate::error::SigV4Error;
 use crate::keys::{SigningKey, SigningKeys, derive, hmac};
@@ -178,7 +178,7 @@ fn payload_of<'a>(
         let got = stated.unwrap_or_default().to_owned();
         return Err(SigV4Error::BadContentSha256 { got });
     };
-    let word = hex::encode(hash);
+    let word = hex_of(&hash);
     match stated {
         Some(stated) if stated != word => {
             Err(SigV4Error::ContentSha256Mismatch { claimed: stated.to_owned(), computed: word })

@@ -121,8 +121,8 @@ impl Engine {
             options: options.clone(),
             stop: Stop::default(),
         });
-        let mut sink =
-            crate::sink::StateSink { shared: &shared, state, newest: core_types::Time::default() };
+        let newest = core_types::Time::default();
+        let mut sink = crate::sink::StateSink { shared: &shared, live: false, state, newest };
         let recovered = journal.recover(&mut sink)?;
         recovered.warnings.iter().for_each(|w| tracing::warn!("journal: {w}"));
         tracing::info!(
@@ -132,6 +132,7 @@ impl Engine {
             "journal recovered"
         );
         let (state, newest) = (sink.state, sink.newest);
+        shared.publish(state.clone());
         let follower = journal.follower();
         let (to_core, core_inbox) = crossbeam_channel::bounded(options.queue);
         // Control messages must never wait behind requests.

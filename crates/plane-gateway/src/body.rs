@@ -8,8 +8,15 @@ use aws_protocol::ApiError;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 
+use crate::patience::Patience;
+
 /// The whole body. Nearly all come as one frame, which is handed on as it is.
-pub async fn read<B>(body: B, limit: usize, patience: Duration) -> Result<Bytes, ApiError>
+pub async fn read<B>(
+    body: B,
+    limit: usize,
+    patience: &Patience,
+    time: Duration,
+) -> Result<Bytes, ApiError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -21,9 +28,9 @@ where
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
-    match tokio::time::timeout(patience, collect(body, limit)).await {
-        Ok(read) => read,
-        Err(_) => Err(ApiError::new("RequestTimeout", 408, "The request body took too long.")),
+    match patience.wait(time, collect(body, limit)).await {
+        Some(read) => read,
+        None => Err(ApiError::new("RequestTimeout", 408, "The request body took too long.")),
     }
 }
 

@@ -11,6 +11,7 @@ mod figures;
 mod forward;
 mod operator;
 mod outbound;
+mod patience;
 mod phases;
 mod request_id;
 mod serve;

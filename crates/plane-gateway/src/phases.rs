@@ -19,6 +19,7 @@ use crate::authenticate::{Authenticated, authenticate, refusal};
 use crate::figures::Figures;
 use crate::forward::Forward;
 use crate::operator::{self, Operator, OperatorAnswer, OperatorCall};
+use crate::patience::Patience;
 use crate::{admin, body, request_id};
 
 /// Bounds on one request.
@@ -129,7 +130,12 @@ impl Gateway {
     }
 
     /// Answer one request.
-    pub async fn answer<B>(&self, request: http::Request<B>, peer: Peer) -> Response<Bytes>
+    pub async fn answer<B>(
+        &self,
+        request: http::Request<B>,
+        peer: Peer,
+        patience: &Patience,
+    ) -> Response<Bytes>
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -140,7 +146,11 @@ impl Gateway {
             return response;
         }
         let request_id = request_id::next();
-        let ended = self.run(&parts, body, peer, &request_id).await;
+        let body = body::read(body, self.limits.body, patience, self.limits.body_time).await;
+        let ended = match body {
+            Ok(body) => self.run(&parts, &body, peer, &request_id).await,
+            Err(error) => ended(None, &error, Protocol::AwsJson11, None, &request_id),
+        };
         let took = started.elapsed();
         let status = ended.response.status().as_u16();
         self.figures.count(ended.place, (ended.service, ended.operation), status, took);
@@ -158,17 +168,9 @@ impl Gateway {
         ended.response
     }
 
-    async fn run<B>(&self, parts: &request::Parts, body: B, peer: Peer, id: &Arc<str>) -> Ended
-    where
-        B: hyper::body::Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let body = match body::read(body, self.limits.body, self.limits.body_time).await {
-            Ok(body) => body,
-            Err(error) => return ended(None, &error, Protocol::AwsJson11, None, id),
-        };
+    async fn run(&self, parts: &request::Parts, body: &Bytes, peer: Peer, id: &Arc<str>) -> Ended {
         let signature = sigv4_request(parts);
-        let incoming = Incoming { parts, body: &body, signature, peer, id };
+        let incoming = Incoming { parts, body, signature, peer, id };
         if let Some(operator) = &self.operator
             && let Some(path) = parts.uri.path().strip_prefix(operator::PREFIX)
         {
@@ -176,7 +178,7 @@ impl Gateway {
         }
         let credential = peek_credential(&incoming.signature);
         let signing_name = credential.as_ref().map(|c| c.service());
-        let route = match self.router.route(parts, &body, signing_name) {
+        let route = match self.router.route(parts, body, signing_name) {
             Ok(route) => route,
             Err(refused) => {
                 let service = refused.service;
@@ -214,9 +216,10 @@ impl Gateway {
 
     /// A revision that shows every write acknowledged before the request came.
     async fn current_view(&self) -> Result<Arc<Published>, ApiError> {
-        // Decided without a timer where this process leads, which answers at once.
-        let view = std::pin::pin!(self.engine.current_view());
-        match tokio::time::timeout(self.limits.catch_up, view).await {
+        if self.engine.role() == Role::Leader {
+            return Ok(self.engine.view());
+        }
+        match tokio::time::timeout(self.limits.catch_up, self.engine.current_view()).await {
             Ok(view) => view.map_err(unavailable),
             Err(_) => Err(ApiError::service_unavailable(
                 "This server has fallen behind the leader of the control plane.",

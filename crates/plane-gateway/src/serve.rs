@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::patience::Patience;
 use crate::phases::{Gateway, Peer};
 use crate::tls::Tls;
 
@@ -128,17 +129,18 @@ impl Connection {
 
     async fn serve_http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Connection { gateway, peer, watcher } = self;
+        let patience = Patience::new(gateway.limits.head_time);
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
+            .timer(patience.clone())
             // A client that dribbles its head, or sends nothing, holds a place no longer.
             .header_read_timeout(gateway.limits.head_time)
             .max_buf_size(128 << 10)
             .max_headers(200);
         let service = service_fn(move |request| {
-            let gateway = gateway.clone();
+            let (gateway, patience) = (gateway.clone(), patience.clone());
             async move {
-                let response = gateway.answer(request, peer).await;
+                let response = gateway.answer(request, peer, &patience).await;
                 Ok::<_, Infallible>(response.map(Full::new))
             }
         });
@@ -157,7 +159,9 @@ impl Connection {
         let service = service_fn(move |request| {
             let gateway = gateway.clone();
             async move {
-                let response = gateway.answer(request, peer).await;
+                // Streams of one connection wait each by itself.
+                let patience = Patience::new(gateway.limits.body_time);
+                let response = gateway.answer(request, peer, &patience).await;
                 Ok::<_, Infallible>(response.map(Full::new))
             }
         });
