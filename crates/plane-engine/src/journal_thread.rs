@@ -106,8 +106,8 @@ impl JournalThread {
     /// Apply the leader's batches until this process leads.
     fn follow(&mut self) -> Result<(), JournalError> {
         let shared = self.shared.clone();
-        let mut sink =
-            StateSink { shared: &shared, state: self.durable.clone(), newest: self.newest };
+        let (state, newest) = (self.durable.clone(), self.newest);
+        let mut sink = StateSink { shared: &shared, live: true, state, newest };
         let mut known = None;
         let term = loop {
             if shared.stop.is_set() {
