@@ -40,6 +40,10 @@ impl Sink for StateSink<'_> {
         self.take(&row)
     }
 
+    fn snapshot_time(&mut self, at_ms: i64) {
+        self.newest = self.newest.max(Time(at_ms));
+    }
+
     fn snapshot_done(&mut self, rev: u64) {
         self.state.set_rev(rev);
         self.publish();

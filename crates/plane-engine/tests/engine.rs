@@ -5,14 +5,14 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_protocol::ApiError;
 use core_state::{Row, SchemaBuilder, Tx};
 use core_step::*;
 use plane_engine::{Engine, Options, Refusal};
 use plane_journal::embedded::{Disk, DiskFile, RealDisk};
-use plane_journal::{EmbeddedJournal, EmbeddedOptions};
+use plane_journal::{Batch, EmbeddedJournal, EmbeddedOptions, Journal, RowChange, Sink, SinkError};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -311,4 +311,56 @@ fn a_snapshot_takes_the_logs_place_while_writes_go_on() {
     assert_eq!(text(&engine, "a"), last);
     assert_eq!(engine.view().state.rev(), n);
     engine.stop();
+}
+
+/// The clock may have been set back while the server was down, and the log be no more than its
+/// snapshot: time goes on from the newest that was ever written.
+#[test]
+fn time_goes_on_from_a_snapshot_as_well() {
+    let world = World::new();
+    let small = |journal: &mut EmbeddedOptions, _: &mut Options| journal.snapshot_after = 1;
+    let ahead = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(7200);
+    let at_ms = ahead.as_millis() as i64;
+    let row = |rev: u64| RowChange {
+        table: "notes".into(),
+        version: 1,
+        key: b"\"a\"".to_vec(),
+        value: Some(format!(r#"{{"name":"a","text":"{rev}"}}"#).into_bytes()),
+    };
+    let batch = |rev: u64| Batch { rev, at_ms, changes: vec![row(rev)] };
+    let folder = world.dir.path().join("journal");
+    let mut journal = EmbeddedJournal::open(EmbeddedOptions::new(&folder)).unwrap();
+    journal.recover(&mut Nowhere).unwrap();
+    journal.lead(&mut Nowhere, &Default::default()).unwrap();
+    // Two generations: recovery then reads no batch at all.
+    for rev in 1..=2 {
+        journal.append(&[batch(rev)]).unwrap();
+        let mut snapshot = journal.begin_snapshot(rev).unwrap();
+        snapshot.row(&row(rev)).unwrap();
+        let written = snapshot.finish().unwrap();
+        journal.install(written).unwrap();
+    }
+    drop(journal);
+    let engine = world.start(small);
+    assert_eq!(text(&engine, "a"), Some("2".into()));
+    world.write(&engine, "a", "3").unwrap();
+    engine.stop();
+    drop(engine);
+    let times = plane_journal::embedded::history(&folder).unwrap();
+    let newest = times.map(|batch| batch.unwrap()).last().unwrap();
+    assert_eq!(newest.rev, 3);
+    assert!(newest.at_ms >= at_ms, "{} is before {at_ms}", newest.at_ms);
+}
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn snapshot_begin(&mut self, _: u64) {}
+    fn snapshot_row(&mut self, _: RowChange) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn snapshot_done(&mut self, _: u64) {}
+    fn batch(&mut self, _: Batch) -> Result<(), SinkError> {
+        Ok(())
+    }
 }

@@ -68,6 +68,9 @@ pub trait Sink {
     /// A snapshot of revision `rev` follows: forget every row held so far.
     fn snapshot_begin(&mut self, rev: u64);
     fn snapshot_row(&mut self, row: RowChange) -> Result<(), SinkError>;
+    /// The time of the newest batch that the snapshot stands for, told before it is done: those
+    /// batches' own times may be in no file any more, and no later one may be older.
+    fn snapshot_time(&mut self, _at_ms: i64) {}
     fn snapshot_done(&mut self, rev: u64);
     fn batch(&mut self, batch: Batch) -> Result<(), SinkError>;
 }

@@ -89,6 +89,8 @@ pub struct EmbeddedJournal {
     refused: Option<String>,
     term: u64,
     head: u64,
+    /// The newest time of any batch.
+    newest_ms: i64,
     last_index: u64,
     kept: Vec<Kept>,
     /// Good snapshots by revision, oldest first, and files that are of no use any more.
@@ -151,6 +153,7 @@ impl EmbeddedJournal {
             refused: None,
             term: 0,
             head: 0,
+            newest_ms: 0,
             last_index: 0,
             kept: Vec::new(),
             snapshots: Vec::new(),
@@ -241,6 +244,7 @@ impl Journal for EmbeddedJournal {
         let found = recovery::recover(&*self.options.disk, &self.options.dir, sink)?;
         self.recovered = true;
         self.head = found.recovered.rev;
+        self.newest_ms = found.newest_ms;
         self.term = found.term;
         self.last_index = found.last_index;
         self.kept = found.kept;
@@ -299,6 +303,7 @@ impl Journal for EmbeddedJournal {
         self.last_sync = started.elapsed();
         self.log_bytes += record.len() as u64;
         self.head = last.rev;
+        self.newest_ms = self.newest_ms.max(last.at_ms);
         self.standing.head.store(last.rev, Ordering::Release);
         Ok(())
     }
@@ -329,7 +334,7 @@ impl Journal for EmbeddedJournal {
         self.log_at_begin = self.log_bytes;
         let (disk, dir) = (self.options.disk.clone(), &self.options.dir);
         let busy = self.snapshot_busy.clone();
-        Ok(Box::new(FileSnapshot::create(disk, dir, rev, busy)?))
+        Ok(Box::new(FileSnapshot::create(disk, dir, rev, self.newest_ms, busy)?))
     }
 
     fn install(&mut self, done: Installed) -> Result<(), JournalError> {

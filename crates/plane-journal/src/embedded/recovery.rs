@@ -26,6 +26,7 @@ pub(super) struct Found {
     pub useless: Vec<PathBuf>,
     pub snapshot_bytes: u64,
     pub log_bytes: u64,
+    pub newest_ms: i64,
 }
 
 pub(super) fn recover(
@@ -42,7 +43,7 @@ pub(super) fn recover(
     if let Some(path) = &newest {
         let rev = found.recovered.snapshot_rev;
         sink.snapshot_begin(rev);
-        feed_snapshot(path, sink)?;
+        found.newest_ms = feed_snapshot(path, sink)?;
         sink.snapshot_done(rev);
     }
     for (at, (path, head)) in segments.iter().enumerate() {
@@ -137,6 +138,7 @@ fn feed_segment(
                     if batch.rev > found.recovered.rev && batch.rev < limit {
                         found.recovered.rev = batch.rev;
                         found.recovered.batches += 1;
+                        found.newest_ms = found.newest_ms.max(batch.at_ms);
                         sink.batch(batch)?;
                     }
                 }

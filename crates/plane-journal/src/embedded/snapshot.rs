@@ -26,11 +26,12 @@ pub(crate) fn snapshot_name(rev: u64) -> String {
     format!("{rev:020}.snap")
 }
 
-fn head_bytes(rev: u64) -> [u8; HEAD] {
+fn head_bytes(rev: u64, at_ms: i64) -> [u8; HEAD] {
     let mut out = [0; HEAD];
     out[..8].copy_from_slice(&MAGIC);
     out[8..12].copy_from_slice(&FORMAT.to_le_bytes());
     out[12..20].copy_from_slice(&rev.to_le_bytes());
+    out[20..28].copy_from_slice(&at_ms.to_le_bytes());
     let sum = crc32fast::hash(&out[..28]);
     out[28..].copy_from_slice(&sum.to_le_bytes());
     out
@@ -162,6 +163,7 @@ impl FileSnapshot {
         disk: Arc<dyn Disk>,
         dir: &Path,
         rev: u64,
+        at_ms: i64,
         busy: Arc<AtomicBool>,
     ) -> Result<FileSnapshot, JournalError> {
         let fresh = dir.join(snapshot_name(rev)).with_extension("tmp");
@@ -169,7 +171,7 @@ impl FileSnapshot {
         busy.store(true, Ordering::Release);
         let (dir, packer) = (dir.into(), BlockPacker::default());
         let mut writer = FileSnapshot { disk, dir, fresh, file, at: 0, packer, rev, rows: 0, busy };
-        writer.write(&head_bytes(rev))?;
+        writer.write(&head_bytes(rev, at_ms))?;
         Ok(writer)
     }
 
@@ -228,10 +230,16 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+struct Walked {
+    rev: u64,
+    rows: u64,
+    at_ms: i64,
+}
+
 fn walk(
     path: &Path,
     mut each: impl FnMut(&Block) -> Result<(), JournalError>,
-) -> Result<(u64, u64), JournalError> {
+) -> Result<Walked, JournalError> {
     let file = File::open(path).map_err(JournalError::io("open", path))?;
     let mut from = Counted { inner: BufReader::with_capacity(1 << 16, file), at: 0 };
     let mut head = [0; HEAD];
@@ -239,6 +247,7 @@ fn walk(
         .map_err(|error| JournalError::corrupt(path, 0, error.to_string()))?;
     let found = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
     let rev = u64::from_le_bytes(head[12..20].try_into().expect("eight bytes were taken"));
+    let at_ms = i64::from_le_bytes(head[20..28].try_into().expect("eight bytes were taken"));
     // The checksum first: a version is only believed from a header that is whole.
     if head[28..] != crc32fast::hash(&head[..28]).to_le_bytes() || head[..8] != MAGIC {
         return Err(JournalError::corrupt(path, 0, "the snapshot's header fails its checksum"));
@@ -255,7 +264,7 @@ fn walk(
             if block.rows != rows as u32 {
                 return Err(bad("the snapshot's row count is wrong".into()));
             }
-            return Ok((rev, rows));
+            return Ok(Walked { rev, rows, at_ms });
         }
         rows += u64::from(block.rows);
         each(&block)?;
@@ -264,10 +273,13 @@ fn walk(
 
 /// Reads the whole file against its checksums: its revision and its number of rows.
 pub(crate) fn check_snapshot(path: &Path) -> Result<(u64, u64), JournalError> {
-    walk(path, |_| Ok(()))
+    walk(path, |_| Ok(())).map(|walked| (walked.rev, walked.rows))
 }
 
-pub(crate) fn feed_snapshot(path: &Path, sink: &mut dyn Sink) -> Result<(), JournalError> {
+/// Feeds the rows and the time, which it returns.
+pub(crate) fn feed_snapshot(path: &Path, sink: &mut dyn Sink) -> Result<i64, JournalError> {
     let mut names = TableNames::default();
-    walk(path, |block| block.feed(&mut names, sink)).map(|_| ())
+    let walked = walk(path, |block| block.feed(&mut names, sink))?;
+    sink.snapshot_time(walked.at_ms);
+    Ok(walked.at_ms)
 }

@@ -29,6 +29,8 @@ pub(super) struct Position {
     /// When etcd's head key was last written: the other half of what an append compares.
     pub head_written: i64,
     pub batches: u64,
+    /// The newest time of any batch.
+    pub newest_ms: i64,
     /// The snapshot that this position was read from, or that was installed since.
     pub manifest: Manifest,
     pub log_bytes: u64,
@@ -106,6 +108,7 @@ fn catch_up_at_one_revision(
             reader.feed_snapshot(&manifest, sink)?;
             position.seq = manifest.seq;
             position.rev = manifest.rev;
+            position.newest_ms = position.newest_ms.max(manifest.at_ms);
             position.log_bytes = 0;
         }
         position.manifest = manifest;
@@ -210,6 +213,7 @@ impl At<'_> {
             let reason = format!("the snapshot has {rows} rows instead of {}", manifest.rows);
             return Err(damaged(&prefix, &reason).into());
         }
+        sink.snapshot_time(manifest.at_ms);
         sink.snapshot_done(manifest.rev);
         Ok(())
     }
@@ -232,6 +236,7 @@ fn feed_record(
         }
         position.rev = batch.rev;
         position.batches += 1;
+        position.newest_ms = position.newest_ms.max(batch.at_ms);
         sink.batch(batch)?;
     }
     position.seq += 1;

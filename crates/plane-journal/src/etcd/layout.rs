@@ -52,6 +52,9 @@ pub(super) struct Manifest {
     pub chunks: u64,
     pub rows: u64,
     pub bytes: u64,
+    /// No batch up to `rev` is of a later time.
+    #[serde(default)]
+    pub at_ms: i64,
 }
 
 impl Layout {

@@ -372,6 +372,7 @@ impl Journal for EtcdJournal {
         self.commit(&fence, commit_key, commit_part, head)?;
         self.position.seq = seq;
         self.position.rev = last.rev;
+        self.position.newest_ms = self.position.newest_ms.max(last.at_ms);
         self.position.log_bytes += bytes;
         self.last_sync = started.elapsed();
         Ok(())
@@ -413,6 +414,7 @@ impl Journal for EtcdJournal {
             chunks: done.chunks,
             rows: done.rows,
             bytes: done.bytes,
+            at_ms: self.position.newest_ms,
         };
         let (all, this) = (layout.snapshots(), layout.snapshot(done.rev, done.term));
         let success = vec![
