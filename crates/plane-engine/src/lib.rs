@@ -16,4 +16,4 @@ mod sink;
 pub use clock::Clock;
 pub use figures::{Figures, FiguresNow};
 pub use handle::{Engine, Options, Published, Refusal, StartError};
-pub use plane_journal::Role;
+pub use plane_journal::{LeaderInfo, Role};

@@ -19,7 +19,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, Uri};
-use plane_engine::Engine;
+use plane_engine::{Engine, LeaderInfo};
 use sha2::Sha256;
 
 use crate::outbound::{Outbound, OutboundError};
@@ -80,7 +80,13 @@ impl Forward {
         let leader = engine.leader().ok_or_else(no_leader)?;
         let request = self.request(engine, &leader.address, parts, body, peer)?;
         let answer = match self.client() {
-            Ok(client) => client.send(request).await,
+            Ok(client) => tokio::select! {
+                answer = client.send(request) => answer,
+                () = deposed(engine, &leader) => {
+                    // Whether it was written nobody knows; the caller's retry will find out.
+                    return Err(no_leader());
+                }
+            },
             Err(error) => Err(error),
         };
         let mut answer = answer.map_err(|error| {
@@ -134,6 +140,17 @@ impl Forward {
         let ip: Option<IpAddr> = ip.parse().ok();
         let address = ip.map(|ip| SocketAddr::new(ip, 0));
         Some(Peer { address, secure: scheme == "https" })
+    }
+}
+
+/// How often a request that waits for the leader looks whether it still is the leader.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Until another leads, or nobody. A leader that fell silent (a frozen machine, a cut network) keeps
+/// its connections open, so nothing else would tell before our patience ends.
+async fn deposed(engine: &Engine, leader: &LeaderInfo) {
+    while engine.leader().as_ref() == Some(leader) {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -154,6 +154,30 @@ fn a_leader_that_was_frozen_is_fenced_and_tells_nothing_stale() {
     assert!(team.server(new).leads());
 }
 
+/// A write that was passed on to a leader which then fell silent is answered when that leader is
+/// deposed, not when patience with its connection ends.
+#[test]
+fn a_frozen_leader_leaves_nobody_waiting() {
+    let Some(etcd) = etcd(1) else { return };
+    let team = Team::start(&etcd, 2);
+    let ledger = Ledger::default();
+    let old = team.leader(&[0, 1]);
+    let mut client = team.server(1 - old).client();
+    ledger.create_cluster(&mut client).unwrap();
+    team.server(old).signal(Signal::STOP);
+    // The lease's three seconds, and time to spare on a busy machine.
+    client.timeout = Duration::from_secs(20);
+    let asked = ledger.create_cluster(&mut client);
+    assert!(
+        asked.as_ref().is_ok() || asked.as_ref().is_err_and(Failure::is_retryable),
+        "{asked:?}"
+    );
+    wait_for("the other takes it", PATIENCE, || ledger.create_cluster(&mut client).ok());
+    team.server(old).signal(Signal::CONT);
+    wait_for("the old leader follows", PATIENCE, || team.server(old).follows().then_some(()));
+    team.check(&ledger);
+}
+
 #[test]
 fn etcd_may_be_killed_and_come_back() {
     let Some(mut etcd) = etcd(1) else { return };
