@@ -185,6 +185,8 @@ fn no_leader() -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parts(authorization: &'static str) -> Parts {
@@ -214,6 +216,15 @@ mod tests {
         for forged in ["unsealed", "https;1.2.3.4;", "https;1.2.3.4;00", ";;", "", "x;y;zz"] {
             let forged = HeaderValue::from_static(forged);
             assert!(opened(|_| Some(b"shared"), forged, parts("one")).is_none());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_guesses_a_seal(text in "[ -~]{0,80}", tail in "[0-9a-f]{0,70}") {
+            let forged = format!("{text};{tail}");
+            let Ok(forged) = HeaderValue::from_str(&forged) else { return Ok(()) };
+            prop_assert!(opened(|_| Some(b"shared"), forged, parts("one")).is_none());
         }
     }
 }

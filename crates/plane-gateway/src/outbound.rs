@@ -39,7 +39,7 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// `ca`: a certificate to trust beside those of the system.
+    /// `ca`: whom to trust in place of the system's store.
     pub fn new(ca: Option<&Path>, patience: Duration) -> Result<Outbound, OutboundError> {
         let mut roots = RootCertStore::empty();
         if let Some(path) = ca {

@@ -146,7 +146,7 @@ impl Run<'_> {
             () = signals.any() => return Ok(()),
         }
         let (keeper, kept_for) = (self.keeper.clone(), engine.clone());
-        tokio::spawn(async move { keeper.at_each_takeover(&kept_for).await });
+        tokio::spawn(async move { keeper.keep_on(&kept_for).await });
         endpoint.write(&self.dir)?;
         self.tell_ready(endpoint);
         notify("READY=1");
@@ -228,7 +228,7 @@ impl RootKeeper {
                     },
                 }
             }
-            revisions.borrow_and_update();
+            revisions.mark_unchanged();
             // Where we are named ourselves, leading is a moment away.
             let other = engine.leader().is_some_and(|leader| leader.address != self.advertise);
             if other && let Some(key) = self.known(engine) {
@@ -243,15 +243,28 @@ impl RootKeeper {
         }
     }
 
-    async fn at_each_takeover(&self, engine: &Engine) {
-        let mut leading = engine.leading();
-        leading.mark_unchanged();
-        while leading.changed().await.is_ok() {
-            if *leading.borrow_and_update()
-                && let Err(error) = self.first(engine).await
-            {
+    /// For as long as the server runs: at each takeover, and when the leader was given another key.
+    async fn keep_on(&self, engine: &Engine) {
+        let (mut leading, mut revisions) = (engine.leading(), engine.revisions());
+        let mut last = self.known(engine);
+        loop {
+            let follows = !*leading.borrow();
+            let changed = tokio::select! {
+                changed = leading.changed() => changed,
+                changed = revisions.changed(), if follows => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+            let kept = match self.known(engine) {
+                _ if *leading.borrow_and_update() => self.first(engine).await,
+                Some(key) if last.as_ref() != Some(&key) => key.keep(&self.dir),
+                _ => Ok(()),
+            };
+            if let Err(error) = kept {
                 tracing::error!("the root key: {error:#}");
             }
+            last = self.known(engine);
         }
     }
 

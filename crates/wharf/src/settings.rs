@@ -52,7 +52,8 @@ pub struct Settings {
 
 #[derive(Clone, clap::Args)]
 pub struct TlsArguments {
-    /// `local`: serve TLS with a certificate of a local CA that wharf makes in the data directory
+    /// `local`: serve TLS with a certificate of a local CA that wharf makes in the data directory;
+    /// servers of one etcd need the same ca.pem and ca-key.pem
     #[arg(long, env = "WHARF_TLS", value_name = "HOW", default_value = "off")]
     tls: TlsHow,
     /// Serve TLS with this certificate chain (PEM); read again when it changes

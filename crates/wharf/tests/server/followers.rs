@@ -124,3 +124,41 @@ fn without_a_leader_writes_are_refused_in_words() {
     assert_eq!(told.code(), "ServiceUnavailableException", "{told:?}");
     server.stop();
 }
+
+#[test]
+fn a_clean_stop_hands_over_at_once() {
+    let Some(etcd) = etcd() else { return };
+    let (one, two) = (Home::new(), Home::new());
+    // Longer than this test waits: only a leader that resigns lets the other one take over.
+    let flags = ["--state", &etcd.url(), "--leader-timeout", "300"];
+    let (leader, follower) = (one.server(&flags), two.server(&flags));
+    assert_eq!(follower.client().create("before").status, 200);
+    leader.stop();
+    wait_for("the follower leads", || follower.leads());
+    assert_eq!(follower.client().create("after").status, 200);
+    assert_eq!(follower.client().clusters(), ["after", "before"]);
+}
+
+#[test]
+fn followers_learn_a_root_key_that_the_leader_is_given() {
+    let Some(etcd) = etcd() else { return };
+    let (one, two) = (Home::new(), Home::new());
+    let (leader, follower) = (server(&one, &etcd), server(&two, &etcd));
+    follower.stop();
+    leader.stop();
+    let flags = ["--state", &etcd.url(), "--leader-timeout", "2"];
+    let follower = server(&two, &etcd);
+    assert!(follower.leads());
+    let given = Server::start(&one.dir(), &flags, |command| {
+        command.env("WHARF_ROOT_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+        command.env("WHARF_ROOT_SECRET_ACCESS_KEY", "given/to+the=leader");
+    });
+    // As a follower it goes by the leader's key; as the leader it brings its own.
+    assert_eq!(given.client().clusters(), [""; 0]);
+    follower.signal("STOP");
+    wait_for("the other leads", || given.leads());
+    follower.signal("CONT");
+    let key = || std::fs::read_to_string(two.dir().join("root-key.json")).unwrap();
+    wait_for("the key arrives", || key().contains("AKIAIOSFODNN7EXAMPLE"));
+    assert_eq!(follower.client().create("c").status, 200);
+}

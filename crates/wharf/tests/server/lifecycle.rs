@@ -179,3 +179,16 @@ fn up_starts_the_control_plane_and_says_so() {
     std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn several_addresses_are_listened_on() {
+    let home = Home::new();
+    let server = home.server(&["--listen", "127.0.0.1:0,127.0.0.2:0"]);
+    let endpoint = std::fs::read(home.dir().join("endpoint.json")).unwrap();
+    let endpoint: Value = serde_json::from_slice(&endpoint).unwrap();
+    let urls = endpoint["endpoints"].as_array().unwrap();
+    assert_eq!(urls.len(), 2);
+    for url in urls {
+        assert_eq!(server.client().at(url.as_str().unwrap()).clusters(), [""; 0]);
+    }
+}

@@ -132,3 +132,44 @@ fn files_that_hold_no_certificate_are_named() {
         assert!(text(&told.stderr).contains(said), "{}", text(&told.stderr));
     }
 }
+
+/// Over HTTP/2 the signed host is the request's authority.
+#[test]
+fn http_2_is_offered_and_signed() {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::client::legacy::Client as Pool;
+    use hyper_util::rt::TokioExecutor;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    let home = Home::new();
+    let server = home.server(&["--tls", "local"]);
+    assert_eq!(run(&["check", "--data-dir", home.dir().to_str().unwrap()]).status.code(), Some(0));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(home.dir().join("ca.pem")).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut headers = server.client().headers("ListClusters", "{}");
+    headers.remove("host");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (version, said) = runtime.block_on(async {
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_http2()
+            .build();
+        let client = Pool::builder(TokioExecutor::new()).http2_only(true).build(connector);
+        let mut request =
+            Request::post(format!("{}/", server.url)).body(Full::<Bytes>::from("{}")).unwrap();
+        *request.headers_mut() = headers;
+        let answer: http::Response<hyper::body::Incoming> = client.request(request).await.unwrap();
+        let version = answer.version();
+        let body: Bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        (version, text(&body))
+    });
+    assert_eq!((version, &*said), (http::Version::HTTP_2, r#"{"clusterArns":[]}"#));
+}

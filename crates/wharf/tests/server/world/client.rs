@@ -78,8 +78,8 @@ impl Client {
         Client { url: url.into(), ..self.clone() }
     }
 
-    /// The head and body of a signed ECS request.
-    pub fn request(&self, operation: &str, body: &str, version: &str, more: &str) -> Vec<u8> {
+    /// The headers of a signed ECS request.
+    pub fn headers(&self, operation: &str, body: &str) -> HeaderMap {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
         let host = self.url.split_once("://").unwrap().1;
         let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
@@ -97,6 +97,12 @@ impl Client {
             now: now + self.skew,
         };
         signer.sign("POST", "/", "", &mut headers, SignBody::Bytes(body.as_bytes())).unwrap();
+        headers
+    }
+
+    /// The head and body of a signed ECS request.
+    pub fn request(&self, operation: &str, body: &str, version: &str, more: &str) -> Vec<u8> {
+        let headers = self.headers(operation, body);
         let mut text = format!("POST / {version}\r\n{more}");
         for (name, value) in &headers {
             text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
