@@ -39,6 +39,10 @@ pub struct Settings {
     #[arg(long, env = "WHARF_LEADER_TIMEOUT", value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(2..=300))]
     pub leader_timeout: Option<u64>,
+    /// Write a snapshot whenever the log has grown by this many bytes [default: 32 MiB, etcd 16 MiB]
+    #[arg(long, env = "WHARF_SNAPSHOT_AFTER", value_name = "BYTES", hide_short_help = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(4096..))]
+    pub snapshot_after: Option<u64>,
     #[command(flatten)]
     pub tls: TlsArguments,
     #[command(flatten)]

@@ -19,12 +19,14 @@ pub fn open(settings: &Settings, dir: &DataDir, advertise: &str) -> Result<Box<d
         StateArgument::Embedded => {
             let mut options = EmbeddedOptions::new(dir.journal());
             options.advertise = advertise.to_owned();
+            options.snapshot_after = settings.snapshot_after.unwrap_or(options.snapshot_after);
             Ok(Box::new(EmbeddedJournal::open(options)?))
         }
         StateArgument::Etcd(options) => {
             let mut options = options.clone();
             options.advertise = advertise.to_owned();
             options.lease_ttl = settings.lease();
+            options.snapshot_after = settings.snapshot_after.unwrap_or(options.snapshot_after);
             Ok(Box::new(EtcdJournal::open(options)?))
         }
     }

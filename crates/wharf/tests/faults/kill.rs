@@ -68,6 +68,31 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     );
 }
 
+/// Snapshots are written all the time: some of the kills come in the middle of one.
+#[test]
+fn a_snapshot_may_be_killed_at_any_moment() {
+    let folder = TempDir::new().unwrap();
+    let setup = Setup::on(folder.path()).with("--snapshot-after", "4096");
+    let (mut chance, ledger) = (Chance::new(), Ledger::default());
+    for _ in 0..rounds(10, 80) {
+        let mut server = setup.start();
+        let moment = Duration::from_micros(chance.below(30_000));
+        write_until(&ledger, &mut server, 6, |server| {
+            let mut client = server.client();
+            wait_for("a snapshot is installed", Duration::from_secs(30), || {
+                (client.figure("wharf_snapshots_total")? > 0).then_some(())
+            });
+            std::thread::park_timeout(moment);
+            server.kill();
+        });
+    }
+    let server = setup.start();
+    ledger.check(&mut server.client());
+    drop(server);
+    let checked = setup.run(&["check"]);
+    assert!(checked.status.success(), "{checked:?}");
+}
+
 /// Killed while it recovers, again and again: recovery itself must bear it.
 #[test]
 fn a_start_may_be_killed_at_any_moment() {

@@ -28,6 +28,8 @@ impl Team {
             Setup::on(&folder.path().join(n.to_string()))
                 .with("--state", &etcd.url())
                 .with("--leader-timeout", "3")
+                // So often that leadership is lost in the middle of a snapshot as well.
+                .with("--snapshot-after", "16384")
         };
         let setups: Vec<Setup> = (0..size).map(setup).collect();
         let servers = setups.iter().map(|setup| Some(setup.start())).collect();
@@ -103,6 +105,8 @@ fn another_leads_when_the_leader_is_killed() {
         team.servers[leader] = Some(team.setups[leader].start());
     }
     team.check(&ledger);
+    let told = |server: &Server| server.client().figure("wharf_snapshots_total");
+    assert!(team.running().filter_map(told).sum::<u64>() > 0, "no snapshot was written");
     let checked = team.setups[0].run(&["check", "--state", &etcd.url()]);
     assert!(checked.status.success(), "{checked:?}");
 }
