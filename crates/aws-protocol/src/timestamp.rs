@@ -10,9 +10,10 @@ pub struct Timestamp {
     millis: i64,
 }
 
-/// The years 0001 to 9999, beyond which none of the spellings is defined.
+/// The years 0001 to 9999, beyond which none of the spellings is defined. The last hours of 9999 are
+/// left out, since they are in the year 10000 somewhere on earth, which jiff refuses.
 const MIN_MILLIS: i64 = -62_135_596_800_000;
-const MAX_MILLIS: i64 = 253_402_300_799_999;
+const MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     pub const fn from_millis(millis: i64) -> Self {
@@ -137,5 +138,13 @@ mod tests {
         assert_eq!(Timestamp::parse_any("2001-09-09T01:46:40"), Some(whole));
         assert_eq!(Timestamp::parse_any("nonsense"), None);
         assert_eq!(Timestamp::from_epoch_seconds(f64::NAN), None);
+    }
+
+    #[test]
+    fn what_is_beyond_all_spellings_is_written_as_their_end() {
+        let end = Timestamp::from_secs(i64::MAX / 1000);
+        assert_eq!(end.iso8601(), "9999-12-30T22:00:00Z");
+        assert_eq!(end.http_date(), "Thu, 30 Dec 9999 22:00:00 GMT");
+        assert_eq!(Timestamp::from_secs(i64::MIN / 1000).iso8601(), "0001-01-01T00:00:00Z");
     }
 }
