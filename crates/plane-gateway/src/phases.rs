@@ -18,6 +18,7 @@ use plane_engine::{Engine, Published, Refusal, Role};
 use crate::authenticate::{Authenticated, authenticate, refusal};
 use crate::figures::Figures;
 use crate::forward::Forward;
+use crate::guard::guarded;
 use crate::operator::{self, Operator, OperatorAnswer, OperatorCall};
 use crate::patience::Patience;
 use crate::{admin, body, request_id};
@@ -198,11 +199,12 @@ impl Gateway {
                 Err(error) => route_ended(&route, Some(place), &error, id),
             };
         }
-        match self.call(&route, action, &incoming).await {
-            Ok((caller, output)) => {
-                let response = route.operation.encode(route.protocol, &*output, id);
-                done(&route, place, response, Some(caller))
-            }
+        let answered = guarded(async {
+            let (caller, output) = self.call(&route, action, &incoming).await?;
+            Ok((caller, route.operation.encode(route.protocol, &*output, id)))
+        });
+        match answered.await.flatten() {
+            Ok((caller, response)) => done(&route, place, response, Some(caller)),
             Err(error) => route_ended(&route, Some(place), &error, id),
         }
     }

@@ -1,5 +1,7 @@
 //! Clients that are slow, greedy or many: what each may hold, and for how long.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

@@ -150,8 +150,9 @@ fn a_supervisor_is_told() {
     let path = home.temp.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let server =
-        Server::start(&home.dir(), &[], |command| drop(command.env("NOTIFY_SOCKET", path)));
+    let server = Server::start(&home.dir(), &[], |command| {
+        command.env("NOTIFY_SOCKET", path);
+    });
     let mut bytes = [0; 64];
     let told = |bytes: &mut [u8]| {
         let n = socket.recv(bytes).unwrap();

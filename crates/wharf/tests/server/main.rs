@@ -1,9 +1,10 @@
-//! The binary as an operator has it: real processes, real signals, real disks, a real etcd.
+//! The binary as an operator has it: real processes, real signals, a real etcd. What it does when
+//! machines, disks and clocks fail is in `faults`.
+
+#![allow(clippy::unwrap_used)]
 
 mod accounts;
-mod clock;
 mod command_line;
-mod disk;
 mod followers;
 mod history;
 mod http;

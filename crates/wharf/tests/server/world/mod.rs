@@ -14,6 +14,9 @@ pub use client::{Answer, Client, read_answer, send_raw};
 pub use etcd::{Etcd, etcd};
 use serde_json::Value;
 
+/// How long a loop that waits for a condition rests between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program without anything in its environment that is not the test's.
@@ -41,7 +44,7 @@ pub fn wait_for(what: &str, mut met: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !met() {
         assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(BETWEEN_LOOKS);
     }
 }
 
