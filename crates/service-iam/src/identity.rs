@@ -60,7 +60,7 @@ fn refused_to_session(caller: &Caller, demands: &[Demand]) -> Option<ApiError> {
     };
     let iam = demands.iter().any(|demand| demand.action.starts_with("iam:"));
     (refused && iam).then(|| {
-        ApiError::invalid_client_token_id("The security token included in the request is invalid")
+        ApiError::invalid_client_token_id("The security token included in the request is invalid.")
     })
 }
 

@@ -5,6 +5,7 @@ use core_step::Invariant;
 use core_types::AccountId;
 
 use crate::rows::access_key::{AccessKey, Owner};
+use crate::rows::certificate::SigningCertificate;
 use crate::rows::entity::{Entity, Holder};
 use crate::rows::group::Group;
 use crate::rows::instance_profile::InstanceProfile;
@@ -82,6 +83,11 @@ fn owners(state: &State, wrong: &mut dyn FnMut(String)) {
     for device in state.all::<MfaDevice>() {
         if device.user.as_ref().is_some_and(|name| !exists(device.account, name)) {
             wrong(format!("MFA device {} is of a user who is not there", device.serial));
+        }
+    }
+    for certificate in state.all::<SigningCertificate>() {
+        if !exists(certificate.account, &certificate.user) {
+            wrong(format!("signing certificate {} has no owner", certificate.id));
         }
     }
 }

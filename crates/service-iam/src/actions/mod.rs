@@ -1,13 +1,20 @@
 //! The list of actions, by what they are about.
 
+mod account;
 mod attachments;
+mod certificates;
 mod groups;
 mod inline;
 mod keys;
+mod logins;
+mod mfa_devices;
 mod policies;
 mod prelude;
 mod profiles;
+mod providers;
 mod roles;
+mod simulate;
+mod tagging;
 mod users;
 
 use core_step::{Action, read_action, write_action};
@@ -90,4 +97,84 @@ pub const ACTIONS: &[Action] = &[
     read_action::<keys::last_used::GetAccessKeyLastUsed>(),
     read_action::<keys::list::ListAccessKeys>(),
     write_action::<keys::update::UpdateAccessKey>(),
+    // Passwords.
+    write_action::<logins::CreateLoginProfile>(),
+    write_action::<logins::UpdateLoginProfile>(),
+    write_action::<logins::DeleteLoginProfile>(),
+    write_action::<logins::ChangePassword>(),
+    read_action::<logins::GetLoginProfile>(),
+    // The account.
+    write_action::<account::alias::CreateAccountAlias>(),
+    write_action::<account::alias::DeleteAccountAlias>(),
+    read_action::<account::alias::ListAccountAliases>(),
+    write_action::<account::password_policy::UpdateAccountPasswordPolicy>(),
+    write_action::<account::password_policy::DeleteAccountPasswordPolicy>(),
+    read_action::<account::password_policy::GetAccountPasswordPolicy>(),
+    read_action::<account::summary::GetAccountSummary>(),
+    read_action::<account::details::GetAccountAuthorizationDetails>(),
+    write_action::<account::credential_report::GenerateCredentialReport>(),
+    read_action::<account::credential_report::GetCredentialReport>(),
+    write_action::<account::preferences::SetSecurityTokenServicePreferences>(),
+    // MFA devices.
+    write_action::<mfa_devices::CreateVirtualMFADevice>(),
+    write_action::<mfa_devices::EnableMFADevice>(),
+    write_action::<mfa_devices::ResyncMFADevice>(),
+    write_action::<mfa_devices::DeactivateMFADevice>(),
+    write_action::<mfa_devices::DeleteVirtualMFADevice>(),
+    read_action::<mfa_devices::GetMFADevice>(),
+    read_action::<mfa_devices::ListMFADevices>(),
+    read_action::<mfa_devices::ListVirtualMFADevices>(),
+    // Certificates.
+    write_action::<certificates::server::UploadServerCertificate>(),
+    write_action::<certificates::server::UpdateServerCertificate>(),
+    write_action::<certificates::server::DeleteServerCertificate>(),
+    read_action::<certificates::server::GetServerCertificate>(),
+    read_action::<certificates::server::ListServerCertificates>(),
+    write_action::<certificates::signing::UploadSigningCertificate>(),
+    write_action::<certificates::signing::UpdateSigningCertificate>(),
+    write_action::<certificates::signing::DeleteSigningCertificate>(),
+    read_action::<certificates::signing::ListSigningCertificates>(),
+    // Identity providers.
+    write_action::<providers::oidc::CreateOpenIDConnectProvider>(),
+    write_action::<providers::oidc::DeleteOpenIDConnectProvider>(),
+    write_action::<providers::oidc::AddClientIDToOpenIDConnectProvider>(),
+    write_action::<providers::oidc::RemoveClientIDFromOpenIDConnectProvider>(),
+    write_action::<providers::oidc::UpdateOpenIDConnectProviderThumbprint>(),
+    read_action::<providers::oidc::GetOpenIDConnectProvider>(),
+    read_action::<providers::oidc::ListOpenIDConnectProviders>(),
+    write_action::<providers::saml::CreateSAMLProvider>(),
+    write_action::<providers::saml::UpdateSAMLProvider>(),
+    write_action::<providers::saml::DeleteSAMLProvider>(),
+    read_action::<providers::saml::GetSAMLProvider>(),
+    read_action::<providers::saml::ListSAMLProviders>(),
+    // Tags.
+    write_action::<tagging::TagUser>(),
+    write_action::<tagging::UntagUser>(),
+    read_action::<tagging::ListUserTags>(),
+    write_action::<tagging::TagRole>(),
+    write_action::<tagging::UntagRole>(),
+    read_action::<tagging::ListRoleTags>(),
+    write_action::<tagging::TagPolicy>(),
+    write_action::<tagging::UntagPolicy>(),
+    read_action::<tagging::ListPolicyTags>(),
+    write_action::<tagging::TagInstanceProfile>(),
+    write_action::<tagging::UntagInstanceProfile>(),
+    read_action::<tagging::ListInstanceProfileTags>(),
+    write_action::<tagging::TagMFADevice>(),
+    write_action::<tagging::UntagMFADevice>(),
+    read_action::<tagging::ListMFADeviceTags>(),
+    write_action::<tagging::TagServerCertificate>(),
+    write_action::<tagging::UntagServerCertificate>(),
+    read_action::<tagging::ListServerCertificateTags>(),
+    write_action::<tagging::TagOpenIDConnectProvider>(),
+    write_action::<tagging::UntagOpenIDConnectProvider>(),
+    read_action::<tagging::ListOpenIDConnectProviderTags>(),
+    write_action::<tagging::TagSAMLProvider>(),
+    write_action::<tagging::UntagSAMLProvider>(),
+    read_action::<tagging::ListSAMLProviderTags>(),
+    // The policy simulator.
+    read_action::<simulate::context_keys::GetContextKeysForCustomPolicy>(),
+    read_action::<simulate::context_keys::GetContextKeysForPrincipalPolicy>(),
+    read_action::<simulate::custom::SimulateCustomPolicy>(),
+    read_action::<simulate::principal::SimulatePrincipalPolicy>(),
 ];

@@ -17,11 +17,25 @@ pub struct Account {
     /// When the credential report was last made, and what it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_report: Option<(Time, Arc<str>)>,
+    /// Which of AWS's two kinds of session tokens the account asks for.
+    #[serde(default = "first_version")]
+    pub token_version: i32,
+}
+
+fn first_version() -> i32 {
+    1
 }
 
 impl Account {
     pub fn new(id: AccountId, created_at: Time) -> Self {
-        Account { id, created_at, alias: None, password_policy: None, credential_report: None }
+        Account {
+            id,
+            created_at,
+            alias: None,
+            password_policy: None,
+            credential_report: None,
+            token_version: first_version(),
+        }
     }
 }
 

@@ -47,8 +47,6 @@ pub trait Entity: Row {
 
     fn head(&self) -> &Head;
 
-    fn head_mut(&mut self) -> &mut Head;
-
     fn arn(&self) -> String {
         let Head { account, path, name, .. } = self.head();
         format!("arn:aws:iam::{account}:{}{path}{name}", Self::KIND)

@@ -33,10 +33,6 @@ impl Entity for Group {
     fn head(&self) -> &Head {
         &self.head
     }
-
-    fn head_mut(&mut self) -> &mut Head {
-        &mut self.head
-    }
 }
 
 impl Holder for Group {

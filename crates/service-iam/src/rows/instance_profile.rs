@@ -38,10 +38,6 @@ impl Entity for InstanceProfile {
     fn head(&self) -> &Head {
         &self.head
     }
-
-    fn head_mut(&mut self) -> &mut Head {
-        &mut self.head
-    }
 }
 
 /// The instance profiles of a role, by its key.

@@ -2,12 +2,14 @@
 
 pub mod access_key;
 pub mod account;
+pub mod certificate;
 pub mod document;
 pub mod entity;
 pub mod group;
 pub mod instance_profile;
 pub mod mfa_device;
 pub mod policy;
+pub mod provider;
 pub mod role;
 pub mod seal;
 pub mod user;

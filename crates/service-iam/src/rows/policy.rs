@@ -62,10 +62,6 @@ impl Entity for Policy {
     fn head(&self) -> &Head {
         &self.head
     }
-
-    fn head_mut(&mut self) -> &mut Head {
-        &mut self.head
-    }
 }
 
 /// AWS: a policy's name is unique in the account, whatever its path.

@@ -50,10 +50,6 @@ impl Entity for Role {
     fn head(&self) -> &Head {
         &self.head
     }
-
-    fn head_mut(&mut self) -> &mut Head {
-        &mut self.head
-    }
 }
 
 impl Holder for Role {

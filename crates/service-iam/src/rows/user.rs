@@ -74,10 +74,6 @@ impl Entity for User {
     fn head(&self) -> &Head {
         &self.head
     }
-
-    fn head_mut(&mut self) -> &mut Head {
-        &mut self.head
-    }
 }
 
 impl Holder for User {

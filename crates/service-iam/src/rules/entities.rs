@@ -80,20 +80,6 @@ pub fn demand<R: Entity<Key = Key>>(
     Demand::on(action, demanded_arn::<R>(state, call, name))
 }
 
-/// The permission on a named entity that has tags.
-pub fn demand_tagged<R: Entity<Key = Key> + Tagged>(
-    state: &State,
-    call: &Call,
-    action: &'static str,
-    name: &str,
-) -> Demand {
-    let demand = demand::<R>(state, call, action, name);
-    match state.get::<R>(&key_of(call.account(), name)) {
-        Some(row) => with_resource_tags(demand, row.tags()),
-        None => demand,
-    }
-}
-
 /// AWS: IAM's own resources have their tags under both names.
 pub fn with_resource_tags(demand: Demand, tags: &Tags) -> Demand {
     let pairs = || tags.iter().map(|(key, value)| (&**key, &**value));
@@ -103,30 +89,6 @@ pub fn with_resource_tags(demand: Demand, tags: &Tags) -> Demand {
     }
     demand
 }
-
-/// What carries tags.
-pub trait Tagged: Entity<Key = Key> {
-    fn tags(&self) -> &Tags;
-    fn tags_mut(&mut self) -> &mut Tags;
-    fn describe(name: &str) -> String {
-        Self::MISSING.replace("{}", name)
-    }
-}
-
-macro_rules! tagged {
-    ($($row:ty),*) => {$(
-        impl Tagged for $row {
-            fn tags(&self) -> &Tags {
-                &self.tags
-            }
-            fn tags_mut(&mut self) -> &mut Tags {
-                &mut self.tags
-            }
-        }
-    )*};
-}
-tagged!(crate::rows::user::User, crate::rows::role::Role);
-tagged!(crate::rows::policy::Policy, crate::rows::instance_profile::InstanceProfile);
 
 /// The user an action is about when none is named: the caller.
 ///

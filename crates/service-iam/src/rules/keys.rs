@@ -5,7 +5,8 @@ use core_state::State;
 use core_step::{Call, Demand};
 use model_iam::errors;
 
-use super::entities::{demand_tagged, find, user_or_caller};
+use super::entities::{find, user_or_caller};
+use super::tagged::demand_tagged;
 use crate::rows::access_key::{AccessKey, Owner};
 use crate::rows::entity::fold;
 use crate::rows::user::User;

@@ -1,14 +1,31 @@
 //! Six digits that follow from a shared secret and the time (RFC 6238, as authenticators do it).
 
-use core_types::{Dice, Time};
+use aws_protocol::ApiError;
+use core_state::State;
+use core_types::{AccountId, Dice, Time};
 use hmac::{Hmac, KeyInit, Mac};
+use model_iam::errors;
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
+
+use crate::rows::mfa_device::MfaDevice;
 
 /// A step is half a minute.
 const STEP: i64 = 30;
 /// How many steps a device's clock may be off.
 const DRIFT: i64 = 1;
+
+/// The device of a serial number, or AWS's error.
+pub fn find<'s>(
+    state: &'s State,
+    account: AccountId,
+    serial: &str,
+) -> Result<&'s MfaDevice, ApiError> {
+    state.get::<MfaDevice>(&(account, serial.into())).ok_or_else(|| {
+        let text = format!("VirtualMFADevice with serial number {serial} doesn't exist.");
+        errors::no_such_entity_exception(text)
+    })
+}
 
 /// A new secret: AWS's are 320 bits, 64 letters of base 32.
 pub fn seed(dice: &mut Dice) -> String {

@@ -3,7 +3,6 @@
 use aws_protocol::ApiError;
 use core_policy::{MalformedPolicy, PrincipalPattern};
 use core_state::State;
-use core_step::{Call, Demand};
 use core_types::{AccountId, Arn};
 use model_iam::errors;
 
@@ -17,8 +16,8 @@ use crate::rows::role::Role;
 use crate::rows::user::User;
 
 /// AWS: characters that are not white space, in a managed policy and in a trust policy.
-const POLICY_SIZE: usize = 6144;
-const TRUST_SIZE: usize = 2048;
+pub const POLICY_SIZE: usize = 6144;
+pub const TRUST_SIZE: usize = 2048;
 
 pub fn malformed(error: MalformedPolicy) -> ApiError {
     errors::malformed_policy_document_exception(error.message)
@@ -216,12 +215,3 @@ static NOTHING: std::sync::LazyLock<core_policy::Policy> = std::sync::LazyLock::
     core_policy::Policy::parse(text, core_policy::PolicyKind::Managed)
         .expect("the document is a constant and right")
 });
-
-/// The permission on a managed policy, with the tags of a customer's own.
-pub fn demand(state: &State, call: &Call, action: &'static str, arn: &str) -> Demand {
-    let demand = Demand::on(action, arn);
-    match lookup(state, call.account(), arn) {
-        Some(Found::Customer(row)) => super::entities::with_resource_tags(demand, &row.tags),
-        _ => demand,
-    }
-}

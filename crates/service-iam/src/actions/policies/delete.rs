@@ -9,7 +9,7 @@ impl WriteAction for DeletePolicy {
     type Op = api::ops::DeletePolicy;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:DeletePolicy", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:DeletePolicy", text(&input.policy_arn)).into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

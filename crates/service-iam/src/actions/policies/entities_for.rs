@@ -3,6 +3,7 @@
 use crate::actions::prelude::*;
 use crate::rows::entity::{ByAttached, ByBoundary};
 use crate::rows::group::Group;
+use crate::rows::policy::Policy;
 use crate::rows::role::Role;
 use crate::rows::user::User;
 use crate::rules::lists::under;
@@ -20,7 +21,8 @@ impl ReadAction for ListEntitiesForPolicy {
     type Op = api::ops::ListEntitiesForPolicy;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:ListEntitiesForPolicy", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:ListEntitiesForPolicy", text(&input.policy_arn))
+            .into()
     }
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

@@ -1,6 +1,7 @@
 //! GetPolicy.
 
 use crate::actions::prelude::*;
+use crate::rows::policy::Policy;
 
 pub struct GetPolicy;
 
@@ -8,7 +9,7 @@ impl ReadAction for GetPolicy {
     type Op = api::ops::GetPolicy;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:GetPolicy", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:GetPolicy", text(&input.policy_arn)).into()
     }
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

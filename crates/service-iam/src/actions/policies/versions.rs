@@ -29,7 +29,8 @@ impl WriteAction for CreatePolicyVersion {
     type Op = api::ops::CreatePolicyVersion;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:CreatePolicyVersion", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:CreatePolicyVersion", text(&input.policy_arn))
+            .into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
@@ -61,7 +62,7 @@ impl ReadAction for GetPolicyVersion {
     type Op = api::ops::GetPolicyVersion;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:GetPolicyVersion", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:GetPolicyVersion", text(&input.policy_arn)).into()
     }
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
@@ -86,7 +87,8 @@ impl ReadAction for ListPolicyVersions {
     type Op = api::ops::ListPolicyVersions;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:ListPolicyVersions", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:ListPolicyVersions", text(&input.policy_arn))
+            .into()
     }
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
@@ -118,7 +120,8 @@ impl WriteAction for DeletePolicyVersion {
     type Op = api::ops::DeletePolicyVersion;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:DeletePolicyVersion", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:DeletePolicyVersion", text(&input.policy_arn))
+            .into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
@@ -143,7 +146,8 @@ impl WriteAction for SetDefaultPolicyVersion {
     type Op = api::ops::SetDefaultPolicyVersion;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        policies::demand(view, call, "iam:SetDefaultPolicyVersion", text(&input.policy_arn)).into()
+        demand_tagged::<Policy>(view, call, "iam:SetDefaultPolicyVersion", text(&input.policy_arn))
+            .into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

@@ -51,9 +51,8 @@ impl WriteAction for CreateRole {
             tags: tags::parse(input.tags.as_deref())?,
             linked_to: None,
         };
-        // AWS: the answer to a creation has neither description nor session length.
-        let role = api::Role { description: None, max_session_duration: None, ..views::role(&row) };
+        let role = Some(views::role(&row));
         tx.put(row);
-        Ok(api::CreateRoleResponse { role: Some(role) })
+        Ok(api::CreateRoleResponse { role })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::actions::prelude::*;
 use crate::rows::access_key::KeysOf;
+use crate::rows::certificate::CertificatesOf;
 use crate::rows::mfa_device::DevicesOf;
 use crate::rows::user::User;
 
@@ -23,6 +24,8 @@ impl WriteAction for DeleteUser {
             Some("delete access keys")
         } else if tx.by::<DevicesOf>(&key).next().is_some() {
             Some("delete MFA device")
+        } else if tx.by::<CertificatesOf>(&key).next().is_some() {
+            Some("delete signing certificates")
         } else if !row.groups.is_empty() {
             Some("remove users from group")
         } else {

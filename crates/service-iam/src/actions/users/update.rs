@@ -2,6 +2,7 @@
 
 use crate::actions::prelude::*;
 use crate::rows::access_key::{AccessKey, KeysOf, Owner};
+use crate::rows::certificate::{CertificatesOf, SigningCertificate};
 use crate::rows::mfa_device::{DevicesOf, MfaDevice};
 use crate::rows::user::User;
 
@@ -61,5 +62,10 @@ fn follow(tx: &mut Tx<'_>, old: &Key, new: &Key) {
     for serial in devices {
         let key = (old.0, serial);
         tx.edit::<MfaDevice>(&key, |device| device.user = Some(new.1.clone()));
+    }
+    let certificates: Vec<_> = tx.by::<CertificatesOf>(old).map(|c| c.id.clone()).collect();
+    for id in certificates {
+        let key = (old.0, id);
+        tx.edit::<SigningCertificate>(&key, |certificate| certificate.user = new.1.clone());
     }
 }
