@@ -102,18 +102,18 @@ fn plausible(chance: &mut Chance, member: &str) -> String {
     }
     let taskish = member.contains("taskdefinition") && chance.in_a_hundred(60);
     if taskish {
-        return format!("{}:{}", chance.pick(NAMES), chance.below(4));
+        return format!("{}:{}", chance.pick(&NAMES), chance.below(4));
     }
     if chance.in_a_hundred(10) {
-        return format!("{}-{}", chance.pick(NAMES), chance.below(50));
+        return format!("{}-{}", chance.pick(&NAMES), chance.below(50));
     }
-    chance.pick(NAMES).to_owned()
+    chance.pick(&NAMES).to_owned()
 }
 
 /// An ARN of this account, of the neighbour's, or of nobody.
 pub fn arn(chance: &mut Chance) -> String {
     let account = chance.pick(&[OWN, OWN, NEIGHBOUR, NEIGHBOUR, "999999999999", "", "aws", "*"]);
-    let name = chance.pick(NAMES);
+    let name = chance.pick(&NAMES);
     let (service, region, kind) = [
         ("ecs", "us-east-1", "cluster/"),
         ("ecs", "us-east-1", "task-definition/"),

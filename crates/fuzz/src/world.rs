@@ -1,7 +1,7 @@
 //! Two accounts on one gateway: the one that asks, and a neighbour whose cargo nobody else may see.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_protocol::{OperationDef, ServiceDef};
 use aws_sigv4::{SignBody, Signer, Style};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::Full;
 use plane_engine::{Engine, Options};
-use plane_gateway::{Gateway, Parts, Peer};
+use plane_gateway::{Gateway, Parts, Patience, Peer};
 use plane_journal::{EmbeddedJournal, EmbeddedOptions};
 use service_iam::reports::EnsureRoot;
 
@@ -18,7 +18,7 @@ pub const OWN: &str = "111111111111";
 pub const NEIGHBOUR: &str = "222222222222";
 
 /// Names of things in both accounts, which requests use.
-pub const NAMES: &[&str] = &["web", "dock", "crane", "pier", "default", "mole"];
+pub const NAMES: [&str; 6] = ["web", "dock", "crane", "pier", "default", "mole"];
 
 /// Stands in every row of the neighbour's, and in no request.
 pub const CARGO: &str = "Kc7Z3rnCargoOfTheNeighbour";
@@ -34,6 +34,7 @@ pub struct World {
     pub gateway: Arc<Gateway>,
     pub engine: Engine,
     keys: Vec<Key>,
+    neighbour: Key,
     _folder: tempfile::TempDir,
 }
 
@@ -50,7 +51,9 @@ impl World {
         let gateway = Gateway::new(engine.clone(), Parts::default());
         let own = root(&engine, OWN, "AKIAFUZZFUZZFUZZOWN1").await;
         let neighbour = root(&engine, NEIGHBOUR, "AKIAFUZZFUZZFUZZNEXT").await;
-        let mut world = World { gateway, engine, keys: vec![own.clone()], _folder: folder };
+        let keys = vec![own.clone()];
+        let mut world =
+            World { gateway, engine, keys, neighbour: neighbour.clone(), _folder: folder };
         world.fill(&neighbour, CARGO).await;
         world.fill(&own, "own").await;
         world.add_principals(&own).await;
@@ -83,7 +86,8 @@ impl World {
 
     pub async fn send(&self, request: http::Request<Full<Bytes>>) -> Response<Bytes> {
         let peer = Peer { address: Some(([127, 0, 0, 1], 40_000).into()), secure: false };
-        self.gateway.answer(request, peer).await
+        let patience = Patience::new(Duration::from_secs(60));
+        self.gateway.answer(request, peer, &patience).await
     }
 
     /// One thing of every kind in an account, each holding `cargo` where only its owner may look.
@@ -97,7 +101,7 @@ impl World {
                      %22Allow%22%2C%22Action%22%3A%22sts%3AAssumeRole%22%2C%22Principal%22%3A%7B%22\
                      AWS%22%3A%22ACCOUNT%22%7D%7D%5D%7D"
             .replace("ACCOUNT", if cargo == CARGO { NEIGHBOUR } else { OWN });
-        for name in NAMES {
+        for name in &NAMES {
             self.ecs(key, "CreateCluster", &format!(r#"{{"clusterName":"{name}","tags":{tag}}}"#))
                 .await;
             let container = format!(
@@ -120,6 +124,25 @@ impl World {
             let alias = cargo.to_lowercase();
             self.iam(key, "CreateAccountAlias", &format!("AccountAlias={alias}")).await;
         }
+    }
+
+    /// All that the neighbour sees of its own, to be compared before and after.
+    pub async fn neighbours_own(&self) -> Vec<String> {
+        let key = &self.neighbour;
+        let names = NAMES.map(|name| format!("\"{name}\"")).join(",");
+        let clusters = format!(r#"{{"clusters":[{names}],"include":["TAGS","SETTINGS"]}}"#);
+        let mut seen = vec![
+            self.ecs(key, "DescribeClusters", &clusters).await,
+            self.ecs(key, "ListClusters", "{}").await,
+            self.ecs(key, "ListTaskDefinitions", "{}").await,
+            self.ecs(key, "ListAccountSettings", r#"{"effectiveSettings":true}"#).await,
+        ];
+        for action in ["GetAccountAuthorizationDetails", "ListAccountAliases", "ListUsers"] {
+            let answer = self.iam(key, action, "").await;
+            let (answer, _) = answer.split_once("<ResponseMetadata>").unwrap_or((&answer, ""));
+            seen.push(answer.to_owned());
+        }
+        seen
     }
 
     async fn add_principals(&mut self, own: &Key) {

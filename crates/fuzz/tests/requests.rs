@@ -90,6 +90,7 @@ fn hostile_requests_do_no_harm() {
     let seen = Arc::new(Seen::default());
     let faults = runtime.block_on(async {
         let world = Arc::new(World::open().await);
+        let before = world.neighbours_own().await;
         let mut running = tokio::task::JoinSet::new();
         for _ in 0..WORKERS {
             running.spawn(worker(world.clone(), seen.clone(), seed, requests));
@@ -97,6 +98,7 @@ fn hostile_requests_do_no_harm() {
         while let Some(ended) = running.join_next().await {
             ended.expect("a worker met a panic in the gateway");
         }
+        assert_eq!(before, world.neighbours_own().await, "the neighbour's own was changed");
         let faults = world.engine.figures().read().faults;
         let engine = world.engine.clone();
         tokio::task::spawn_blocking(move || engine.stop()).await.expect("the engine stops");
