@@ -204,6 +204,14 @@ impl Engine {
         self.follower.leader()
     }
 
+    /// What a write is told while this process does not lead: why it cannot, if that is known.
+    pub fn not_leading(&self) -> Refusal {
+        match self.journal_status().and_then(|status| status.refused) {
+            Some(reason) if self.leader().is_none() => Refusal::NotDurable(reason),
+            _ => Refusal::NotLeader(self.leader()),
+        }
+    }
+
     /// Wait until this process leads.
     pub async fn led(&self) -> Result<(), Refusal> {
         let mut leading = self.shared.leading.subscribe();

@@ -75,6 +75,7 @@ impl JournalThread {
                 Err(JournalError::Stopped) => break,
                 Err(error) => {
                     tracing::error!("journal: {error}");
+                    self.tell_trouble(&error.to_string());
                     if self.rest(Duration::from_secs(1)) {
                         break;
                     }
@@ -88,6 +89,13 @@ impl JournalThread {
         }
         self.journal.resign();
         let _ = self.core.send(Control::Stop);
+    }
+
+    /// The status says why writes are refused, until one succeeds.
+    fn tell_trouble(&self, reason: &str) {
+        let mut status = self.journal.status();
+        status.refused.get_or_insert_with(|| reason.to_owned());
+        self.shared.status.store(Arc::new(Some(status)));
     }
 
     /// Wait, answering whoever asks; true when told to stop.
@@ -224,6 +232,7 @@ impl JournalThread {
             _ => (None, error.to_string()),
         };
         self.ended.clone_from(&reason);
+        self.tell_trouble(&reason);
         let refusal = match end {
             Some(_) => Refusal::NotLeader(leader.clone()),
             None => Refusal::NotDurable(reason.clone()),

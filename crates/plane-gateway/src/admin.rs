@@ -37,12 +37,20 @@ pub fn answer(
 }
 
 fn ready(engine: &Engine) -> (StatusCode, String) {
+    // Reads go on without a disk to write to: that is no reason to leave a balancer.
+    let refused = engine.journal_status().and_then(|journal| journal.refused);
     match (engine.role(), engine.leader()) {
-        (Role::Leader, _) => (StatusCode::OK, "ready: leader\n".into()),
+        (Role::Leader, _) => match refused {
+            None => (StatusCode::OK, "ready: leader\n".into()),
+            Some(reason) => (StatusCode::OK, format!("ready: leader, but no writes: {reason}\n")),
+        },
         (Role::Follower, Some(leader)) => {
             (StatusCode::OK, format!("ready: follower of {}\n", leader.address))
         }
-        (Role::Follower, None) => (StatusCode::SERVICE_UNAVAILABLE, "no leader yet\n".into()),
+        (Role::Follower, None) => {
+            let why = refused.map(|reason| format!(": {reason}")).unwrap_or_default();
+            (StatusCode::SERVICE_UNAVAILABLE, format!("no leader yet{why}\n"))
+        }
     }
 }
 

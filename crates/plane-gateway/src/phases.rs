@@ -211,7 +211,7 @@ impl Gateway {
 
     async fn pass_on(&self, incoming: &Incoming<'_>) -> Result<Response<Bytes>, ApiError> {
         let Some(forward) = &self.forward else {
-            return Err(unavailable(Refusal::NotLeader(None)));
+            return Err(unavailable(self.engine.not_leading()));
         };
         forward.send(&self.engine, incoming.parts, incoming.body, incoming.peer).await
     }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::world::client::Failure;
 use crate::world::ledger::{Ledger, found};
 use crate::world::server::Setup;
-use crate::world::{Chance, rounds, wait_for};
+use crate::world::{Chance, end_of, last_segment, rounds, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -72,7 +72,8 @@ impl Drop for SmallDisk {
 #[test]
 fn a_disk_that_fills_up_under_load_costs_nothing_acknowledged() {
     let Some(disk) = SmallDisk::mount("32m") else { return };
-    let setup = Setup::on(&disk.data());
+    // Snapshots run out of room as well.
+    let setup = Setup::on(&disk.data()).with("--snapshot-after", "262144");
     let mut server = setup.start();
     let (mut chance, ledger) = (Chance::new(), Ledger::default());
     for _ in 0..rounds(3, 20) {
@@ -109,11 +110,15 @@ fn a_disk_that_fills_up_under_load_costs_nothing_acknowledged() {
             assert!(!found(&mut reader, "nobody").unwrap(), "reads go on");
             assert_eq!(reader.get("/healthz").unwrap().0, 200);
             // Reads are served: no reason to take the server out of a balancer.
-            assert_eq!(reader.get("/readyz").unwrap().0, 200);
+            let (status, told) = reader.get("/readyz").unwrap();
+            assert!(status == 200 && told.contains("no space left"), "{status}: {told}");
+            assert_eq!(reader.figure("wharf_journal_refusing"), Some(1));
             disk.free();
             wait_for("writes work again without a restart", PATIENCE, || {
                 ledger.create_cluster(&mut reader).ok()
             });
+            assert_eq!(reader.get("/readyz").unwrap().1, "ready: leader\n");
+            assert_eq!(reader.figure("wharf_journal_refusing"), Some(0));
             stop.store(true, Ordering::Relaxed);
         });
         for refused in reasons.into_inner().unwrap() {
@@ -139,6 +144,9 @@ fn a_server_that_starts_on_a_full_disk_serves_reads_until_there_is_room() {
     let mut server = setup.start();
     let name = ledger.create_cluster(&mut server.client()).unwrap();
     server.kill();
+    // Without the room that was laid out for further records, which a start gives back and uses.
+    let segment = last_segment(&disk.data());
+    File::options().write(true).open(&segment).unwrap().set_len(end_of(&segment)).unwrap();
     disk.fill();
     let mut server = setup.launch();
     server.listens_on(port);
@@ -146,6 +154,7 @@ fn a_server_that_starts_on_a_full_disk_serves_reads_until_there_is_room() {
     wait_for("reads are served", PATIENCE, || found(&mut client, &name).ok()?.then_some(()));
     let refused = ledger.create_cluster(&mut client).unwrap_err();
     assert!(refused.is_retryable(), "{refused:?}");
+    assert!(refused.message().contains("no space left"), "{refused:?}");
     assert_eq!(client.get("/healthz").unwrap().0, 200);
     disk.free();
     wait_for("it is ready", PATIENCE, || server.is_ready().then_some(()));

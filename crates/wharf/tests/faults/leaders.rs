@@ -1,7 +1,7 @@
 //! Several servers on one etcd: leaders killed and frozen, etcd killed and started again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::world::client::Failure;
 use crate::world::etcd::{Etcd, etcd};
@@ -227,6 +227,30 @@ fn etcd_may_lose_its_own_leader() {
         });
         etcd.restart(killed);
     }
+    team.check(&ledger);
+}
+
+/// With etcd gone there is nothing to hand over, and nothing to wait for.
+#[test]
+fn a_server_stops_without_etcd_too() {
+    let Some(mut etcd) = etcd(1) else { return };
+    let mut team = Team::start(&etcd, 2);
+    let ledger = Ledger::default();
+    team.tell_addresses(&ledger);
+    team.under_load(&ledger, |team| {
+        progress(&ledger);
+        etcd.kill(0);
+        for server in team.servers.iter_mut().flatten() {
+            let asked = Instant::now();
+            let status = server.stop();
+            assert!(status.success(), "{status}: {}", server.told());
+            // A write may be on its way for the lease's time; its client then still gets an answer.
+            assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
+            println!("stopped in {:?}", asked.elapsed());
+        }
+    });
+    etcd.restart(0);
+    team.servers = team.setups.iter().map(|setup| Some(setup.start())).collect();
     team.check(&ledger);
 }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::world::client::Client;
 use crate::world::ledger::pages;
 use crate::world::server::Setup;
-use crate::world::{Chance, copy_folder, rounds};
+use crate::world::{Chance, copy_folder, end_of, last_segment, rounds};
 
 /// A journal with one writer's clusters in its last segment.
 struct Written {
@@ -29,17 +29,6 @@ const WRITES: usize = 40;
 
 fn name(n: usize) -> String {
     format!("cluster-{n:03}")
-}
-
-fn last_segment(data: &Path) -> PathBuf {
-    let files = std::fs::read_dir(data.join("journal")).unwrap();
-    let paths = files.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|e| e == "seg")).max().unwrap()
-}
-
-fn end_of(segment: &Path) -> u64 {
-    let bytes = std::fs::read(segment).unwrap();
-    bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1
 }
 
 fn write() -> Written {

@@ -8,7 +8,7 @@ pub mod ledger;
 pub mod proxy;
 pub mod server;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -84,4 +84,17 @@ pub fn copy_folder(from: &Path, to: &Path) {
             false => drop(std::fs::copy(entry.path(), target).unwrap()),
         }
     }
+}
+
+/// The segment that a journal was written to last.
+pub fn last_segment(data: &Path) -> PathBuf {
+    let files = std::fs::read_dir(data.join("journal")).unwrap();
+    let paths = files.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|e| e == "seg")).max().unwrap()
+}
+
+/// Where the last record of a segment ends: what follows are zeros, and it ends with none.
+pub fn end_of(segment: &Path) -> u64 {
+    let bytes = std::fs::read(segment).unwrap();
+    bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1
 }
