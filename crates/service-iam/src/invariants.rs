@@ -74,10 +74,10 @@ fn owners(state: &State, wrong: &mut dyn FnMut(String)) {
         name.is_empty() || state.get::<User>(&(account, name.clone())).is_some()
     };
     for key in state.all::<AccessKey>() {
-        if let Owner::User(name) = &key.owner {
-            if !exists(key.account, name) {
-                wrong(format!("access key {} is {name}'s, who is not there", key.id));
-            }
+        if let Owner::User(name) = &key.owner
+            && !exists(key.account, name)
+        {
+            wrong(format!("access key {} is {name}'s, who is not there", key.id));
         }
     }
     for device in state.all::<MfaDevice>() {

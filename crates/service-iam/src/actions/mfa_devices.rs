@@ -198,10 +198,10 @@ impl ReadAction for GetMFADevice {
         let device = device.filter(|device| device.user.is_some());
         let device = device.ok_or_else(|| no_device(serial))?;
         let user = user_of(view, device);
-        if let Some(name) = &input.user_name {
-            if user.is_none_or(|user| fold(&user.head.name) != fold(name)) {
-                return Err(no_device(serial));
-            }
+        if let Some(name) = &input.user_name
+            && user.is_none_or(|user| fold(&user.head.name) != fold(name))
+        {
+            return Err(no_device(serial));
         }
         Ok(api::GetMFADeviceResponse {
             certifications: None,
