@@ -493,7 +493,7 @@ pub fn read(bytes: &[u8], shape: &mut dyn AnyShape, dialect: Dialect) -> serde_j
 
 /// Writes a structure as a JSON object.
 pub fn write(shape: &dyn AnyShape, dialect: Dialect) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(1024);
     let written = serde_json::to_writer(&mut out, &StructureView { shape, dialect });
     written.expect("writing JSON to memory fails only for keys that are no strings");
     out
