@@ -310,6 +310,13 @@ def test_service_linked_role(iam, refused):
         iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
     with refused("UnmodifiableEntity", status=400):
         iam.delete_role(RoleName="AWSServiceRoleForECS")
+    # AWS: its tags and its description are the account's own.
+    iam.tag_role(RoleName="AWSServiceRoleForECS", Tags=[{"Key": "a", "Value": "b"}])
+    tags = iam.list_role_tags(RoleName="AWSServiceRoleForECS")["Tags"]
+    assert tags == [{"Key": "a", "Value": "b"}]
+    iam.update_role_description(RoleName="AWSServiceRoleForECS", Description="ours")
+    got = iam.get_role(RoleName="AWSServiceRoleForECS")["Role"]
+    assert got["Description"] == "ours"
     task = iam.delete_service_linked_role(RoleName="AWSServiceRoleForECS")["DeletionTaskId"]
     status = iam.get_service_linked_role_deletion_status(DeletionTaskId=task)["Status"]
     assert status in ("SUCCEEDED", "IN_PROGRESS", "NOT_STARTED")

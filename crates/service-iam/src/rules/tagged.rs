@@ -75,7 +75,7 @@ fn as_given(_: &State, _: &Call, given: &str) -> String {
 
 tagged! {
     User, key_of, entities::find, entities::demanded_arn::<User>;
-    Role, key_of, entities::find_own, entities::demanded_arn::<Role>;
+    Role, key_of, entities::find, entities::demanded_arn::<Role>;
     InstanceProfile, key_of, entities::find, entities::demanded_arn::<InstanceProfile>;
     ServerCertificate, key_of, entities::find, entities::demanded_arn::<ServerCertificate>;
     Policy, arn_key, policies::find_own, as_given;
