@@ -1,5 +1,7 @@
 //! The engine on a real journal and on disks that wait, fail and fill up.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::any::Any;
 use std::io;
 use std::path::Path;

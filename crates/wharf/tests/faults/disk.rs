@@ -71,7 +71,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_disk_that_fills_up_under_load_costs_nothing_acknowledged() {
-    let Some(disk) = SmallDisk::mount("32m") else { return };
+    let Some(disk) = SmallDisk::mount(&format!("{}m", rounds(32, 512))) else { return };
     // Snapshots run out of room as well.
     let setup = Setup::on(&disk.data()).with("--snapshot-after", "262144");
     let mut server = setup.start();

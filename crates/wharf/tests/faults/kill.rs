@@ -23,7 +23,8 @@ fn write_until(
         let work = |writer: usize| {
             let (stop, mut client) = (&stop, Client::new(address));
             // Half of them race for the numbers of one family.
-            let family = if writer % 2 == 0 { "shared".into() } else { format!("own-{writer}") };
+            let family =
+                if writer.is_multiple_of(2) { "shared".into() } else { format!("own-{writer}") };
             scope.spawn(move || ledger.write(&mut client, &family, stop))
         };
         let running: Vec<_> = (0..writers).map(work).collect();

@@ -194,10 +194,9 @@ fn etcd_may_be_killed_and_come_back() {
             etcd.kill(0);
             wait_for("writes are refused", PATIENCE, || {
                 let mut client = team.server(0).client();
-                match ledger.create_cluster(&mut client) {
-                    Ok(_) => None,
-                    Err(failure) => Some(assert!(failure.is_retryable(), "{failure:?}")),
-                }
+                let failure = ledger.create_cluster(&mut client).err()?;
+                assert!(failure.is_retryable(), "{failure:?}");
+                Some(())
             });
             let (status, _) = team.server(0).client().get("/healthz").unwrap();
             assert_eq!(status, 200);

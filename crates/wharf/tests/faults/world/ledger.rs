@@ -139,7 +139,8 @@ impl Ledger {
 
     /// Writes until told to stop, from one server to the next whenever one does not take it.
     pub fn write_anywhere(&self, writer: usize, addresses: &[SocketAddr], stop: &AtomicBool) {
-        let family = if writer % 2 == 0 { "shared".into() } else { format!("own-{writer}") };
+        let family =
+            if writer.is_multiple_of(2) { "shared".into() } else { format!("own-{writer}") };
         let mut at = writer;
         while !stop.load(Ordering::Relaxed) {
             let mut client = Client::new(addresses[at % addresses.len()]);
