@@ -12,6 +12,7 @@ use crate::rows::instance_profile::InstanceProfile;
 use crate::rows::mfa_device::MfaDevice;
 use crate::rows::policy::Policy;
 use crate::rows::role::Role;
+use crate::rows::ssh_key::SshKey;
 use crate::rows::user::User;
 use crate::rules::policies;
 
@@ -88,6 +89,11 @@ fn owners(state: &State, wrong: &mut dyn FnMut(String)) {
     for certificate in state.all::<SigningCertificate>() {
         if !exists(certificate.account, &certificate.user) {
             wrong(format!("signing certificate {} has no owner", certificate.id));
+        }
+    }
+    for key in state.all::<SshKey>() {
+        if !exists(key.account, &key.user) {
+            wrong(format!("SSH key {} has no owner", key.id));
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::rows::policy::Policy;
 use crate::rows::provider::{OidcProvider, SamlProvider};
 use crate::rows::role::{LinkedRoleDeletion, Role};
 use crate::rows::seal::Seal;
+use crate::rows::ssh_key::SshKey;
 use crate::rows::user::User;
 
 pub fn declare(schema: &mut SchemaBuilder) {
@@ -28,5 +29,6 @@ pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<Seal>();
     schema.table::<ServerCertificate>();
     schema.table::<SigningCertificate>();
+    schema.table::<SshKey>();
     schema.table::<User>();
 }

@@ -24,9 +24,8 @@ fn target<'s>(
     state: &'s core_state::State,
     call: &Call,
     given: Option<&str>,
-    operation: &str,
 ) -> Result<&'s User, ApiError> {
-    match entities::user_or_caller(call, given, operation)? {
+    match entities::user_or_caller(call, given)? {
         Some(name) => find::<User>(state, call.account(), name),
         // AWS: the root user's password is not a login profile.
         None => Err(ApiError::validation("UserName is missing.")),
@@ -47,7 +46,7 @@ impl WriteAction for CreateLoginProfile {
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
-        let user = target(tx, call, input.user_name.as_deref(), "CreateLoginProfile")?;
+        let user = target(tx, call, input.user_name.as_deref())?;
         let mut user = user.clone();
         if user.login.is_some() {
             let text = format!("Login Profile for user {} already exists.", user.head.name);
@@ -82,7 +81,7 @@ impl ReadAction for GetLoginProfile {
     }
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
-        let user = target(view, call, input.user_name.as_deref(), "GetLoginProfile")?;
+        let user = target(view, call, input.user_name.as_deref())?;
         let login = user.login.as_ref().ok_or_else(|| no_login(user))?;
         Ok(api::GetLoginProfileResponse { login_profile: Some(shown(user, login)) })
     }
@@ -124,7 +123,7 @@ impl WriteAction for DeleteLoginProfile {
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
-        let user = target(tx, call, input.user_name.as_deref(), "DeleteLoginProfile")?;
+        let user = target(tx, call, input.user_name.as_deref())?;
         let mut user = user.clone();
         if user.login.take().is_none() {
             return Err(no_login(&user));

@@ -21,11 +21,10 @@ fn owner(
     state: &core_state::State,
     call: &Call,
     given: Option<&str>,
-    operation: &str,
 ) -> Result<(Owner, Option<String>), ApiError> {
     let root = call.caller.principal == core_step::Principal::Root;
     let given = given.filter(|name| !(root && *name == call.account().to_string()));
-    keys::owner(state, call, given, operation)
+    keys::owner(state, call, given)
 }
 
 fn no_device(serial: &str) -> ApiError {
@@ -86,7 +85,7 @@ impl WriteAction for EnableMFADevice {
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
-        let (owner, _) = owner(tx, call, input.user_name.as_deref(), "EnableMFADevice")?;
+        let (owner, _) = owner(tx, call, input.user_name.as_deref())?;
         let serial = text(&input.serial_number);
         let device = tx.get::<MfaDevice>(&(call.account(), serial.into()));
         let mut device = device.cloned().ok_or_else(|| no_device(serial))?;
@@ -125,7 +124,7 @@ impl WriteAction for ResyncMFADevice {
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
-        let (owner, _) = owner(tx, call, input.user_name.as_deref(), "ResyncMFADevice")?;
+        let (owner, _) = owner(tx, call, input.user_name.as_deref())?;
         let device = in_use(tx, call, &owner, text(&input.serial_number))?;
         let (first, second) =
             (text(&input.authentication_code1), text(&input.authentication_code2));
@@ -147,7 +146,7 @@ impl WriteAction for DeactivateMFADevice {
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
-        let (owner, _) = owner(tx, call, input.user_name.as_deref(), "DeactivateMFADevice")?;
+        let (owner, _) = owner(tx, call, input.user_name.as_deref())?;
         let mut device = in_use(tx, call, &owner, text(&input.serial_number))?;
         device.user = None;
         device.enabled_at = None;
@@ -223,7 +222,7 @@ impl ReadAction for ListMFADevices {
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, user_name) = owner(view, call, name, "ListMFADevices")?;
+        let (owner, user_name) = owner(view, call, name)?;
         let marker = input.marker.as_deref();
         let asked = Asked { list: "ListMFADevices", marker, max_items: input.max_items };
         let rows = view.by::<DevicesOf>(&(call.account(), owner.name()));

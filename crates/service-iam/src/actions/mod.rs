@@ -13,6 +13,7 @@ mod prelude;
 mod profiles;
 mod providers;
 mod roles;
+mod service_credentials;
 mod simulate;
 mod tagging;
 mod users;
@@ -134,6 +135,13 @@ pub const ACTIONS: &[Action] = &[
     write_action::<certificates::signing::UpdateSigningCertificate>(),
     write_action::<certificates::signing::DeleteSigningCertificate>(),
     read_action::<certificates::signing::ListSigningCertificates>(),
+    write_action::<certificates::ssh::UploadSSHPublicKey>(),
+    write_action::<certificates::ssh::UpdateSSHPublicKey>(),
+    write_action::<certificates::ssh::DeleteSSHPublicKey>(),
+    read_action::<certificates::ssh::GetSSHPublicKey>(),
+    read_action::<certificates::ssh::ListSSHPublicKeys>(),
+    write_action::<service_credentials::CreateServiceSpecificCredential>(),
+    read_action::<service_credentials::ListServiceSpecificCredentials>(),
     // Identity providers.
     write_action::<providers::oidc::CreateOpenIDConnectProvider>(),
     write_action::<providers::oidc::DeleteOpenIDConnectProvider>(),

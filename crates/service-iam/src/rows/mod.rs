@@ -12,4 +12,5 @@ pub mod policy;
 pub mod provider;
 pub mod role;
 pub mod seal;
+pub mod ssh_key;
 pub mod user;

@@ -96,7 +96,6 @@ pub fn with_resource_tags(demand: Demand, tags: &Tags) -> Demand {
 pub fn user_or_caller<'n>(
     call: &'n Call,
     given: Option<&'n str>,
-    operation: &str,
 ) -> Result<Option<&'n str>, ApiError> {
     if given.is_some() {
         return Ok(given);
@@ -104,11 +103,9 @@ pub fn user_or_caller<'n>(
     match &call.caller.principal {
         Principal::Root => Ok(None),
         Principal::User { name } => Ok(Some(name)),
-        Principal::AssumedRole { .. } | Principal::FederatedUser { .. } => {
-            Err(ApiError::validation(format!(
-                "Must specify userName when calling {operation} with non-User credentials"
-            )))
-        }
+        Principal::AssumedRole { .. } | Principal::FederatedUser { .. } => Err(
+            ApiError::validation("Must specify userName when calling with non-User credentials"),
+        ),
     }
 }
 

@@ -16,9 +16,8 @@ pub fn owner(
     state: &State,
     call: &Call,
     given: Option<&str>,
-    operation: &str,
 ) -> Result<(Owner, Option<String>), ApiError> {
-    match user_or_caller(call, given, operation)? {
+    match user_or_caller(call, given)? {
         Some(name) => {
             let user = find::<User>(state, call.account(), name)?;
             Ok((Owner::User(fold(&user.head.name)), Some(user.head.name.to_string())))
@@ -28,7 +27,7 @@ pub fn owner(
 }
 
 pub fn demand(state: &State, call: &Call, action: &'static str, given: Option<&str>) -> Demand {
-    match user_or_caller(call, given, "") {
+    match user_or_caller(call, given) {
         Ok(Some(name)) => demand_tagged::<User>(state, call, action, name),
         Ok(None) => Demand::on(action, &*call.caller.arn),
         Err(_) => Demand::anywhere(action),

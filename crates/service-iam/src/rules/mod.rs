@@ -12,5 +12,6 @@ pub mod passwords;
 pub mod policies;
 pub mod providers;
 pub mod simulation;
+pub mod ssh_keys;
 pub mod tagged;
 pub mod tags;

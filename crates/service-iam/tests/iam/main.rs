@@ -1,5 +1,7 @@
 //! IAM's actions with policies enforced.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../world/mod.rs"]
 mod world;
 

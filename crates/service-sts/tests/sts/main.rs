@@ -1,5 +1,7 @@
 //! STS with IAM's policies enforced: sessions, what they may do, and how they end.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../../../service-iam/tests/world/mod.rs"]
 mod world;
 

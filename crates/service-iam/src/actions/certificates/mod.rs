@@ -1,4 +1,5 @@
-//! Server certificates, and signing certificates of users.
+//! Server certificates, and what users upload: signing certificates and SSH public keys.
 
 pub mod server;
 pub mod signing;
+pub mod ssh;

@@ -41,7 +41,7 @@ impl WriteAction for UploadSigningCertificate {
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, user_name) = keys::owner(tx, call, name, "UploadSigningCertificate")?;
+        let (owner, user_name) = keys::owner(tx, call, name)?;
         let user: Key = (call.account(), owner.name());
         let body = text(&input.certificate_body);
         certificates::expiry(body)?;
@@ -78,7 +78,7 @@ impl ReadAction for ListSigningCertificates {
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, user_name) = keys::owner(view, call, name, "ListSigningCertificates")?;
+        let (owner, user_name) = keys::owner(view, call, name)?;
         let marker = input.marker.as_deref();
         let asked = Asked { list: "ListSigningCertificates", marker, max_items: input.max_items };
         let rows = view.by::<CertificatesOf>(&(call.account(), owner.name()));
@@ -100,7 +100,7 @@ impl WriteAction for UpdateSigningCertificate {
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, _) = keys::owner(tx, call, name, "UpdateSigningCertificate")?;
+        let (owner, _) = keys::owner(tx, call, name)?;
         let mut row = find_certificate(tx, call, &owner.name(), text(&input.certificate_id))?;
         row.active = input.status.as_ref().is_some_and(|s| *s == api::StatusType::ACTIVE);
         tx.put(row);
@@ -119,7 +119,7 @@ impl WriteAction for DeleteSigningCertificate {
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, _) = keys::owner(tx, call, name, "DeleteSigningCertificate")?;
+        let (owner, _) = keys::owner(tx, call, name)?;
         let row = find_certificate(tx, call, &owner.name(), text(&input.certificate_id))?;
         tx.delete::<SigningCertificate>(&(row.account, row.id));
         Ok(api::DeleteSigningCertificateResponse {})

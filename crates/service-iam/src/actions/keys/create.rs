@@ -18,7 +18,7 @@ impl WriteAction for CreateAccessKey {
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, user_name) = keys::owner(tx, call, name, "CreateAccessKey")?;
+        let (owner, user_name) = keys::owner(tx, call, name)?;
         if tx.by::<KeysOf>(&(call.account(), owner.name())).count() >= QUOTA {
             return Err(entities::exceeded("AccessKeysPerUser", QUOTA));
         }

@@ -15,7 +15,7 @@ impl WriteAction for DeleteAccessKey {
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, _) = keys::owner(tx, call, name, "DeleteAccessKey")?;
+        let (owner, _) = keys::owner(tx, call, name)?;
         let id = keys::find_key(tx, call, &owner, text(&input.access_key_id))?.id.clone();
         tx.delete::<AccessKey>(&id);
         Ok(api::DeleteAccessKeyResponse {})

@@ -15,7 +15,7 @@ impl ReadAction for ListAccessKeys {
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, user_name) = keys::owner(view, call, name, "ListAccessKeys")?;
+        let (owner, user_name) = keys::owner(view, call, name)?;
         let marker = input.marker.as_deref();
         let asked = Asked { list: "ListAccessKeys", marker, max_items: input.max_items };
         let rows = view.by::<KeysOf>(&(call.account(), owner.name()));

@@ -14,7 +14,7 @@ impl WriteAction for UpdateAccessKey {
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let name = input.user_name.as_deref();
-        let (owner, _) = keys::owner(tx, call, name, "UpdateAccessKey")?;
+        let (owner, _) = keys::owner(tx, call, name)?;
         let mut row = keys::find_key(tx, call, &owner, text(&input.access_key_id))?.clone();
         row.active = match &input.status {
             Some(status) if *status == api::StatusType::ACTIVE => true,

@@ -13,8 +13,10 @@ pub struct ListPolicies;
 impl ReadAction for ListPolicies {
     type Op = api::ops::ListPolicies;
 
-    fn authorize(_: &Call, _: &View<'_>, _: &Input<Self::Op>) -> Demands {
-        Demand::anywhere("iam:ListPolicies").into()
+    fn authorize(_: &Call, _: &View<'_>, input: &Input<Self::Op>) -> Demands {
+        // AWS: no ARN, so that only a policy about `*` grants it; refusals name the path.
+        let path = input.path_prefix.as_deref().unwrap_or("/");
+        Demand::on("iam:ListPolicies", format!("policy path {path}")).into()
     }
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

@@ -4,6 +4,7 @@ use crate::actions::prelude::*;
 use crate::rows::access_key::KeysOf;
 use crate::rows::certificate::CertificatesOf;
 use crate::rows::mfa_device::DevicesOf;
+use crate::rows::ssh_key::SshKeysOf;
 use crate::rows::user::User;
 
 pub struct DeleteUser;
@@ -26,6 +27,8 @@ impl WriteAction for DeleteUser {
             Some("delete MFA device")
         } else if tx.by::<CertificatesOf>(&key).next().is_some() {
             Some("delete signing certificates")
+        } else if tx.by::<SshKeysOf>(&key).next().is_some() {
+            Some("delete SSH public keys")
         } else if !row.groups.is_empty() {
             Some("remove users from group")
         } else {

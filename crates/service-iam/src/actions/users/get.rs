@@ -10,7 +10,7 @@ impl ReadAction for GetUser {
     type Op = api::ops::GetUser;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        match entities::user_or_caller(call, input.user_name.as_deref(), "GetUser") {
+        match entities::user_or_caller(call, input.user_name.as_deref()) {
             Ok(Some(name)) => demand_tagged::<User>(view, call, "iam:GetUser", name).into(),
             Ok(None) => Demand::on("iam:GetUser", &*call.caller.arn).into(),
             Err(_) => Demand::anywhere("iam:GetUser").into(),
@@ -19,7 +19,7 @@ impl ReadAction for GetUser {
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
         let account = call.account();
-        let named = entities::user_or_caller(call, input.user_name.as_deref(), "GetUser")?;
+        let named = entities::user_or_caller(call, input.user_name.as_deref())?;
         let user = match named {
             Some(name) => views::user(find::<User>(view, account, name)?),
             None => {

@@ -4,6 +4,7 @@ use crate::actions::prelude::*;
 use crate::rows::access_key::{AccessKey, KeysOf, Owner};
 use crate::rows::certificate::{CertificatesOf, SigningCertificate};
 use crate::rows::mfa_device::{DevicesOf, MfaDevice};
+use crate::rows::ssh_key::{SshKey, SshKeysOf};
 use crate::rows::user::User;
 
 pub struct UpdateUser;
@@ -67,5 +68,9 @@ fn follow(tx: &mut Tx<'_>, old: &Key, new: &Key) {
     for id in certificates {
         let key = (old.0, id);
         tx.edit::<SigningCertificate>(&key, |certificate| certificate.user = new.1.clone());
+    }
+    let ssh_keys: Vec<_> = tx.by::<SshKeysOf>(old).map(|key| key.id.clone()).collect();
+    for id in ssh_keys {
+        tx.edit::<SshKey>(&(old.0, id), |key| key.user = new.1.clone());
     }
 }
