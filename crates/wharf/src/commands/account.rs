@@ -27,7 +27,7 @@ enum What {
         #[command(flatten)]
         data_dir: DataDirArgument,
         /// Print JSON
-        #[arg(long)]
+        #[arg(long, env = "WHARF_JSON")]
         json: bool,
     },
     /// List the accounts.
@@ -35,7 +35,7 @@ enum What {
         #[command(flatten)]
         data_dir: DataDirArgument,
         /// Print JSON
-        #[arg(long)]
+        #[arg(long, env = "WHARF_JSON")]
         json: bool,
     },
 }

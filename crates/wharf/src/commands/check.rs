@@ -16,19 +16,22 @@ use crate::{slices, state};
 pub struct Arguments {
     #[command(flatten)]
     data_dir: DataDirArgument,
-    /// Look into this state's journal, not at a running server: `embedded` or etcd://…
-    #[arg(long, value_name = "WHERE")]
-    state: Option<StateArgument>,
+    /// Where no server runs: whose journal to look into, `embedded` or etcd://…
+    #[arg(long, env = "WHARF_STATE", value_name = "WHERE", default_value = "embedded")]
+    state: StateArgument,
+    /// Look into the journal even while a server runs
+    #[arg(long, env = "WHARF_OFFLINE")]
+    offline: bool,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, env = "WHARF_JSON")]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let dir = arguments.data_dir.resolve()?;
-    let running = match &arguments.state {
-        Some(_) => None,
-        None => Endpoint::read(&dir)?,
+    let running = match arguments.offline {
+        true => None,
+        false => Endpoint::read(&dir)?,
     };
     let (checked, looked_at) = match running {
         Some(endpoint) => {
@@ -37,8 +40,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             (client::ask::<Checked>(&endpoint, &key, "GET", "check", Vec::new())?, at)
         }
         None => {
-            let from = arguments.state.clone().unwrap_or(StateArgument::Embedded);
-            let state = state::load(&from, &dir.journal())?;
+            let state = state::load(&arguments.state, &dir.journal())?;
             let violations = slices::registry().check(&state);
             (Checked { revision: state.rev(), violations }, "the journal".to_owned())
         }

@@ -15,10 +15,10 @@ pub struct Arguments {
     #[command(flatten)]
     data_dir: DataDirArgument,
     /// The keys of an account made by `wharf account create`, by its number or name
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, env = "WHARF_ACCOUNT", value_name = "ACCOUNT")]
     account: Option<String>,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, env = "WHARF_JSON")]
     json: bool,
 }
 

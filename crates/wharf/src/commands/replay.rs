@@ -19,19 +19,19 @@ pub struct Arguments {
     #[command(flatten)]
     data_dir: DataDirArgument,
     /// The first revision to print
-    #[arg(long, value_name = "REV")]
+    #[arg(long, env = "WHARF_REPLAY_FROM", value_name = "REV")]
     from: Option<u64>,
     /// The last revision to print
-    #[arg(long, value_name = "REV")]
+    #[arg(long, env = "WHARF_REPLAY_UNTIL", value_name = "REV")]
     until: Option<u64>,
     /// Only changes of this table
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "WHARF_REPLAY_TABLE", value_name = "NAME")]
     table: Option<String>,
     /// Print secrets too, which are otherwise replaced by `***`
-    #[arg(long)]
+    #[arg(long, env = "WHARF_REPLAY_SECRETS")]
     secrets: bool,
     /// Print one JSON object a line
-    #[arg(long)]
+    #[arg(long, env = "WHARF_JSON")]
     json: bool,
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, env = "WHARF_JSON")]
     json: bool,
 }
 

@@ -47,16 +47,29 @@ fn mistakes_are_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn every_flag_of_a_server_has_its_variable() {
-    let help = text(&run(&["server", "--help"]).stdout);
-    let flags = help.lines().map(str::trim_start).filter(|line| line.starts_with("--"));
-    let names: Vec<String> = flags
-        .filter_map(|line| line.split([' ', '=']).next())
-        .map(|flag| format!("WHARF_{}", flag[2..].to_uppercase().replace('-', "_")))
-        .collect();
-    assert!(names.len() > 12, "{help}");
-    for name in names {
-        assert!(help.contains(&format!("[env: {name}")), "{name} is missing in {help}");
+fn every_flag_has_its_variable() {
+    let commands: [&[&str]; 8] = [
+        &["server"],
+        &["up"],
+        &["env"],
+        &["check"],
+        &["replay"],
+        &["account", "create"],
+        &["account", "list"],
+        &["version"],
+    ];
+    for command in commands {
+        let help = text(&run(&[command, &["--help"]].concat()).stdout);
+        let flags = help.split("\n      --").skip(1);
+        let flags: Vec<&str> = flags.filter(|flag| !flag.starts_with("help")).collect();
+        assert!(!flags.is_empty(), "{help}");
+        for flag in flags {
+            let name = flag.split([' ', '\n']).next().unwrap();
+            let name = name.to_uppercase().replace('-', "_");
+            let variable =
+                flag.split("[env: WHARF_").nth(1).and_then(|rest| rest.split(['=', ']']).next());
+            assert!(variable.is_some_and(|it| it.ends_with(&name)), "{command:?} {flag}");
+        }
     }
 }
 

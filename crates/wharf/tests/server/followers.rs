@@ -40,6 +40,10 @@ fn a_follower_passes_writes_on_and_reads_what_was_written() {
     assert!(made.status.success(), "{}", text(&made.stderr));
     let checked = run(&["check", "--data-dir", dir.to_str().unwrap()]);
     assert!(checked.status.success(), "{}", text(&checked.stdout));
+    let url = etcd.url();
+    let offline =
+        run(&["check", "--offline", "--state", &url, "--data-dir", dir.to_str().unwrap()]);
+    assert!(text(&offline.stdout).contains("all invariants hold"), "{}", text(&offline.stderr));
     let history = run(&["replay", &etcd.url(), "--table", "ecs-clusters"]);
     assert_eq!(text(&history.stdout).lines().count(), 40);
 }

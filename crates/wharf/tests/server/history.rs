@@ -12,6 +12,9 @@ fn invariants_are_checked_live_and_on_the_journal() {
     let dir = home.dir();
     let check = || run(&["check", "--json", "--data-dir", dir.to_str().unwrap()]);
     let live: Value = serde_json::from_slice(&check().stdout).unwrap();
+    let dir_flag = dir.to_str().unwrap();
+    let beside = run(&["check", "--json", "--offline", "--data-dir", dir_flag]);
+    assert_eq!(serde_json::from_slice::<Value>(&beside.stdout).unwrap(), live);
     server.kill();
     let dead: Value = serde_json::from_slice(&check().stdout).unwrap();
     assert_eq!(live, dead);
