@@ -45,20 +45,34 @@ pub fn run(
 }
 
 async fn connection(address: SocketAddr, request: &[u8], until: Instant) -> Result<u64> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
     let mut buffer = vec![0u8; 64 << 10];
+    let mut stream = None;
     let mut done = 0;
     while Instant::now() < until {
-        stream.write_all(request).await?;
-        read_reply(&mut stream, &mut buffer).await?;
+        let mut open = match stream.take() {
+            Some(open) => open,
+            None => {
+                let open = TcpStream::connect(address).await?;
+                open.set_nodelay(true)?;
+                open
+            }
+        };
+        open.write_all(request).await?;
+        let reply = tokio::time::timeout(PATIENCE, read_reply(&mut open, &mut buffer)).await;
+        // Some servers close after each reply; that is then part of what they cost.
+        if reply.context("no reply")?? {
+            stream = Some(open);
+        }
         done += 1;
     }
     Ok(done)
 }
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Read one reply and insist that it is a 200: a fast error would be a fine figure for nothing.
-async fn read_reply(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+/// True where the connection may be used again.
+async fn read_reply(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<bool> {
     let mut filled = 0;
     let (head, length) = loop {
         if filled == buffer.len() {
@@ -76,6 +90,7 @@ async fn read_reply(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> 
     if !buffer.starts_with(b"HTTP/1.1 200") {
         bail!("{}", String::from_utf8_lossy(&buffer[..filled.min(800)]));
     }
+    let closes = memchr::memmem::find(&buffer[..head], b"Connection: close").is_some();
     let mut missing = (head + length).saturating_sub(filled);
     while missing > 0 {
         let take = missing.min(buffer.len());
@@ -85,7 +100,7 @@ async fn read_reply(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> 
         }
         missing -= n;
     }
-    Ok(())
+    Ok(!closes)
 }
 
 fn content_length(head: &[u8]) -> Result<usize> {
