@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub const KEY: &str = "AKIAWHARFFAULTTESTS0";
 pub const SECRET: &str = "fault-tests-secret-fault-tests-secret-00";
 
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
 /// Looks again and again until `look` finds something; a test that waits in vain fails.
 pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -24,7 +26,7 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option
             return found;
         }
         assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(BETWEEN_LOOKS);
     }
 }
 
