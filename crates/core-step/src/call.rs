@@ -11,10 +11,20 @@ use core_types::{AccountId, Region, Scope, Time};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
     Root,
-    User { name: Arc<str> },
-    AssumedRole { role: Arc<str>, session: Arc<str> },
+    User {
+        name: Arc<str>,
+    },
+    AssumedRole {
+        role: Arc<str>,
+        session: Arc<str>,
+    },
     /// `user` made the session and lends it its permissions; `None`: the root user did.
-    FederatedUser { name: Arc<str>, user: Option<Arc<str>> },
+    FederatedUser {
+        name: Arc<str>,
+        user: Option<Arc<str>>,
+    },
+    /// Nobody: only operations that AWS takes unsigned are called so, and none asks a permission.
+    Anonymous,
 }
 
 /// An authenticated identity.
@@ -38,6 +48,26 @@ pub struct Caller {
     pub mfa: bool,
     /// When the session was made; `None` for long-term keys.
     pub issued_at: Option<Time>,
+}
+
+impl Caller {
+    /// The caller of an unsigned request.
+    pub fn anonymous() -> Self {
+        Caller {
+            account: AccountId::default(),
+            arn: "anonymous".into(),
+            user_id: "anonymous".into(),
+            principal: Principal::Anonymous,
+            access_key_id: "".into(),
+            session_policies: Vec::new(),
+            session_policy_arns: Vec::new(),
+            session_tags: BTreeMap::new(),
+            transitive_tag_keys: Vec::new(),
+            source_identity: None,
+            mfa: false,
+            issued_at: None,
+        }
+    }
 }
 
 /// Where a call came from, for condition keys and for addresses told back to the caller.

@@ -52,6 +52,13 @@ pub fn authenticate(
     Ok(Authenticated { caller: credentials.caller, region })
 }
 
+/// The caller of an operation that AWS takes unsigned, where the request carries no signature.
+pub fn anonymous() -> Authenticated {
+    // AWS: without a credential scope the global endpoint's region counts.
+    let region = "us-east-1".parse().expect("a region's name");
+    Authenticated { caller: Arc::new(Caller::anonymous()), region }
+}
+
 /// The refusal as an AWS error of the request's protocol.
 pub fn refusal(error: &SigV4Error, protocol: Protocol) -> ApiError {
     let answer = error.answer(dialect(protocol));

@@ -15,7 +15,7 @@ use http::request;
 use http::{Response, header};
 use plane_engine::{Engine, Published, Refusal, Role};
 
-use crate::authenticate::{Authenticated, authenticate, refusal};
+use crate::authenticate::{Authenticated, anonymous, authenticate, refusal};
 use crate::figures::Figures;
 use crate::forward::Forward;
 use crate::guard::guarded;
@@ -255,7 +255,11 @@ impl Gateway {
         let clock = clock();
         let view = View::new(&published.state, Time(clock.as_millis() as i64));
         let name = route.service.signing_name;
-        let known = self.authenticate(incoming, &view, clock, name, route.protocol)?;
+        let signed = peek_credential(&incoming.signature).is_some();
+        let known = match route.operation.unsigned && !signed {
+            true => anonymous(),
+            false => self.authenticate(incoming, &view, clock, name, route.protocol)?,
+        };
         let peer = self.forward.as_ref().and_then(|f| f.true_peer(&view, incoming.parts));
         let call = Call {
             caller: known.caller,

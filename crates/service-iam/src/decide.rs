@@ -43,6 +43,7 @@ impl<'a> Standing<'a> {
             Principal::Root | Principal::FederatedUser { user: None, .. } => {
                 standing.behind = format!("arn:aws:iam::{}:root", caller.account);
             }
+            Principal::Anonymous => {}
             Principal::User { name } => standing.add_user(state, name),
             Principal::FederatedUser { user: Some(name), .. } => {
                 let key = key_of(caller.account, name);
@@ -97,6 +98,10 @@ impl<'a> Standing<'a> {
                 id: name,
                 user_arn: &self.behind,
             },
+            // A user without a name or a policy: nothing is granted to nobody.
+            Principal::Anonymous => {
+                core_policy::Principal::User { account, arn, id: user_id, name: "" }
+            }
         }
     }
 

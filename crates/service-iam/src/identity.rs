@@ -33,6 +33,10 @@ impl Identity for IamIdentity {
 
     fn authorize(&self, call: &Call, view: &View<'_>, demands: &[Demand]) -> Result<(), ApiError> {
         let caller = &*call.caller;
+        if caller.principal == Principal::Anonymous {
+            // Only an operation that is unsigned and yet demands a permission would come here.
+            return Err(ApiError::missing_authentication_token("Missing Authentication Token"));
+        }
         if let Some(refusal) = refused_to_session(caller, demands) {
             return Err(refusal);
         }
@@ -56,7 +60,7 @@ fn refused_to_session(caller: &Caller, demands: &[Demand]) -> Option<ApiError> {
     let refused = match caller.principal {
         Principal::Root | Principal::User { .. } => !caller.mfa,
         Principal::FederatedUser { .. } => true,
-        Principal::AssumedRole { .. } => false,
+        Principal::AssumedRole { .. } | Principal::Anonymous => false,
     };
     let iam = demands.iter().any(|demand| demand.action.starts_with("iam:"));
     (refused && iam).then(|| {

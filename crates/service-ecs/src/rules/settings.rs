@@ -74,7 +74,9 @@ pub fn own_arn(call: &Call) -> String {
         Principal::AssumedRole { role, .. } => {
             format!("arn:{PARTITION}:iam::{account}:role/{role}")
         }
-        Principal::User { .. } | Principal::FederatedUser { .. } => call.caller.arn.to_string(),
+        Principal::User { .. } | Principal::FederatedUser { .. } | Principal::Anonymous => {
+            call.caller.arn.to_string()
+        }
     }
 }
 

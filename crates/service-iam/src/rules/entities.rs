@@ -103,9 +103,11 @@ pub fn user_or_caller<'n>(
     match &call.caller.principal {
         Principal::Root => Ok(None),
         Principal::User { name } => Ok(Some(name)),
-        Principal::AssumedRole { .. } | Principal::FederatedUser { .. } => Err(
-            ApiError::validation("Must specify userName when calling with non-User credentials"),
-        ),
+        Principal::AssumedRole { .. } | Principal::FederatedUser { .. } | Principal::Anonymous => {
+            Err(ApiError::validation(
+                "Must specify userName when calling with non-User credentials",
+            ))
+        }
     }
 }
 

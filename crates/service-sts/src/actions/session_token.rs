@@ -41,7 +41,9 @@ impl WriteAction for GetSessionToken {
                 let (name, id) = (name.clone(), caller.user_id.clone());
                 (Who::User { name, id, key }, asked)
             }
-            Principal::AssumedRole { .. } | Principal::FederatedUser { .. } => {
+            Principal::AssumedRole { .. }
+            | Principal::FederatedUser { .. }
+            | Principal::Anonymous => {
                 return Err(ApiError::access_denied(
                     "Cannot call GetSessionToken with session credentials",
                 ));
