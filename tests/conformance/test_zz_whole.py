@@ -11,8 +11,11 @@ from wire import ecs_request, query_request, send
 
 
 
-# No identity provider can be told to this server yet, so their tokens are always refused.
-ALWAYS_REFUSED = {"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"}
+# Offered to say no as AWS says it: no token of an identity provider can be verified yet, and no
+# service with credentials of its own is here.
+ALWAYS_REFUSED = {
+    "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "CreateServiceSpecificCredential",
+}
 
 
 def offered(server, service):
