@@ -6,7 +6,7 @@ use crate::actions::prelude::*;
 use crate::rows::access_key::Owner;
 use crate::rows::mfa_device::{DevicesOf, MfaDevice};
 use crate::rows::user::User;
-use crate::rules::{keys, mfa};
+use crate::rules::{keys, mfa, qr_code};
 
 /// AWS: devices a user may have.
 const QUOTA: usize = 8;
@@ -63,9 +63,12 @@ impl WriteAction for CreateVirtualMFADevice {
             enabled_at: None,
             tags: tags::parse(input.tags.as_deref())?,
         };
-        // The QR code is left out: what draws it is not here, and the seed says the same.
+        // AWS: the text that authenticators scan, with the device's and the account's name.
+        let name = text(&input.virtual_mfa_device_name);
+        let uri = format!("otpauth://totp/{name}@{}?secret={}", call.account(), row.seed);
         let device = api::VirtualMFADevice {
             base32_string_seed: Some(Blob(row.seed.as_bytes().to_vec().into())),
+            qr_code_png: Some(Blob(qr_code::png(&uri).into())),
             serial_number: Some(serial),
             tags: views::shown_tags(&row.tags),
             ..Default::default()

@@ -11,6 +11,7 @@ pub mod names;
 pub mod passwords;
 pub mod policies;
 pub mod providers;
+pub mod qr_code;
 pub mod simulation;
 pub mod ssh_keys;
 pub mod tagged;
