@@ -52,6 +52,8 @@ pub(crate) struct JournalThread {
     epoch: u64,
     /// Why the last epoch ended: the answer to steps of it that are still on their way here.
     ended: String,
+    /// The trouble that the log has been told of; until it is over it is not told again.
+    told: Option<String>,
 }
 
 impl JournalThread {
@@ -65,7 +67,8 @@ impl JournalThread {
         newest: Time,
     ) -> Self {
         let (epoch, ended) = (0, String::new());
-        JournalThread { shared, journal, inbox, to_self, core, durable, newest, epoch, ended }
+        let told = None;
+        JournalThread { shared, journal, inbox, to_self, core, durable, newest, epoch, ended, told }
     }
 
     pub fn run(mut self) {
@@ -200,6 +203,9 @@ impl JournalThread {
         // Also with nothing to append: it tells whether this process may still answer for reads.
         self.journal.append(&batches)?;
         if !batches.is_empty() {
+            if self.told.take().is_some() {
+                tracing::info!("journal: writes are taken again");
+            }
             add(&self.shared.figures.commits, 1);
             add(&self.shared.figures.batches, batches.len() as u64);
             add_time(&self.shared.figures.commit_micros, started.elapsed());
@@ -222,7 +228,6 @@ impl JournalThread {
 
     /// Undo what waits, and do what the kind of failure asks for.
     fn fail(&mut self, error: JournalError, waiting: &mut VecDeque<Stepped>) -> Option<End> {
-        tracing::error!("journal: {error}");
         add(&self.shared.figures.undone, waiting.len() as u64);
         self.epoch += 1;
         let leader = self.journal.follower().leader();
@@ -233,6 +238,11 @@ impl JournalThread {
         };
         self.ended.clone_from(&reason);
         self.tell_trouble(&reason);
+        // Under load a full disk refuses thousands of writes a second; the log is told once.
+        if self.told.as_ref() != Some(&reason) {
+            tracing::error!("journal: {reason}");
+            self.told = Some(reason.clone());
+        }
         let refusal = match end {
             Some(_) => Refusal::NotLeader(leader.clone()),
             None => Refusal::NotDurable(reason.clone()),
@@ -259,10 +269,9 @@ impl JournalThread {
                 tracing::info!("journal: a new segment was started from a snapshot");
                 error.to_string()
             }
-            Err(still) => {
-                tracing::error!("journal: no new segment yet: {still}");
-                still.to_string()
-            }
+            // A snapshot is being written in the background; the next attempt finds it done.
+            Err(JournalError::Misuse(_)) => error.to_string(),
+            Err(still) => still.to_string(),
         }
     }
 

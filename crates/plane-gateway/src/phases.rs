@@ -368,7 +368,8 @@ fn ended(
     operation: Option<&'static str>,
     request_id: &str,
 ) -> Ended {
-    if error.status_in(protocol) >= 500 {
+    // Unavailability is told by whoever causes it; here it would be a line a request.
+    if error.status_in(protocol) >= 500 && error.status_in(protocol) != 503 {
         tracing::error!(target: "wharf::request", request_id, operation, "{error}");
     }
     Ended {

@@ -49,6 +49,9 @@ impl WriteAction for RegisterContainerInstance {
         let attributes = attributes(&input, &machine)?;
         let known = known(call, tx, &cluster, &input, &machine)?;
         let resources = input.total_resources.unwrap_or_default();
+        if resources.iter().any(|resource| resource.integer_value.is_some_and(|n| n < 0)) {
+            return Err(errors::invalid_parameter_exception("A resource cannot be negative."));
+        }
         let resources = resources.into_iter().map(resources::filled).collect();
         let row = match known {
             Some(there) => {
@@ -100,7 +103,9 @@ impl Machine {
         let Some(text) = document.filter(|text| !text.is_empty()) else {
             return Ok(Machine::default());
         };
-        let machine = serde_json::from_str(text).ok().filter(|_| text.len() <= LONGEST_DOCUMENT);
+        // Serde would take a list for the structure's members in order; a document is an object.
+        let object = text.trim_start().starts_with('{') && text.len() <= LONGEST_DOCUMENT;
+        let machine = serde_json::from_str(text).ok().filter(|_| object);
         let bad = || errors::client_exception("Instance identity document is not valid.");
         machine.ok_or_else(bad)
     }
@@ -119,6 +124,12 @@ fn attributes(
     }
     if all.iter().any(|attribute| attribute.name.as_deref().unwrap_or_default().is_empty()) {
         return Err(errors::invalid_parameter_exception("Attribute name cannot be empty."));
+    }
+    let long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > 128);
+    if all.iter().any(|attribute| long(&attribute.name) || long(&attribute.value)) {
+        return Err(errors::invalid_parameter_exception(
+            "Attribute names and values are at most 128 characters long.",
+        ));
     }
     for (name, value) in [
         ("ecs.availability-zone", &machine.availability_zone),
