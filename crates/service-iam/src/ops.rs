@@ -123,3 +123,9 @@ pub fn account_of_key(state: &State, access_key_id: &str) -> Option<AccountId> {
         state.get::<Account>(&account).map(|account| account.id)
     })
 }
+
+/// Whether an account has any OpenID Connect provider.
+pub fn has_oidc_provider(state: &State, account: AccountId) -> bool {
+    let mut rows = state.scan::<crate::rows::provider::OidcProvider>((account, "".into()));
+    rows.next().is_some_and(|provider| provider.account == account)
+}

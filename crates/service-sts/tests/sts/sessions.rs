@@ -159,7 +159,13 @@ fn tokens_of_providers_that_are_not_there_are_refused() {
     let mut w = crate::world();
     let role = "arn:aws:iam::123456789012:role/r";
     let web = json!({"RoleArn": role, "RoleSessionName": "s1", "WebIdentityToken": "a.b.c.d"});
-    assert_eq!(w.refusal("AssumeRoleWithWebIdentity", web).0, "InvalidIdentityToken");
+    let (code, text) = w.refusal("AssumeRoleWithWebIdentity", web.clone());
+    assert_eq!(code, "InvalidIdentityToken");
+    assert!(text.starts_with("No OpenIDConnect provider found"), "{text}");
+    w.call("CreateOpenIDConnectProvider", json!({"Url": "https://id.example.com"}));
+    let (code, text) = w.refusal("AssumeRoleWithWebIdentity", web);
+    assert_eq!(code, "InvalidIdentityToken");
+    assert!(text.starts_with("Couldn't retrieve verification key"), "{text}");
     let saml = json!({"RoleArn": role, "SAMLAssertion": "aaaa",
         "PrincipalArn": "arn:aws:iam::123456789012:saml-provider/x"});
     assert_eq!(w.refusal("AssumeRoleWithSAML", saml).0, "InvalidIdentityToken");
