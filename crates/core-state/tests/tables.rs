@@ -1,6 +1,8 @@
 //! Tables against a plain model: whatever is put, deleted, undone, cloned, stored and loaded, rows
 //! and everything derived from them agree.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use core_state::{Declare, Index, LoadError, Row, SchemaBuilder, State, Tally, Tx};

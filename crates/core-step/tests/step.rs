@@ -1,5 +1,7 @@
 //! The step, shown on a slice of counters: rollback, panics, settling, deadlines, resync audit.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;

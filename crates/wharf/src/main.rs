@@ -19,6 +19,11 @@ mod tls;
 
 use std::process::ExitCode;
 
+/// A request is many small allocations that are freed on the same thread soon after; this allocator
+/// serves them for about 7 % less CPU a request (docs/BENCHMARKS.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     commands::run()
 }
