@@ -1,6 +1,5 @@
 //! `cargo xtask new`: the one file and the one line that a new action or slice needs.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,83 +25,100 @@ fn snake(name: &str) -> String {
 pub fn new_action(root: &Path, service: &str, operation: &str) -> Result<()> {
     let slice = root.join(format!("crates/service-{service}"));
     ensure!(slice.is_dir(), "there is no {}; `cargo xtask new service {service}`", slice.display());
-    let model = root.join(format!("models/{service}/src"));
-    let known = walk_text(&model)?.contains(&format!("pub struct {operation};"));
-    ensure!(known, "models/{service} has no operation {operation}; see models/subset.toml");
+    let model = root.join(format!("models/{service}/src/ops.rs"));
+    let known = std::fs::read_to_string(&model).with_context(|| format!("read {model:?}"))?;
+    ensure!(
+        known.contains(&format!("\n    {operation} ")),
+        "models/{service} has no operation {operation}; see models/subset.toml"
+    );
     let name = snake(operation);
     let file = slice.join(format!("src/actions/{name}.rs"));
     ensure!(!file.exists(), "{} exists already", file.display());
-    let reads = ["Get", "List", "Describe"].iter().any(|verb| operation.starts_with(verb));
-    let (kind, run_with) =
-        if reads { ("ReadAction", "view: &View<'_>") } else { ("WriteAction", "tx: &mut Tx<'_>") };
-    let tx = if reads { "" } else { "use core_state::Tx;\n" };
-    let text = format!(
-        "//! {operation}.\n\nuse aws_protocol::ApiError;\n{tx}use core_step::{{Call, Demand, Demands, \
-         Input, Output, {kind}, View}};\nuse model_{service} as api;\n\npub struct {operation};\n\n\
-         impl {kind} for {operation} {{\n    type Op = api::{operation};\n\n    fn \
-         authorize(_: &Call, _: &View<'_>, _: &Input<Self::Op>) -> Demands {{\n        \
-         Demand::anywhere(\"{service}:{operation}\").into()\n    }}\n\n    fn run(\n        call: \
-         &Call,\n        {run_with},\n        input: Input<Self::Op>,\n    ) -> \
-         Result<Output<Self::Op>, ApiError> {{\n        compile_error!(\"write {operation}\");\n    \
-         }}\n}}\n"
-    );
-    std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
     let list = slice.join("src/actions/mod.rs");
-    let make = if reads { "read_action" } else { "write_action" };
-    add_lines(&list, &name, &format!("    {make}::<{name}::{operation}>(),\n"))?;
+    let text = std::fs::read_to_string(&list).with_context(|| format!("read {list:?}"))?;
+    let text = with_action(&text, &name, operation)?;
+    std::fs::write(&file, action_text(service, operation))
+        .with_context(|| format!("write {}", file.display()))?;
+    std::fs::write(&list, text).with_context(|| format!("write {}", list.display()))?;
     println!("wrote {} and its line in {}", file.display(), list.display());
     Ok(())
 }
 
-/// Put `mod name;` and the list entry where the alphabet wants them.
-fn add_lines(list: &Path, name: &str, entry: &str) -> Result<()> {
-    let text = std::fs::read_to_string(list).with_context(|| format!("read {}", list.display()))?;
-    let text = insert_sorted(&text, "mod ", &format!("mod {name};\n"))?;
-    let verb = entry.trim_start().split("::<").next().unwrap_or_default().to_owned();
-    let text =
-        insert_sorted(&text, &format!("    {}", verb.split('_').next().unwrap_or("")), entry)
-            .or_else(|_| insert_before_end(&text, entry))?;
-    std::fs::write(list, text).with_context(|| format!("write {}", list.display()))
+fn reads(operation: &str) -> bool {
+    ["Get", "List", "Describe"].iter().any(|verb| operation.starts_with(verb))
 }
 
-fn insert_sorted(text: &str, prefix: &str, line: &str) -> Result<String> {
-    let key = |l: &str| l.split("::<").nth(1).unwrap_or(l).to_owned();
-    let mut out = String::new();
-    let mut done = false;
-    let mut last = None;
-    for (nth, current) in text.split_inclusive('\n').enumerate() {
-        if current.starts_with(prefix) || (prefix.trim() != "mod" && current.contains("_action::<"))
-        {
-            if !done && key(current) > key(line) {
-                out.push_str(line);
-                done = true;
-            }
-            last = Some(nth);
-        } else if !done && last.is_some_and(|l| l + 1 == nth) {
-            out.push_str(line);
-            done = true;
+/// The new file: it does not compile until `run` is written, so nothing half-done is committed.
+fn action_text(service: &str, operation: &str) -> String {
+    let (kind, with, tx) = match reads(operation) {
+        true => ("ReadAction", "view: &View<'_>", ""),
+        false => ("WriteAction", "tx: &mut Tx<'_>", "use core_state::Tx;\n"),
+    };
+    let model = service.replace('-', "_");
+    format!(
+        r#"//! {operation}.
+
+use aws_protocol::ApiError;
+{tx}use core_step::{{Call, Demand, Demands, Input, Output, {kind}, View}};
+use model_{model} as api;
+
+pub struct {operation};
+
+impl {kind} for {operation} {{
+    type Op = api::ops::{operation};
+
+    fn authorize(_: &Call, _: &View<'_>, _: &Input<Self::Op>) -> Demands {{
+        Demand::anywhere("{service}:{operation}").into()
+    }}
+
+    fn run(
+        call: &Call,
+        {with},
+        input: Input<Self::Op>,
+    ) -> Result<Output<Self::Op>, ApiError> {{
+        compile_error!("write {operation}")
+    }}
+}}
+"#
+    )
+}
+
+/// The list with the action's `mod` and entry, each before the first that sorts after it.
+fn with_action(list: &str, name: &str, operation: &str) -> Result<String> {
+    let make = if reads(operation) { "read_action" } else { "write_action" };
+    let module = |line: &str| Some(line.strip_prefix("mod ")?.trim_end_matches(';').to_owned());
+    let entry = |line: &str| {
+        let (_, path) = line.trim_start().split_once("_action::<")?;
+        Some(path.split(">()").next()?.rsplit("::").next()?.to_owned())
+    };
+    let list = inserted(list, &format!("mod {name};"), name, module)?;
+    inserted(&list, &format!("    {make}::<{name}::{operation}>(),"), operation, entry)
+}
+
+fn inserted(
+    text: &str,
+    line: &str,
+    key: &str,
+    key_of: impl Fn(&str) -> Option<String>,
+) -> Result<String> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let after = lines.iter().position(|l| key_of(l).is_some_and(|other| *other > *key));
+    let behind_last = || lines.iter().rposition(|l| key_of(l).is_some()).map(|last| last + 1);
+    let empty_list = || lines.iter().position(|l| l.ends_with("= &[];"));
+    let Some(place) = after.or_else(behind_last) else {
+        // The first of its kind: a module goes behind the page's head, an entry into the list.
+        if line.starts_with("mod ") {
+            let head = lines.iter().position(|l| !l.starts_with("//!")).unwrap_or(0);
+            lines.splice(head..head, ["", line]);
+            return Ok(lines.join("\n") + "\n");
         }
-        out.push_str(current);
-    }
-    if done { Ok(out) } else { bail!("found no line that starts with {prefix:?}") }
-}
-
-fn insert_before_end(text: &str, entry: &str) -> Result<String> {
-    let end = text.rfind("];").context("the list of actions ends with `];`")?;
-    Ok(format!("{}{entry}{}", &text[..end], &text[end..]))
-}
-
-fn walk_text(dir: &Path) -> Result<String> {
-    let mut text = String::new();
-    for entry in std::fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            text.push_str(&walk_text(&path)?);
-        } else {
-            let _ = write!(text, "{}", std::fs::read_to_string(&path)?);
-        }
-    }
-    Ok(text)
+        let Some(at) = empty_list() else { bail!("the list of actions has no `= &[];`") };
+        let opened = lines[at].replace("= &[];", "= &[");
+        lines.splice(at..=at, [opened.as_str(), line, "];"]);
+        return Ok(lines.join("\n") + "\n");
+    };
+    lines.insert(place, line);
+    Ok(lines.join("\n") + "\n")
 }
 
 pub fn new_service(root: &Path, service: &str) -> Result<()> {
@@ -128,7 +144,7 @@ pub fn new_service(root: &Path, service: &str) -> Result<()> {
          |_: &mut SchemaBuilder| {{}},\n    invariants: &[],\n}};\n"
     );
     let actions = "//! The list of actions.\n\nuse core_step::Action;\n\npub const ACTIONS: &[Action] \
-                   = &[\n];\n";
+                   = &[];\n";
     std::fs::create_dir_all(slice.join("src/actions"))?;
     for (file, text) in
         [("Cargo.toml", manifest.as_str()), ("src/lib.rs", &hub), ("src/actions/mod.rs", actions)]
@@ -141,4 +157,44 @@ pub fn new_service(root: &Path, service: &str) -> Result<()> {
         slice.display()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_become_file_names() {
+        assert_eq!(snake("RunTask"), "run_task");
+        assert_eq!(snake("GetSSHPublicKey"), "get_ssh_public_key");
+        assert_eq!(snake("EnableMFADevice"), "enable_mfa_device");
+    }
+
+    #[test]
+    fn lines_go_where_the_alphabet_wants_them() {
+        let list = "//! Actions.\n\nmod a_b;\nmod list_c;\n\npub const ACTIONS: &[Action] = &[\n    \
+                    write_action::<a_b::AB>(),\n    read_action::<list_c::ListC>(),\n];\n";
+        let list = with_action(list, "go_on", "GoOn").unwrap();
+        let list = with_action(&list, "stop_it", "StopIt").unwrap();
+        let lines: Vec<&str> = list.lines().collect();
+        assert_eq!(lines[2..6], ["mod a_b;", "mod go_on;", "mod list_c;", "mod stop_it;"]);
+        assert_eq!(lines[9], "    write_action::<go_on::GoOn>(),");
+        assert_eq!(lines[11], "    write_action::<stop_it::StopIt>(),");
+    }
+
+    #[test]
+    fn the_first_action_opens_the_list() {
+        let list =
+            "//! The list.\n\nuse core_step::Action;\n\npub const ACTIONS: &[Action] = &[];\n";
+        let list = with_action(list, "list_c", "ListC").unwrap();
+        assert!(list.starts_with("//! The list.\n\nmod list_c;\n\nuse"), "{list}");
+        assert!(list.ends_with("= &[\n    read_action::<list_c::ListC>(),\n];\n"), "{list}");
+    }
+
+    #[test]
+    fn a_new_action_names_its_operation_and_refuses_to_compile_unfinished() {
+        let text = action_text("ecs", "RunTask");
+        assert!(text.contains("impl WriteAction for RunTask") && text.contains("compile_error!"));
+        assert!(action_text("ecs", "ListTasks").contains("impl ReadAction for ListTasks"));
+    }
 }
