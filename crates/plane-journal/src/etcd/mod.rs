@@ -48,7 +48,7 @@ use snapshot::EtcdSnapshot;
 use standing::{Shared, keep_lease, watch_now};
 use wire::{
     ASCENDING, BY_CREATION, Compare, DeleteRangeRequest, PutRequest, RangeRequest, Request,
-    RequestOp, TxnRequest,
+    RequestOp, TxnRequest, TxnResponse,
 };
 
 /// Followers look by themselves this often, should all news be lost.
@@ -266,18 +266,34 @@ impl EtcdJournal {
         let layout = fence.layout();
         let unmoved = Compare::written_at(layout.head(), self.position.head_written);
         let success = vec![put(key, part), put(layout.head(), to_json(&head))];
-        let answer = fence.write(vec![unmoved], success, vec![get(layout.head()).into()])?;
+        let head_now = || vec![get(layout.head()).into()];
+        let answer = match fence.write(vec![unmoved], success, head_now()) {
+            // The write that crosses etcd's quota is applied, and only then said to have no room.
+            Err(error @ JournalError::Full { .. }) => {
+                let answer = fence.write(Vec::new(), head_now(), head_now())?;
+                return self.landed(&answer, &head)?.then_some(()).ok_or(error);
+            }
+            answer => answer?,
+        };
         if answer.succeeded {
             self.position.head_written = answer.revision();
             return Ok(());
         }
-        // Nobody else has our term, so a head that says so is an earlier try of this very write.
+        match self.landed(&answer, &head)? {
+            true => Ok(()),
+            false => Err(fence.fenced("another server leads")),
+        }
+    }
+
+    /// Whether the head that was read is the one of our write: nobody else has our term, so then
+    /// an earlier try of it has landed.
+    fn landed(&mut self, answer: &TxnResponse, head: &Head) -> Result<bool, JournalError> {
         match answer.found(0) {
-            Some(kv) if from_json::<Head>(kv)? == head => {
+            Some(kv) if from_json::<Head>(kv)? == *head => {
                 self.position.head_written = kv.mod_revision;
-                Ok(())
+                Ok(true)
             }
-            _ => Err(fence.fenced("another server leads")),
+            _ => Ok(false),
         }
     }
 }

@@ -36,6 +36,8 @@ fn bad_codes() -> ApiError {
     errors::invalid_authentication_code_exception("Authentication code for device is not valid.")
 }
 
+const LONGEST_NAME: usize = 226;
+
 pub struct CreateVirtualMFADevice;
 
 impl WriteAction for CreateVirtualMFADevice {
@@ -48,6 +50,14 @@ impl WriteAction for CreateVirtualMFADevice {
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
+        // The model has no bound; a serial number is at most 256 characters, which IAM's quotas
+        // make 226 of the name.
+        if text(&input.virtual_mfa_device_name).len() > LONGEST_NAME {
+            return Err(ApiError::validation(format!(
+                "1 validation error detected: Value at 'virtualMFADeviceName' failed to satisfy \
+                 constraint: Member must have length less than or equal to {LONGEST_NAME}"
+            )));
+        }
         let serial = serial(call, input.path.as_deref(), text(&input.virtual_mfa_device_name));
         let key: Key = (call.account(), serial.as_str().into());
         if tx.get::<MfaDevice>(&key).is_some() {
