@@ -170,7 +170,10 @@ impl XmlWriter {
             self.out.push(' ');
             self.out.push_str(member.wire);
             self.out.push_str("=\"");
-            escape_into(&mut self.out, &scalar::text(member, &value, TimestampFormat::Iso8601));
+            escape_attribute_into(
+                &mut self.out,
+                &scalar::text(member, &value, TimestampFormat::Iso8601),
+            );
             self.out.push('"');
         }
     }
@@ -193,7 +196,20 @@ fn shape_namespace(schema: &Schema) -> Option<&XmlNamespace> {
     if schema.kind == Kind::Structure { schema.namespace.as_ref() } else { None }
 }
 
-/// Escapes text for element content and double-quoted attributes alike.
+/// Escapes text for a double-quoted attribute: there a reader turns bare white space into blanks.
+fn escape_attribute_into(out: &mut String, text: &str) {
+    for piece in text.split_inclusive(['\t', '\n']) {
+        let content = piece.trim_end_matches(['\t', '\n']);
+        escape_into(out, content);
+        match &piece[content.len()..] {
+            "\t" => out.push_str("&#x9;"),
+            "\n" => out.push_str("&#xA;"),
+            _ => {}
+        }
+    }
+}
+
+/// Escapes text for element content.
 pub(crate) fn escape_into(out: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| matches!(c, '&' | '<' | '>' | '"') || c < ' ') {
@@ -212,4 +228,16 @@ pub(crate) fn escape_into(out: &mut String, text: &str) {
         rest = &rest[at + 1..];
     }
     out.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_survives_in_an_attribute() {
+        let mut out = String::new();
+        escape_attribute_into(&mut out, "\t a\"b\r\n\nc");
+        assert_eq!(out, "&#x9; a&quot;b&#xD;&#xA;&#xA;c");
+    }
 }

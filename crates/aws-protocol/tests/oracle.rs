@@ -2,7 +2,7 @@
 //!
 //! `oracle.py` makes random parameters and results and serializes the parameters with botocore; we
 //! read the request, compare, and write the result; botocore parses what we wrote, and compares.
-//! `WHARF_ORACLE_SECONDS` makes the run longer, `WHARF_ORACLE_SEED` repeats one.
+//! `WHARF_ORACLE_SECONDS` makes the run longer, `WHARF_ORACLE_SEED` makes it another one.
 #![allow(clippy::unwrap_used)]
 
 mod botocore;
@@ -168,7 +168,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn botocore_agrees_on_random_shapes_of_every_service() {
-    let seed = setting("WHARF_ORACLE_SEED", u64::from(std::process::id()));
+    let seed = setting("WHARF_ORACLE_SEED", 1);
     let seconds = setting("WHARF_ORACLE_SECONDS", 20);
     println!("WHARF_ORACLE_SEED={seed}");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle.py");
