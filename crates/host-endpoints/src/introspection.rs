@@ -1,0 +1,75 @@
+//! What an operator may ask on the host itself (port 51678): who it is and what it runs.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::reply::{Reply, json, not_found};
+use crate::{ContainerMetadata, Host, TaskMetadata};
+
+pub(crate) fn answer(host: &dyn Host, path: &[&str], query: &BTreeMap<String, String>) -> Reply {
+    match path {
+        [] => json(
+            StatusCode::OK,
+            &json!({ "AvailableCommands": ["/v1/metadata", "/v1/tasks", "/license"] }),
+        ),
+        ["v1", "metadata"] => json(StatusCode::OK, &host.about()),
+        ["v1", "tasks"] => tasks(host, query),
+        ["license"] => json(StatusCode::OK, &"Apache-2.0"),
+        _ => not_found(),
+    }
+}
+
+/// AWS: one task by `taskarn` or `dockerid` (a short id will do where it is one container's), else all.
+fn tasks(host: &dyn Host, query: &BTreeMap<String, String>) -> Reply {
+    let all = host.tasks();
+    let chosen: Vec<&TaskMetadata> = match (query.get("taskarn"), query.get("dockerid")) {
+        (None, None) => {
+            let shown: Vec<Value> = all.iter().map(|task| of_task(task)).collect();
+            return json(StatusCode::OK, &json!({ "Tasks": shown }));
+        }
+        (Some(_), Some(_)) => return json(StatusCode::BAD_REQUEST, &json!({})),
+        (Some(arn), None) => {
+            all.iter().map(|task| &**task).filter(|t| t.task_arn == *arn).collect()
+        }
+        (None, Some(id)) => {
+            let has = |task: &&TaskMetadata| task.containers.iter().any(|c| is(c, id));
+            all.iter().map(|task| &**task).filter(has).collect()
+        }
+    };
+    match chosen[..] {
+        [task] => json(StatusCode::OK, &of_task(task)),
+        [] => json(StatusCode::NOT_FOUND, &json!({})),
+        _ => json(StatusCode::BAD_REQUEST, &json!({})),
+    }
+}
+
+fn is(container: &ContainerMetadata, id: &str) -> bool {
+    const SHORT: usize = 12;
+    id.len() >= SHORT && container.docker_id.starts_with(id)
+}
+
+fn of_task(task: &TaskMetadata) -> Value {
+    let container = |c: &ContainerMetadata| {
+        let shown = serde_json::to_value(c).unwrap_or_default();
+        let mut out = json!({
+            "DockerId": c.docker_id, "DockerName": c.docker_name, "Name": c.name,
+            "Image": c.image, "ImageID": c.image_id,
+        });
+        for member in ["CreatedAt", "StartedAt", "Ports", "Networks", "Volumes", "RestartCount"] {
+            if let Some(value) = shown.get(member) {
+                out[member] = value.clone();
+            }
+        }
+        out
+    };
+    json!({
+        "Arn": task.task_arn,
+        "DesiredStatus": task.desired_status,
+        "KnownStatus": task.known_status,
+        "Family": task.family,
+        "Version": task.revision,
+        "Containers": task.containers.iter().map(container).collect::<Vec<_>>(),
+    })
+}
