@@ -19,6 +19,7 @@ pub mod client;
 mod debug;
 pub mod error;
 mod error_reply;
+pub mod event_stream;
 mod form;
 mod headers;
 mod json;

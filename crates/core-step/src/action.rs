@@ -1,7 +1,8 @@
-//! Actions: one AWS operation is one unit type that implements one of two traits.
+//! Actions: one AWS operation is one unit type that implements one of three traits.
 //!
-//! Both traits force an `authorize`, so an action that declares no permission does not compile.
+//! Every trait forces an `authorize`, so an action that declares no permission does not compile.
 
+use std::any::Any;
 use std::ops::Deref;
 
 use aws_protocol::{AnyShape, ApiError, Operation, OperationDef};
@@ -66,6 +67,26 @@ pub trait WriteAction: 'static {
     ) -> Result<Output<Self::Op>, ApiError>;
 }
 
+/// An action on users' bytes (log lines, objects, samples), which never go through core.
+///
+/// Purely it only looks at a published revision and says what is to be done; a handler of a
+/// `data-*` crate, which the binary binds to the action, does it. A handler that must also change
+/// rows asks core for a write.
+pub trait DataAction: 'static {
+    type Op: Operation;
+    /// What is to be done: names resolved to ids, input judged, defaults filled in.
+    type Job: Send + 'static;
+
+    /// The permissions needed; must not fail on bad input, which `prepare` reports.
+    fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands;
+
+    fn prepare(call: &Call, view: &View<'_>, input: Input<Self::Op>)
+    -> Result<Self::Job, ApiError>;
+}
+
+/// A [`DataAction::Job`], its type erased.
+pub type Job = Box<dyn Any + Send>;
+
 pub type Input<O> = <O as Operation>::Input;
 pub type Output<O> = <O as Operation>::Output;
 
@@ -76,6 +97,7 @@ type AnyReply = Result<Box<dyn AnyShape>, ApiError>;
 pub enum Run {
     Read(fn(&Call, &View<'_>, Box<dyn AnyShape>) -> AnyReply),
     Write(fn(&Call, &mut Tx<'_>, Box<dyn AnyShape>) -> AnyReply),
+    Data(fn(&Call, &View<'_>, Box<dyn AnyShape>) -> Result<Job, ApiError>),
 }
 
 /// One entry of a slice's list of actions.
@@ -112,6 +134,16 @@ pub const fn write_action<A: WriteAction>() -> Action {
         authorize: |call, view, input| A::authorize(call, view, typed_ref(input)),
         run: Run::Write(|call, tx, input| {
             A::run(call, tx, typed(input)).map(|output| Box::new(output) as Box<dyn AnyShape>)
+        }),
+    }
+}
+
+pub const fn data_action<A: DataAction>() -> Action {
+    Action {
+        op: <A::Op as Operation>::DEF,
+        authorize: |call, view, input| A::authorize(call, view, typed_ref(input)),
+        run: Run::Data(|call, view, input| {
+            A::prepare(call, view, typed(input)).map(|job| Box::new(job) as Job)
         }),
     }
 }

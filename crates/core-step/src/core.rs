@@ -220,6 +220,9 @@ fn handle(registry: &Registry, tx: &mut Tx<'_>, event: Event) -> Handled {
             Handled::Call(match action.run {
                 Run::Write(run) => run(&call, tx, input),
                 Run::Read(run) => run(&call, &View::new(tx, now), input),
+                Run::Data(_) => Err(ApiError::internal_failure(
+                    "Users' bytes do not go through the control plane's core.",
+                )),
             })
         }
     }

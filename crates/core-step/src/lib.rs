@@ -11,7 +11,8 @@ pub mod page;
 mod registry;
 
 pub use crate::action::{
-    Action, Input, Output, ReadAction, Run, View, WriteAction, read_action, write_action,
+    Action, DataAction, Input, Job, Output, ReadAction, Run, View, WriteAction, data_action,
+    read_action, write_action,
 };
 pub use crate::call::{Call, Caller, Demand, Demands, Origin, Principal};
 pub use crate::core::{Core, Event, Handled, OnPanic, Reply, Step};

@@ -87,7 +87,9 @@ impl World {
     pub async fn send(&self, request: http::Request<Full<Bytes>>) -> Response<Bytes> {
         let peer = Peer { address: Some(([127, 0, 0, 1], 40_000).into()), secure: false };
         let patience = Patience::new(Duration::from_secs(60));
-        self.gateway.answer(request, peer, &patience).await
+        let (parts, body) = self.gateway.answer(request, peer, &patience).await.into_parts();
+        let body = body.whole().await.expect("a reply that was begun is ended");
+        Response::from_parts(parts, body)
     }
 
     /// One thing of every kind in an account, each holding `cargo` where only its owner may look.

@@ -24,6 +24,7 @@ use sha2::Sha256;
 
 use crate::outbound::{Outbound, OutboundError};
 use crate::phases::Peer;
+use crate::reply::ReplyBody;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-wharf-forwarded");
 
@@ -73,7 +74,7 @@ impl Forward {
         parts: &Parts,
         body: &Bytes,
         peer: Peer,
-    ) -> Result<Response<Bytes>, ApiError> {
+    ) -> Result<Response<ReplyBody>, ApiError> {
         if parts.headers.contains_key(FORWARDED) {
             return Err(no_leader());
         }
@@ -81,7 +82,7 @@ impl Forward {
         let request = self.request(engine, &leader.address, parts, body, peer)?;
         let answer = match self.client() {
             Ok(client) => tokio::select! {
-                answer = client.send(request) => answer,
+                answer = client.pass(request) => answer,
                 () = deposed(engine, &leader) => {
                     // Whether it was written nobody knows; the caller's retry will find out.
                     return Err(no_leader());

@@ -1,12 +1,14 @@
 //! The gateway: HTTP in, AWS answers out.
 //!
 //! A request passes named phases, each of which can answer and end it: bound the body, route, pass
-//! on to the leader, authenticate, decode, then either read on a published revision or go through
-//! core. Nothing before `authenticate` touches rows, and nothing unauthenticated reaches an action.
+//! on to the leader, authenticate, decode, then read on a published revision, go through core, or hand
+//! a job to whoever keeps users' bytes. Nothing before `authenticate` touches rows, and nothing
+//! unauthenticated reaches an action.
 
 mod admin;
 mod authenticate;
 mod body;
+mod data;
 mod figures;
 mod forward;
 mod guard;
@@ -14,14 +16,17 @@ mod operator;
 mod outbound;
 mod patience;
 mod phases;
+mod reply;
 mod request_id;
 mod serve;
 mod tls;
 
+pub use data::{Event, Events, Handlers};
 pub use forward::Forward;
 pub use operator::{Answer, Operator, OperatorAnswer, OperatorCall, PREFIX, SIGNING_NAME};
 pub use outbound::{Outbound, OutboundError};
 pub use patience::Patience;
 pub use phases::{Gateway, Limits, Parts, Peer};
+pub use reply::{BrokenOff, ReplyBody};
 pub use serve::Serving;
 pub use tls::{Tls, TlsError};

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_protocol::event_stream;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -14,6 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::reply::ReplyBody;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
@@ -81,23 +85,54 @@ impl Outbound {
 
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
         let to = origin(request.uri());
-        let (to, after) = (|| to.clone(), self.patience);
-        let whole = async {
-            let answer = self.client.request(request.map(Full::new)).await;
-            let answer =
-                answer.map_err(|e| OutboundError::Unreachable { to: to(), reason: chain(&e) })?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER).collect().await;
-            let body = body
-                .map_err(|e| OutboundError::Broken { to: to(), reason: e.to_string() })?
-                .to_bytes();
-            Ok(Response::from_parts(parts, body))
+        self.in_time(&to, async { whole(&to, self.ask(&to, request).await?).await }).await
+    }
+
+    /// Like `send`, but a stream of events is handed on as it comes.
+    pub(crate) async fn pass(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<Response<ReplyBody>, OutboundError> {
+        let to = origin(request.uri());
+        let passing = async {
+            let answer = self.ask(&to, request).await?;
+            let kind = answer.headers().get(http::header::CONTENT_TYPE);
+            match kind.is_some_and(|kind| kind == event_stream::CONTENT_TYPE) {
+                true => Ok(answer.map(ReplyBody::flowing)),
+                false => Ok(whole(&to, answer).await?.map(ReplyBody::from)),
+            }
         };
-        match tokio::time::timeout(after, whole).await {
+        self.in_time(&to, passing).await
+    }
+
+    async fn ask(
+        &self,
+        to: &str,
+        request: Request<Bytes>,
+    ) -> Result<Response<Incoming>, OutboundError> {
+        let answer = self.client.request(request.map(Full::new)).await;
+        answer.map_err(|e| OutboundError::Unreachable { to: to.to_owned(), reason: chain(&e) })
+    }
+
+    async fn in_time<T>(
+        &self,
+        to: &str,
+        asking: impl Future<Output = Result<T, OutboundError>>,
+    ) -> Result<T, OutboundError> {
+        let after = self.patience;
+        match tokio::time::timeout(after, asking).await {
             Ok(done) => done,
-            Err(_) => Err(OutboundError::Late { to: to(), after }),
+            Err(_) => Err(OutboundError::Late { to: to.to_owned(), after }),
         }
     }
+}
+
+async fn whole(to: &str, answer: Response<Incoming>) -> Result<Response<Bytes>, OutboundError> {
+    let (parts, body) = answer.into_parts();
+    let body = Limited::new(body, ANSWER).collect().await;
+    let body =
+        body.map_err(|e| OutboundError::Broken { to: to.to_owned(), reason: e.to_string() })?;
+    Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
 fn origin(uri: &Uri) -> String {

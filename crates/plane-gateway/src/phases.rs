@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_protocol::router::{Route, Router};
-use aws_protocol::{ApiError, OperationDef, Protocol, ServiceDef};
+use aws_protocol::{AnyShape, ApiError, OperationDef, Protocol, ServiceDef};
 use aws_sigv4::{Request, Rules, SigningKeys, peek_credential};
 use bytes::Bytes;
 use core_step::{Action, Call, Demands, Origin, Run, View};
@@ -14,13 +14,16 @@ use core_types::Time;
 use http::request;
 use http::{Response, header};
 use plane_engine::{Engine, Published, Refusal, Role};
+use tokio::sync::watch;
 
 use crate::authenticate::{Authenticated, anonymous, authenticate, refusal};
+use crate::data::{Handled, Handlers, event_reply};
 use crate::figures::Figures;
 use crate::forward::Forward;
 use crate::guard::guarded;
 use crate::operator::{self, Operator, OperatorAnswer, OperatorCall};
 use crate::patience::Patience;
+use crate::reply::ReplyBody;
 use crate::{admin, body, request_id};
 
 /// Bounds on one request.
@@ -56,6 +59,8 @@ pub struct Parts {
     pub operator: Option<Arc<dyn Operator>>,
     /// How followers pass writes on; without it they refuse them.
     pub forward: Option<Forward>,
+    /// What does the jobs of data actions; those without a handler are not offered.
+    pub data: Handlers,
 }
 
 /// Everything a request needs.
@@ -68,6 +73,9 @@ pub struct Gateway {
     pub(crate) figures: Figures,
     operator: Option<Arc<dyn Operator>>,
     forward: Option<Forward>,
+    data: Handlers,
+    /// Set when the server stops: replies that go on end then.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 /// What the connection knows of its peer.
@@ -110,7 +118,7 @@ struct Incoming<'a> {
 
 /// How a request ended, for the log and the figures.
 struct Ended {
-    response: Response<Bytes>,
+    response: Response<ReplyBody>,
     service: &'static str,
     operation: &'static str,
     /// The action's place in the figures.
@@ -125,9 +133,21 @@ impl Gateway {
         let offered = Offered::new(&engine);
         let names = offered.0.iter().map(|(_, action)| (action.op.service.id, action.op.name));
         let figures = Figures::new(names.collect());
-        let Parts { limits, operator, forward } = parts;
+        let Parts { limits, operator, forward, data } = parts;
         let keys = SigningKeys::new(1024);
-        Arc::new(Gateway { engine, router, offered, keys, limits, figures, operator, forward })
+        let stopping = watch::Sender::new(false);
+        Arc::new(Gateway {
+            engine,
+            router,
+            offered,
+            keys,
+            limits,
+            figures,
+            operator,
+            forward,
+            data,
+            stopping,
+        })
     }
 
     /// Answer one request.
@@ -136,7 +156,7 @@ impl Gateway {
         request: http::Request<B>,
         peer: Peer,
         patience: &Patience,
-    ) -> Response<Bytes>
+    ) -> Response<ReplyBody>
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -144,7 +164,7 @@ impl Gateway {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
         if let Some(response) = admin::answer(&self.engine, &self.figures, &parts) {
-            return response;
+            return response.map(ReplyBody::from);
         }
         let request_id = request_id::next();
         let body = body::read(body, self.limits.body, patience, self.limits.body_time).await;
@@ -193,23 +213,21 @@ impl Gateway {
             ));
             return route_ended(&route, None, &error, id);
         };
-        if matches!(action.run, Run::Write(_)) && self.engine.role() == Role::Follower {
+        // Users' bytes are where the leader is, like rows.
+        let reads = matches!(action.run, Run::Read(_));
+        if !reads && self.engine.role() == Role::Follower {
             return match self.pass_on(&incoming).await {
                 Ok(response) => done(&route, place, response, None),
                 Err(error) => route_ended(&route, Some(place), &error, id),
             };
         }
-        let answered = guarded(async {
-            let (caller, output) = self.call(&route, action, &incoming).await?;
-            Ok((caller, route.operation.encode(route.protocol, &*output, id)))
-        });
-        match answered.await.flatten() {
+        match guarded(self.call(&route, action, &incoming)).await.flatten() {
             Ok((caller, response)) => done(&route, place, response, Some(caller)),
             Err(error) => route_ended(&route, Some(place), &error, id),
         }
     }
 
-    async fn pass_on(&self, incoming: &Incoming<'_>) -> Result<Response<Bytes>, ApiError> {
+    async fn pass_on(&self, incoming: &Incoming<'_>) -> Result<Response<ReplyBody>, ApiError> {
         let Some(forward) = &self.forward else {
             return Err(unavailable(self.engine.not_leading()));
         };
@@ -250,7 +268,7 @@ impl Gateway {
         route: &Route,
         action: &'static Action,
         incoming: &Incoming<'_>,
-    ) -> Result<(Arc<str>, Box<dyn aws_protocol::AnyShape>), ApiError> {
+    ) -> Result<(Arc<str>, Response<ReplyBody>), ApiError> {
         let published = self.current_view().await?;
         let clock = clock();
         let view = View::new(&published.state, Time(clock.as_millis() as i64));
@@ -271,18 +289,44 @@ impl Gateway {
         let caller = call.caller.arn.clone();
         let output = match action.run {
             Run::Read(run) => {
-                let demands = (action.authorize)(&call, &view, &*input);
-                if let Demands::Need(demands) = demands {
-                    self.engine.registry().identity().authorize(&call, &view, &demands)?;
-                }
-                run(&call, &view, input)
+                self.authorize(action, &call, &view, &*input)?;
+                run(&call, &view, input)?
             }
             Run::Write(_) => {
                 let call = Arc::new(call);
-                self.engine.call(call, action, input).await.map_err(unavailable)?
+                self.engine.call(call, action, input).await.map_err(unavailable)??
+            }
+            Run::Data(prepare) => {
+                self.authorize(action, &call, &view, &*input)?;
+                let job = prepare(&call, &view, input)?;
+                drop(published);
+                match self.data.handle(route.operation, Arc::new(call), job).await? {
+                    Handled::Shape(output) => output,
+                    Handled::Events(events) => {
+                        let stopping = self.stopping.subscribe();
+                        let reply = event_reply(route.protocol, events, stopping, incoming.id);
+                        return Ok((caller, reply));
+                    }
+                }
             }
         };
-        Ok((caller, output?))
+        let response = route.operation.encode(route.protocol, &*output, incoming.id);
+        Ok((caller, response.map(ReplyBody::from)))
+    }
+
+    fn authorize(
+        &self,
+        action: &'static Action,
+        call: &Call,
+        view: &View<'_>,
+        input: &dyn AnyShape,
+    ) -> Result<(), ApiError> {
+        match (action.authorize)(call, view, input) {
+            Demands::Need(demands) => {
+                self.engine.registry().identity().authorize(call, view, &demands)
+            }
+            Demands::Nothing { .. } => Ok(()),
+        }
     }
 
     async fn operate(&self, operator: &dyn Operator, path: &str, incoming: &Incoming<'_>) -> Ended {
@@ -292,7 +336,7 @@ impl Gateway {
             Ok(response) => (response, None),
             Err(error) => {
                 let code = error.code_in(Protocol::AwsJson11).to_owned();
-                (error.reply(Protocol::AwsJson11, None, id), Some(code))
+                (error.reply(Protocol::AwsJson11, None, id).map(ReplyBody::from), Some(code))
             }
         };
         Ended { response, service: "wharf", operation: "-", place: None, code, caller: None }
@@ -303,7 +347,7 @@ impl Gateway {
         operator: &dyn Operator,
         path: &str,
         incoming: &Incoming<'_>,
-    ) -> Result<Response<Bytes>, ApiError> {
+    ) -> Result<Response<ReplyBody>, ApiError> {
         let published = self.current_view().await?;
         let clock = clock();
         let view = View::new(&published.state, Time(clock.as_millis() as i64));
@@ -312,7 +356,9 @@ impl Gateway {
         let (caller, method) = (&*known.caller, &incoming.parts.method);
         let call = OperatorCall { caller, method, path, body: incoming.body };
         match operator.answer(&self.engine, call).await {
-            OperatorAnswer::Json(status, body) => Ok(operator::response(status, body, incoming.id)),
+            OperatorAnswer::Json(status, body) => {
+                Ok(operator::response(status, body, incoming.id).map(ReplyBody::from))
+            }
             OperatorAnswer::Forward => self.pass_on(incoming).await,
         }
     }
@@ -350,7 +396,12 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-fn done(route: &Route, place: usize, response: Response<Bytes>, caller: Option<Arc<str>>) -> Ended {
+fn done(
+    route: &Route,
+    place: usize,
+    response: Response<ReplyBody>,
+    caller: Option<Arc<str>>,
+) -> Ended {
     let (service, operation) = (route.service.id, route.operation.name);
     Ended { response, service, operation, place: Some(place), code: None, caller }
 }
@@ -373,7 +424,7 @@ fn ended(
         tracing::error!(target: "wharf::request", request_id, operation, "{error}");
     }
     Ended {
-        response: error.reply(protocol, service, request_id),
+        response: error.reply(protocol, service, request_id).map(ReplyBody::from),
         service: service.map_or("-", |service| service.id),
         operation: operation.unwrap_or("-"),
         place: None,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http_body_util::Full;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -97,6 +96,7 @@ async fn accept(
         });
     }
     drop(listener);
+    gateway.stopping.send_replace(true);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time and were cut off");
     }
@@ -141,7 +141,7 @@ impl Connection {
             let (gateway, patience) = (gateway.clone(), patience.clone());
             async move {
                 let response = gateway.answer(request, peer, &patience).await;
-                Ok::<_, Infallible>(response.map(Full::new))
+                Ok::<_, Infallible>(response)
             }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -162,7 +162,7 @@ impl Connection {
                 // Streams of one connection wait each by itself.
                 let patience = Patience::new(gateway.limits.body_time);
                 let response = gateway.answer(request, peer, &patience).await;
-                Ok::<_, Infallible>(response.map(Full::new))
+                Ok::<_, Infallible>(response)
             }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);

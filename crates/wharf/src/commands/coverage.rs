@@ -28,18 +28,21 @@ fn page(slices: &[&Slice]) -> String {
     }
     for slice in slices {
         let _ = write!(page, "\n## {}\n\n", slice.service.sdk_id);
-        let mut lists = [Vec::new(), Vec::new(), Vec::new()];
+        let mut lists = [const { Vec::new() }; 4];
         for operation in slice.service.operations {
             let action = slice.actions.iter().find(|action| action.op.name == operation.name);
             let list = match action.map(|action| &action.run) {
                 Some(Run::Read(_)) => 0,
                 Some(Run::Write(_)) => 1,
-                None => 2,
+                Some(Run::Data(_)) => 2,
+                None => 3,
             };
             lists[list].push(operation.name);
         }
-        lists[2].extend(slice.service.absent);
-        for (title, mut names) in ["Reads", "Writes", "Not offered yet"].into_iter().zip(lists) {
+        lists[3].extend(slice.service.absent);
+        for (title, mut names) in
+            ["Reads", "Writes", "Data", "Not offered yet"].into_iter().zip(lists)
+        {
             names.sort_unstable();
             if !names.is_empty() {
                 let _ = writeln!(page, "{title}: {}.\n", names.join(", "));
