@@ -180,8 +180,9 @@ shape! {
     BadRequest "camelCase" { message: String }
     ServerException "camelCase" { message: String }
 
-    /// Wharf's own: run a command in a container and carry its streams. The host answers with an `Ack`,
-    /// dials `path` on the server of this socket with its own signature, and sends `token` first.
+    /// Wharf's own: run a command in a container and carry its streams. The host answers with an `Ack`
+    /// and dials `path` on the server of this socket, signed with its own credentials as this socket was;
+    /// what then travels is the data channel, the host's end of it.
     Exec "camelCase" {
         message_id: String,
         cluster_arn: String,
@@ -192,7 +193,6 @@ shape! {
         command: String,
         interactive: bool,
         path: String,
-        token: String,
         /// Milliseconds since 1970; a session that was not opened by then is not opened at all.
         expires_at: i64,
     }

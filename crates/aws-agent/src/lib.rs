@@ -7,6 +7,7 @@
 //! - [`acs`]: the control plane's pushes and the agent's acknowledgements.
 //! - [`task`]: the task as the agent is given it; [`docker`]: the two JSON strings inside its containers.
 //! - [`tcs`]: metrics, container health and the instance's status, in frames that are signed.
+//! - [`paths`]: where on a server the sockets are.
 //! - [`channel`]: the binary data channel of an ExecuteCommand session, as session-manager-plugin speaks it.
 
 mod shape;
@@ -15,6 +16,7 @@ pub mod acs;
 pub mod channel;
 pub mod docker;
 pub mod frame;
+pub mod paths;
 pub mod task;
 pub mod tcs;
 

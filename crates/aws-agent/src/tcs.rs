@@ -56,8 +56,11 @@ impl FromAgent {
     }
 }
 
+/// The header lines of a signed frame, name and value.
+pub type Headers<'a> = Vec<(&'a str, &'a str)>;
+
 /// Splits a signed frame at its first empty line: the headers, and the JSON behind them.
-pub fn split_signed(frame: &str) -> Result<(Vec<(&str, &str)>, &str), FrameError> {
+pub fn split_signed(frame: &str) -> Result<(Headers<'_>, &str), FrameError> {
     if frame.trim_start().starts_with('{') {
         return Ok((Vec::new(), frame));
     }

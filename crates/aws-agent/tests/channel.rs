@@ -1,5 +1,7 @@
 //! The data channel's messages: the layout as session-manager-plugin reads it, and hostile bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use aws_agent::channel::{self, Acknowledge, ChannelError, HandshakeRequest, Message};
 use proptest::prelude::*;
 use uuid::Uuid;

@@ -1,5 +1,7 @@
 //! Frames of ACS and TCS: as AWS writes them, and under bytes that nobody meant to send.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use aws_agent::docker::{Config, DockerConfig, Healthcheck, HostConfig, Ulimit};
 use aws_agent::frame::MAX_FROM_AGENT;
 use aws_agent::task::{Container, ElasticNetworkInterface, HostVolume, PortMapping, Task, Volume};
@@ -217,4 +219,14 @@ proptest! {
         prop_assert_eq!(&tcs::split_signed(&text).unwrap().0, &headers);
         prop_assert_eq!(tcs::FromAgent::decode_signed(&text).unwrap(), frame);
     }
+}
+
+#[test]
+fn a_stream_url_has_the_scheme_by_which_the_caller_came() {
+    use aws_agent::paths::stream_url;
+    assert_eq!(
+        stream_url("https://wharf.example:4566", "ecs-execute-command-1"),
+        "wss://wharf.example:4566/v1/data-channel/ecs-execute-command-1?role=publish_subscribe"
+    );
+    assert!(stream_url("http://127.0.0.1:4566", "s").starts_with("ws://127.0.0.1:4566/v1/"));
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use plane_journal::{Follower, Journal, JournalError, LeaderInfo, Role, Status, S
 use tokio::sync::{oneshot, watch};
 
 use crate::core_thread::{self, ToCore};
+use crate::feed::{Feed, Feeds};
 use crate::figures::Figures;
 use crate::journal_thread::{self, ToJournal};
 
@@ -73,6 +75,8 @@ pub(crate) struct Shared {
     pub published: ArcSwap<Published>,
     pub revision: watch::Sender<u64>,
     pub leading: watch::Sender<bool>,
+    pub term: AtomicU64,
+    pub feeds: Feeds,
     pub figures: Figures,
     pub status: ArcSwap<Option<Status>>,
     pub options: Options,
@@ -116,6 +120,8 @@ impl Engine {
             published: ArcSwap::from_pointee(Published { state: state.clone() }),
             revision: watch::Sender::new(0),
             leading: watch::Sender::new(false),
+            term: AtomicU64::new(0),
+            feeds: Feeds::default(),
             figures: Figures::default(),
             status: ArcSwap::from_pointee(None),
             options: options.clone(),
@@ -198,6 +204,16 @@ impl Engine {
     /// The published revision, as it changes.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.shared.revision.subscribe()
+    }
+
+    /// The term in which this process leads, or last led: durable, and higher than any before.
+    pub fn term(&self) -> u64 {
+        self.shared.term.load(Ordering::Acquire)
+    }
+
+    /// What is published from now on, with at most `capacity` steps' changes waiting.
+    pub fn feed(&self, capacity: usize) -> Feed {
+        self.shared.feeds.open(capacity)
     }
 
     pub fn leader(&self) -> Option<LeaderInfo> {

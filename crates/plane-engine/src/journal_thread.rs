@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use core_state::{Change, State};
@@ -140,7 +141,9 @@ impl JournalThread {
         tracing::info!(term = term.0, revision = self.durable.rev(), "leading");
         self.epoch += 1;
         let (state, newest, epoch) = (self.durable.clone(), self.newest, self.epoch);
+        shared.term.store(term.0, Ordering::Release);
         shared.publish(state.clone());
+        shared.feeds.tell_everything();
         let _ = self.core.send(Control::Lead { state, newest, epoch });
         Ok(())
     }
@@ -218,6 +221,7 @@ impl JournalThread {
             }
         }
         for stepped in waiting.drain(..) {
+            self.shared.feeds.tell(stepped.changes);
             for (reply, handled) in stepped.replies {
                 // Whoever asked may have hung up; the write stands all the same.
                 let _ = reply.send(Ok(handled));

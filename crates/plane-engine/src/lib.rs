@@ -8,12 +8,14 @@
 
 mod clock;
 mod core_thread;
+mod feed;
 mod figures;
 mod handle;
 mod journal_thread;
 mod sink;
 
 pub use clock::Clock;
+pub use feed::{Feed, News};
 pub use figures::{Figures, FiguresNow};
 pub use handle::{Engine, Options, Published, Refusal, StartError};
 pub use plane_journal::{LeaderInfo, Role};

@@ -21,6 +21,7 @@ impl StateSink<'_> {
     fn publish(&self) {
         if self.live {
             self.shared.publish(self.state.clone());
+            self.shared.feeds.tell_everything();
         }
     }
 

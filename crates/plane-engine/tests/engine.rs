@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_protocol::ApiError;
-use core_state::{Row, SchemaBuilder, Tx};
+use core_state::{Change, Row, SchemaBuilder, Tx};
 use core_step::*;
-use plane_engine::{Engine, Options, Refusal};
+use plane_engine::{Engine, Feed, News, Options, Refusal};
 use plane_journal::embedded::{Disk, DiskFile, RealDisk};
 use plane_journal::{Batch, EmbeddedJournal, EmbeddedOptions, Journal, RowChange, Sink, SinkError};
 use serde::{Deserialize, Serialize};
@@ -364,5 +364,52 @@ impl Sink for Nowhere {
     fn snapshot_done(&mut self, _: u64) {}
     fn batch(&mut self, _: Batch) -> Result<(), SinkError> {
         Ok(())
+    }
+}
+
+/// The changes that the next news tells; `None` where it says to look at everything.
+fn told(world: &World, feed: &mut Feed) -> Option<Vec<String>> {
+    match world.runtime.block_on(feed.next()) {
+        News::Everything => None,
+        News::Changed(changes) => {
+            let text = |change: &Change| change.row::<Note>().map(|note| note.text.clone());
+            Some(changes.iter().filter_map(text).collect())
+        }
+    }
+}
+
+#[test]
+fn a_feed_tells_what_is_durable_and_a_slow_reader_looks_at_everything() {
+    let world = World::new();
+    let engine = world.start(|_, _| ());
+    let mut feed = engine.feed(4);
+    assert_eq!(told(&world, &mut feed), None);
+    world.write(&engine, "a", "one").unwrap();
+    assert_eq!(told(&world, &mut feed), Some(vec!["one".to_owned()]));
+    // What changes nothing, and what is undone, is no news.
+    world.write(&engine, "a", "one").unwrap();
+    world.disk.broken.store(true, Ordering::SeqCst);
+    assert!(world.write(&engine, "a", "lost").is_err());
+    world.write_when_well(&engine, "a", "two");
+    assert_eq!(told(&world, &mut feed), Some(vec!["two".to_owned()]));
+    for n in 0..5 {
+        world.write(&engine, "a", &n.to_string()).unwrap();
+    }
+    assert_eq!(told(&world, &mut feed), None);
+    assert_eq!(text(&engine, "a"), Some("4".into()));
+    world.write(&engine, "a", "last").unwrap();
+    assert_eq!(told(&world, &mut feed), Some(vec!["last".to_owned()]));
+    engine.stop();
+}
+
+#[test]
+fn a_term_is_higher_than_any_before() {
+    let world = World::new();
+    let mut last = 0;
+    for _ in 0..3 {
+        let engine = world.start(|_, _| ());
+        assert!(engine.term() > last, "{} after {last}", engine.term());
+        last = engine.term();
+        engine.stop();
     }
 }
