@@ -32,6 +32,8 @@ enum Task {
     Tidy,
     /// Measures; figures go into docs/BENCHMARKS.md.
     Bench(bench::Arguments),
+    /// Installs what the tests need of the machine (root, apt), or names it; `ci` begins with it.
+    Prerequisites,
     /// Makes the Python environment of the tests and prints its interpreter.
     Python,
     /// Writes the files that something new begins with.
@@ -60,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Task::Coverage(arguments) => coverage::run(&root, &arguments),
         Task::Tidy => tidy::run(&root),
         Task::Bench(arguments) => bench::run(&root, &arguments),
+        Task::Prerequisites => prerequisites::ensure(),
         Task::Python => {
             println!("{}", python::interpreter(&root)?.display());
             Ok(())
