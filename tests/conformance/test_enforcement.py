@@ -62,8 +62,9 @@ def test_nothing_is_allowed_at_first(person, refused):
 
 
 def test_a_refusal_does_nothing(person, ecs, name, refused):
-    # AWS: CreateCluster knows no resource, so policies name `*`.
-    with refused("AccessDeniedException", text(person, "ecs:CreateCluster", "*")):
+    # AWS: the permission is asked on the cluster that is to be.
+    arn = f"{ECS}cluster/{name}"
+    with refused("AccessDeniedException", text(person, "ecs:CreateCluster", arn)):
         person.ecs.create_cluster(clusterName=name)
     assert ecs.describe_clusters(clusters=[name])["clusters"] == []
 
@@ -124,15 +125,51 @@ def test_tagging_at_creation_is_a_permission_of_its_own(person, name, refused):
         person.ecs.create_cluster(clusterName=name + "-2", tags=[{"key": "a", "value": "b"}])
 
 
-def test_resource_tags(person, ecs, name, refused):
+@pytest.mark.parametrize("service", ["aws", "ecs"])
+def test_resource_tags(person, ecs, name, refused, service):
     ecs.create_cluster(clusterName=name + "-mine", tags=[{"key": "owner", "value": person.name}])
     ecs.create_cluster(clusterName=name + "-theirs", tags=[{"key": "owner", "value": "else"}])
     person.may(statement("ecs:DeleteCluster", Condition={
-        "StringEquals": {"aws:ResourceTag/owner": "${aws:username}"}
+        "StringEquals": {f"{service}:ResourceTag/owner": "${aws:username}"}
     }))
     with refused("AccessDeniedException"):
         person.ecs.delete_cluster(cluster=name + "-theirs")
     person.ecs.delete_cluster(cluster=name + "-mine")
+
+
+def test_conditions_on_a_role_and_its_boundary(person, iam, name, refused):
+    trust = document({"Effect": "Allow", "Action": "sts:AssumeRole",
+                      "Principal": {"Service": "ecs-tasks.amazonaws.com"}})
+    bound = "arn:aws:iam::aws:policy/PowerUserAccess"
+    owned = [{"Key": "team", "Value": "blue"}]
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, PermissionsBoundary=bound)
+    iam.create_role(RoleName=name + "-tagged", AssumeRolePolicyDocument=trust, Tags=owned)
+    person.may(
+        statement("iam:GetRole", Condition={"ArnEquals": {"iam:PermissionsBoundary": bound}}),
+        statement("iam:PutRolePolicy",
+                  Condition={"StringEquals": {"iam:ResourceTag/team": "blue"}}),
+    )
+    mine = person.client("iam")
+    mine.get_role(RoleName=name)
+    with refused("AccessDenied", status=403):
+        mine.get_role(RoleName=name + "-tagged")
+    grants = {"PolicyName": "p", "PolicyDocument": document(statement("ecs:List*"))}
+    mine.put_role_policy(RoleName=name + "-tagged", **grants)
+    with refused("AccessDenied", status=403):
+        mine.put_role_policy(RoleName=name, **grants)
+
+
+def test_only_users_and_roles_have_tags_under_iams_own_key(person, iam, name, refused):
+    tags = [{"Key": "team", "Value": "blue"}]
+    arn = iam.create_policy(
+        PolicyName=name, PolicyDocument=document(statement("*")), Tags=tags)["Policy"]["Arn"]
+    blue = {"StringEquals": {"iam:ResourceTag/team": "blue"}}
+    person.may(statement("iam:GetPolicy", Condition=blue))
+    with refused("AccessDenied", status=403):
+        person.client("iam").get_policy(PolicyArn=arn)
+    blue = {"StringEquals": {"aws:ResourceTag/team": "blue"}}
+    person.may(statement("iam:GetPolicy", Condition=blue))
+    person.client("iam").get_policy(PolicyArn=arn)
 
 
 def test_source_address(person, refused):

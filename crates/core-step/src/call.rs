@@ -100,6 +100,10 @@ impl Call {
     }
 }
 
+/// AWS: these services tell a resource's tags under a key of their own as well.
+const OWN_TAG_KEY: &[&str] =
+    &["autoscaling", "ec2", "ecr", "ecs", "elasticloadbalancing", "secretsmanager", "ssm"];
+
 /// One permission that an action needs: an IAM action on one resource, with what is known of it.
 #[derive(Clone, Debug)]
 pub struct Demand {
@@ -146,7 +150,13 @@ impl Demand {
 
     /// `aws:ResourceTag/…` of the resource as it stands.
     pub fn resource_tags<'t>(mut self, tags: impl Iterator<Item = (&'t str, &'t str)>) -> Self {
+        let service = self.action.split(':').next().unwrap_or_default();
+        let own = OWN_TAG_KEY.contains(&service);
         for (key, value) in tags {
+            if own {
+                let name = Cow::Owned(format!("{service}:ResourceTag/{key}"));
+                self.context.push((name, vec![value.to_owned()]));
+            }
             let name = Cow::Owned(format!("aws:ResourceTag/{key}"));
             self.context.push((name, vec![value.to_owned()]));
         }

@@ -21,10 +21,12 @@ impl WriteAction for CreateCapacityProvider {
         let demand = Demand::on("ecs:CreateCapacityProvider", arn.clone());
         let mut demands = vec![demand.request_tags(tags::pairs(given.unwrap_or_default()))];
         if let Some(managed) = &input.managed_instances_provider {
-            let role = managed.infrastructure_role_arn.clone().unwrap_or_default();
-            demands.push(
-                Demand::on("iam:PassRole", role).with("iam:PassedToService", "ecs.amazonaws.com"),
-            );
+            let template = managed.instance_launch_template.as_ref();
+            let to_instances = template.and_then(|it| it.instance_metadata_tags_propagation);
+            let demand = demands.swap_remove(0);
+            let propagate = managed.propagate_tags.as_ref();
+            demands.push(providers::with_propagation(demand, propagate, to_instances));
+            demands.push(providers::pass_role(managed.infrastructure_role_arn.as_deref()));
         }
         demands.extend(tags::demand_on_create(view, call, "CreateCapacityProvider", arn, given));
         demands.into()

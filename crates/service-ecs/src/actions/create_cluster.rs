@@ -2,7 +2,7 @@
 
 use aws_protocol::ApiError;
 use core_state::Tx;
-use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
+use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
 use crate::rows::cluster::{Cluster, ClusterStatus};
@@ -16,13 +16,14 @@ impl WriteAction for CreateCluster {
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
         let given = input.tags.as_deref();
-        let mut demand = Demand::anywhere("ecs:CreateCluster")
-            .request_tags(tags::pairs(given.unwrap_or_default()));
+        let arn = clusters::demanded_arn(call, input.cluster_name.as_deref());
+        let mut demand =
+            clusters::demand(view, call, "ecs:CreateCluster", input.cluster_name.as_deref())
+                .request_tags(tags::pairs(given.unwrap_or_default()));
         if let Some(providers) = input.capacity_providers.as_ref().filter(|p| !p.is_empty()) {
             let arns = providers.iter().map(|name| views::provider_arn(call.scope(), name));
             demand = demand.with_all("ecs:capacity-provider", arns.collect());
         }
-        let arn = clusters::demanded_arn(call, input.cluster_name.as_deref());
         let mut demands = vec![clusters::with_storage_key(demand, input.configuration.as_ref())];
         demands.extend(tags::demand_on_create(view, call, "CreateCluster", arn, given));
         demands.into()

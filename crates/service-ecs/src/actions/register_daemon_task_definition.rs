@@ -20,10 +20,13 @@ impl WriteAction for RegisterDaemonTaskDefinition {
         let family = input.family.as_deref().unwrap_or_default();
         let given = input.tags.as_deref();
         let arn = call.scope().arn("ecs", format_args!("daemon-task-definition/{family}:*"));
-        let mut demands = vec![
-            Demand::on("ecs:RegisterDaemonTaskDefinition", arn.clone())
-                .request_tags(tags::pairs(given.unwrap_or_default())),
-        ];
+        let demand = Demand::on("ecs:RegisterDaemonTaskDefinition", arn.clone())
+            .request_tags(tags::pairs(given.unwrap_or_default()));
+        let demand =
+            task_definitions::with_sizes(demand, input.cpu.as_deref(), input.memory.as_deref());
+        let containers = input.container_definitions.as_deref().unwrap_or_default();
+        let privileged = containers.iter().any(|container| container.privileged == Some(true));
+        let mut demands = vec![demand.with("ecs:privileged", privileged.to_string())];
         for role in [&input.task_role_arn, &input.execution_role_arn] {
             if let Ok(Some(role)) = role_arn(role.clone(), call.account()) {
                 demands.push(task_definitions::pass_role(role));

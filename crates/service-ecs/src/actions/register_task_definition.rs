@@ -6,7 +6,7 @@ use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
 use model_ecs as api;
 
 use crate::rows::task_definition::{Family, Status, TaskDefinition, arn_of};
-use crate::rules::task_definition::{normalised, role_arn, sizes};
+use crate::rules::task_definition::{normalised, role_arn};
 use crate::rules::{tags, task_definitions};
 use crate::views;
 
@@ -77,13 +77,9 @@ impl WriteAction for RegisterTaskDefinition {
 }
 
 /// What policies may say of a registration: sizes, launch types, privilege.
-fn with_conditions(mut demand: Demand, input: &api::RegisterTaskDefinitionRequest) -> Demand {
-    if let Ok(Some(cpu)) = sizes::task_cpu(input.cpu.as_deref()) {
-        demand = demand.with("ecs:task-cpu", cpu.to_string());
-    }
-    if let Ok(Some(memory)) = sizes::task_memory(input.memory.as_deref()) {
-        demand = demand.with("ecs:task-memory", memory.to_string());
-    }
+fn with_conditions(demand: Demand, input: &api::RegisterTaskDefinitionRequest) -> Demand {
+    let (cpu, memory) = (input.cpu.as_deref(), input.memory.as_deref());
+    let mut demand = task_definitions::with_sizes(demand, cpu, memory);
     if let Some(fit) = input.requires_compatibilities.as_ref().filter(|fit| !fit.is_empty()) {
         let fit = fit.iter().map(|one| one.to_string()).collect();
         demand = demand.with_all("ecs:compute-compatibility", fit);

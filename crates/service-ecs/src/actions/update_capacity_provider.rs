@@ -16,7 +16,13 @@ impl WriteAction for UpdateCapacityProvider {
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
         let name = input.name.as_deref().unwrap_or_default();
-        providers::demand(view, call, "ecs:UpdateCapacityProvider", name).into()
+        let demand = providers::demand(view, call, "ecs:UpdateCapacityProvider", name);
+        let Some(managed) = &input.managed_instances_provider else { return demand.into() };
+        let template = managed.instance_launch_template.as_ref();
+        let to_instances = template.and_then(|it| it.instance_metadata_tags_propagation);
+        let propagate = managed.propagate_tags.as_ref();
+        let demand = providers::with_propagation(demand, propagate, to_instances);
+        vec![demand, providers::pass_role(managed.infrastructure_role_arn.as_deref())].into()
     }
 
     fn run(

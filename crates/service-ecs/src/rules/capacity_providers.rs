@@ -39,6 +39,28 @@ pub fn demand(state: &State, call: &Call, action: &'static str, given: &str) -> 
     Demand::on(action, views::provider_arn(call.scope(), given)).resource_tags(tags::pairs(there))
 }
 
+/// What policies may say of the tags that a provider's instances get.
+pub fn with_propagation(
+    mut demand: Demand,
+    propagate: Option<&api::PropagateMITags>,
+    to_instances: Option<bool>,
+) -> Demand {
+    if let Some(from) = propagate {
+        demand = demand.with("ecs:propagate-tags", from.as_str());
+    }
+    if let Some(to_instances) = to_instances {
+        let key = "ecs:instance-metadata-tags-propagation";
+        demand = demand.with(key, to_instances.to_string());
+    }
+    demand
+}
+
+/// AWS: whoever lets ECS manage instances must be allowed to hand it the role for that.
+pub fn pass_role(arn: Option<&str>) -> Demand {
+    let arn = arn.unwrap_or_default();
+    Demand::on("iam:PassRole", arn).with("iam:PassedToService", "ecs.amazonaws.com")
+}
+
 /// A provider of the account's own that stands.
 pub fn find<'s>(
     state: &'s State,

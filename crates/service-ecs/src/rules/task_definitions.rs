@@ -5,7 +5,7 @@ use core_state::State;
 use core_step::{Call, Demand};
 use model_ecs::errors;
 
-use super::task_definition::{Reference, refuse};
+use super::task_definition::{Reference, refuse, sizes};
 use crate::rows::task_definition::{Down, NewestFirst, Status, TaskDefinition, arn_of};
 
 /// The latest ACTIVE revision of a family.
@@ -77,6 +77,17 @@ pub fn demanded_arn(call: &Call, given: &str) -> String {
         }
         _ => call.scope().arn("ecs", format_args!("task-definition/{given}")),
     }
+}
+
+/// What policies may say of a task's size.
+pub fn with_sizes(mut demand: Demand, cpu: Option<&str>, memory: Option<&str>) -> Demand {
+    if let Ok(Some(cpu)) = sizes::task_cpu(cpu) {
+        demand = demand.with("ecs:task-cpu", cpu.to_string());
+    }
+    if let Ok(Some(memory)) = sizes::task_memory(memory) {
+        demand = demand.with("ecs:task-memory", memory.to_string());
+    }
+    demand
 }
 
 /// AWS: whoever names a role for tasks must be allowed to pass it to them.

@@ -6,7 +6,7 @@ pub use core_step::{Call, Demand, Demands, Input, Output, ReadAction, View, Writ
 pub use model_iam::{self as api, errors};
 
 pub(crate) use crate::rows::entity::{Entity, Holder, Key, fold, key_of};
-pub(crate) use crate::rules::entities::{demand, find, find_own};
+pub(crate) use crate::rules::entities::{demand, demand_bounded, find, find_own};
 pub(crate) use crate::rules::lists::{Asked, Page};
 pub(crate) use crate::rules::tagged::demand_tagged;
 pub(crate) use crate::rules::{entities, names, policies, tags};

@@ -13,7 +13,12 @@ impl WriteAction for CreateServiceSpecificCredential {
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
         let name = Some(text(&input.user_name));
-        keys::demand(view, call, "iam:CreateServiceSpecificCredential", name).into()
+        let mut demand = keys::demand(view, call, "iam:CreateServiceSpecificCredential", name)
+            .with("iam:ServiceSpecificCredentialServiceName", text(&input.service_name));
+        if let Some(days) = input.credential_age_days {
+            demand = demand.with("iam:ServiceSpecificCredentialAgeDays", days.to_string());
+        }
+        demand.into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

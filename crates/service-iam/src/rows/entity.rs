@@ -75,6 +75,11 @@ pub trait Holder: Entity<Key = Key> {
 
     fn held_mut(&mut self) -> &mut Held;
 
+    /// Groups have none.
+    fn own_tags(&self) -> Option<&Tags> {
+        None
+    }
+
     /// ARN of the permissions boundary; groups have none.
     fn boundary(&self) -> Option<&Arc<str>> {
         None

@@ -64,6 +64,10 @@ impl Holder for Role {
         &mut self.held
     }
 
+    fn own_tags(&self) -> Option<&Tags> {
+        Some(&self.tags)
+    }
+
     fn boundary(&self) -> Option<&Arc<str>> {
         self.boundary.as_ref()
     }

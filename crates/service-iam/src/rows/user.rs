@@ -88,6 +88,10 @@ impl Holder for User {
         &mut self.held
     }
 
+    fn own_tags(&self) -> Option<&Tags> {
+        Some(&self.tags)
+    }
+
     fn boundary(&self) -> Option<&Arc<str>> {
         self.boundary.as_ref()
     }

@@ -70,20 +70,38 @@ pub fn demanded_arn<R: Entity<Key = Key>>(state: &State, call: &Call, name: &str
     }
 }
 
-/// The permission on a named entity.
-pub fn demand<R: Entity<Key = Key>>(
+/// The permission on a named holder of policies.
+pub fn demand<R: Holder>(state: &State, call: &Call, action: &'static str, name: &str) -> Demand {
+    let demand = Demand::on(action, demanded_arn::<R>(state, call, name));
+    let row = state.get::<R>(&key_of(call.account(), name));
+    match row.and_then(Holder::own_tags) {
+        Some(tags) => with_resource_tags(demand, tags),
+        None => demand,
+    }
+}
+
+/// The same where policies may look at the holder's permissions boundary as it stands.
+pub fn demand_bounded<R: Holder>(
     state: &State,
     call: &Call,
     action: &'static str,
     name: &str,
 ) -> Demand {
-    Demand::on(action, demanded_arn::<R>(state, call, name))
+    let demand = demand::<R>(state, call, action, name);
+    match state.get::<R>(&key_of(call.account(), name)).and_then(Holder::boundary) {
+        Some(arn) => demand.with("iam:PermissionsBoundary", &**arn),
+        None => demand,
+    }
 }
 
-/// AWS: IAM's own resources have their tags under both names.
+/// AWS: users and roles have their tags under IAM's own key as well; other resources do not.
 pub fn with_resource_tags(demand: Demand, tags: &Tags) -> Demand {
     let pairs = || tags.iter().map(|(key, value)| (&**key, &**value));
     let mut demand = demand.resource_tags(pairs());
+    let kind = demand.resource.splitn(6, ':').nth(5).unwrap_or_default();
+    if !kind.starts_with("user/") && !kind.starts_with("role/") {
+        return demand;
+    }
     for (key, value) in pairs() {
         demand = demand.with(format!("iam:ResourceTag/{key}"), value);
     }
@@ -143,12 +161,4 @@ pub fn policies_left<R: Holder>(row: &R) -> Option<&'static str> {
 
 pub fn conflict(left: &str) -> ApiError {
     errors::delete_conflict_exception(format!("Cannot delete entity, must {left} first."))
-}
-
-/// `iam:PermissionsBoundary` of a holder as it stands.
-pub fn with_boundary<R: Holder>(demand: Demand, row: Option<&R>) -> Demand {
-    match row.and_then(Holder::boundary) {
-        Some(arn) => demand.with("iam:PermissionsBoundary", &**arn),
-        None => demand,
-    }
 }

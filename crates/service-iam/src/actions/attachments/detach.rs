@@ -23,10 +23,7 @@ macro_rules! detach_policy {
             type Op = api::ops::$action;
 
             fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-                let name = text(&input.$name);
-                let demand = demand::<$row>(view, call, $iam, name);
-                let row = view.get::<$row>(&key_of(call.account(), name));
-                entities::with_boundary(demand, row)
+                demand_bounded::<$row>(view, call, $iam, text(&input.$name))
                     .with("iam:PolicyARN", text(&input.policy_arn))
                     .into()
             }

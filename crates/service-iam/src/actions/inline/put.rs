@@ -38,9 +38,7 @@ macro_rules! put_policy {
             type Op = api::ops::$action;
 
             fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-                let name = text(&input.$name);
-                let row = view.get::<$row>(&key_of(call.account(), name));
-                entities::with_boundary(demand::<$row>(view, call, $iam, name), row).into()
+                demand_bounded::<$row>(view, call, $iam, text(&input.$name)).into()
             }
 
             fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

@@ -31,9 +31,7 @@ impl WriteAction for DeleteRolePermissionsBoundary {
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
         let name = text(&input.role_name);
-        let demand = demand::<Role>(view, call, "iam:DeleteRolePermissionsBoundary", name);
-        let row = view.get::<Role>(&key_of(call.account(), name));
-        entities::with_boundary(demand, row).into()
+        demand_bounded::<Role>(view, call, "iam:DeleteRolePermissionsBoundary", name).into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

@@ -10,7 +10,7 @@ impl WriteAction for DeleteRole {
     type Op = api::ops::DeleteRole;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        demand_tagged::<Role>(view, call, "iam:DeleteRole", text(&input.role_name)).into()
+        demand_bounded::<Role>(view, call, "iam:DeleteRole", text(&input.role_name)).into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

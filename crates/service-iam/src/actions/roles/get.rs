@@ -9,7 +9,7 @@ impl ReadAction for GetRole {
     type Op = api::ops::GetRole;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        demand_tagged::<Role>(view, call, "iam:GetRole", text(&input.role_name)).into()
+        demand_bounded::<Role>(view, call, "iam:GetRole", text(&input.role_name)).into()
     }
 
     fn run(call: &Call, view: &View<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {

@@ -9,7 +9,7 @@ impl WriteAction for UpdateRole {
     type Op = api::ops::UpdateRole;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        demand_tagged::<Role>(view, call, "iam:UpdateRole", text(&input.role_name)).into()
+        demand_bounded::<Role>(view, call, "iam:UpdateRole", text(&input.role_name)).into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
@@ -31,7 +31,7 @@ impl WriteAction for UpdateRoleDescription {
     type Op = api::ops::UpdateRoleDescription;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        demand_tagged::<Role>(view, call, "iam:UpdateRoleDescription", text(&input.role_name))
+        demand_bounded::<Role>(view, call, "iam:UpdateRoleDescription", text(&input.role_name))
             .into()
     }
 
@@ -51,7 +51,7 @@ impl WriteAction for UpdateAssumeRolePolicy {
     type Op = api::ops::UpdateAssumeRolePolicy;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        demand_tagged::<Role>(view, call, "iam:UpdateAssumeRolePolicy", text(&input.role_name))
+        demand_bounded::<Role>(view, call, "iam:UpdateAssumeRolePolicy", text(&input.role_name))
             .into()
     }
 

@@ -31,9 +31,7 @@ impl WriteAction for DeleteUserPermissionsBoundary {
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
         let name = text(&input.user_name);
-        let demand = demand::<User>(view, call, "iam:DeleteUserPermissionsBoundary", name);
-        let row = view.get::<User>(&key_of(call.account(), name));
-        entities::with_boundary(demand, row).into()
+        demand_bounded::<User>(view, call, "iam:DeleteUserPermissionsBoundary", name).into()
     }
 
     fn run(call: &Call, tx: &mut Tx<'_>, input: Input<Self::Op>) -> Reply<Self::Op> {
