@@ -18,7 +18,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("core-", &["aws-", "core-"]),
     ("service-", &["aws-", "core-", "model-", "service-"]),
     ("plane-", &["aws-", "core-", "plane-"]),
-    ("host-", &["aws-", "core-", "host-"]),
+    ("host-", &["aws-", "core-", "host-", "model-"]),
     ("data-", &["aws-", "core-", "data-"]),
     ("sim", &["aws-", "core-", "service-", "model-"]),
     ("wharf", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-", "console"]),
