@@ -134,7 +134,9 @@ def test_role(iam, name, refused):
     json.dumps(TRUST).replace("2012-10-17", "2021-10-17"),
 ])
 def test_trust_policies_that_are_none(iam, name, refused, document):
-    with refused(("MalformedPolicyDocument", "ValidationError"), status=400):
+    # AWS: the model wants at least one character; all else is the parser's to refuse.
+    code = "MalformedPolicyDocument" if document else "ValidationError"
+    with refused(code, status=400):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
 
 
@@ -277,9 +279,9 @@ def test_tags(iam, name, refused, what):
     assert {t["Key"]: t["Value"] for t in listed(**who)["Tags"]} == {"a": "2", "é": "x y"}
     untag(**who, TagKeys=["a", "never"])
     assert listed(**who)["Tags"] == [{"Key": "é", "Value": "x y"}]
-    with refused(("InvalidInput", "LimitExceeded", "ValidationError")):
+    with refused("LimitExceeded"):
         tag(**who, Tags=[{"Key": f"k{n}", "Value": ""} for n in range(50)])
-    with refused(("ValidationError", "InvalidInput")):
+    with refused("InvalidInput"):
         tag(**who, Tags=[{"Key": "aws:x", "Value": ""}])
     with refused("NoSuchEntity", status=404):
         listed(**{f"{title}Name": "no-such"})

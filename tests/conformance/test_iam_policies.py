@@ -40,7 +40,7 @@ def test_built_in(iam, arn):
 
 def test_built_in_policies_cannot_be_changed(iam, refused):
     arn = SEEDS[0]
-    with refused(("AccessDenied", "InvalidInput")):
+    with refused("AccessDenied"):
         iam.delete_policy(PolicyArn=arn)
 
 
@@ -104,10 +104,12 @@ BAD = [
 
 @pytest.mark.parametrize("text", BAD)
 def test_documents_that_are_none(iam, name, refused, text):
-    with refused(("MalformedPolicyDocument", "ValidationError"), status=400):
+    # AWS: the model wants at least one character; all else is the parser's to refuse.
+    code = "MalformedPolicyDocument" if text else "ValidationError"
+    with refused(code, status=400):
         iam.create_policy(PolicyName=name, PolicyDocument=text)
     iam.create_user(UserName=name)
-    with refused(("MalformedPolicyDocument", "ValidationError"), status=400):
+    with refused(code, status=400):
         iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=text)
 
 
@@ -176,7 +178,7 @@ def test_alias(iam, refused):
     iam.create_account_alias(AccountAlias="our-pier")
     assert iam.list_account_aliases()["AccountAliases"] == ["our-pier"]
     for bad in ("UPPER", "a", "-a-", "a--b", "x" * 64):
-        with refused(("ValidationError", "InvalidInput"), status=400):
+        with refused("ValidationError", status=400):
             iam.create_account_alias(AccountAlias=bad)
     with refused("NoSuchEntity", status=404):
         iam.delete_account_alias(AccountAlias="another")

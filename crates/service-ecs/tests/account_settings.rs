@@ -104,7 +104,10 @@ fn names_and_values_are_awss() {
     // With authorization of tags off, none is asked for.
     let tagged = json!({"tags": [{"key": "a", "value": "b"}]});
     world.call("CreateCluster", tagged);
-    assert_eq!(world.demanded(), ["ecs:CreateCluster *"]);
+    assert_eq!(
+        world.demanded(),
+        ["ecs:CreateCluster arn:aws:ecs:us-east-1:123456789012:cluster/default"]
+    );
     let value = json!({"value": "enabled"});
     assert_eq!(world.refusal("ListAccountSettings", value).0, "InvalidParameterException");
 }

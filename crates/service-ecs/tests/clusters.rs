@@ -33,7 +33,7 @@ fn the_default_cluster_is_made_described_and_deleted() {
     let mut world = World::new();
     let made = world.call("CreateCluster", json!({}));
     assert_eq!(made["cluster"], default_cluster());
-    assert_eq!(world.demanded(), ["ecs:CreateCluster *"]);
+    assert_eq!(world.demanded(), [format!("ecs:CreateCluster {CLUSTER}/default")]);
     assert_eq!(world.call("CreateCluster", json!({"clusterName": "default"})), made);
     let mut plain = default_cluster();
     plain["settings"] = json!([]);
@@ -108,7 +108,7 @@ fn everything_that_a_cluster_is_given_comes_back() {
     );
     assert_eq!(
         world.demanded(),
-        ["ecs:CreateCluster *".to_owned(), format!("ecs:TagResource {CLUSTER}/full")]
+        [format!("ecs:CreateCluster {CLUSTER}/full"), format!("ecs:TagResource {CLUSTER}/full")]
     );
     let provider = "arn:aws:ecs:us-east-1:123456789012:capacity-provider/";
     let providers = vec![format!("{provider}FARGATE"), format!("{provider}FARGATE_SPOT")];

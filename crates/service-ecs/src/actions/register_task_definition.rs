@@ -6,7 +6,7 @@ use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
 use model_ecs as api;
 
 use crate::rows::task_definition::{Family, Status, TaskDefinition, arn_of};
-use crate::rules::task_definition::{normalised, role_arn};
+use crate::rules::task_definition::{normalised, refuse, role_arn};
 use crate::rules::{tags, task_definitions};
 use crate::views;
 
@@ -38,6 +38,10 @@ impl WriteAction for RegisterTaskDefinition {
         tx: &mut Tx<'_>,
         mut input: Input<Self::Op>,
     ) -> Result<Output<Self::Op>, ApiError> {
+        // AWS: unlike elsewhere, a list of tags that has none is refused.
+        if input.tags.as_ref().is_some_and(Vec::is_empty) {
+            return Err(refuse("Tags can not be empty."));
+        }
         let given_tags = input.tags.take().unwrap_or_default();
         let mut definition = normalised(input, call.account())?;
         tags::check_tags(&given_tags)?;

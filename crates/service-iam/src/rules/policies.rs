@@ -145,7 +145,7 @@ pub fn find_own<'s>(
     match find(state, account, arn)? {
         Found::Customer(row) => Ok(row),
         // AWS: its own policies belong to nobody's account.
-        Found::Aws(_) => Err(ApiError::access_denied(format!("Policy {arn} is AWS managed."))),
+        Found::Aws(_) => Err(ApiError::access_denied("Policy is outside your own account.")),
     }
 }
 

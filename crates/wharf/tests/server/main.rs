@@ -9,5 +9,6 @@ mod followers;
 mod history;
 mod http;
 mod lifecycle;
+mod stored;
 mod tls;
 mod world;

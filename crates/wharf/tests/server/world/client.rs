@@ -69,6 +69,15 @@ pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
     Ok(answer)
 }
 
+fn whole(headers: &HeaderMap, body: &str, version: &str, more: &str) -> Vec<u8> {
+    let mut text = format!("POST / {version}\r\n{more}");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    text.into_bytes()
+}
+
 impl Client {
     pub fn new(url: &str, key: &str, secret: &str) -> Client {
         Client { url: url.into(), key: key.into(), secret: secret.into(), skew: 0 }
@@ -80,19 +89,31 @@ impl Client {
 
     /// The headers of a signed ECS request.
     pub fn headers(&self, operation: &str, body: &str) -> HeaderMap {
+        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        self.signed("ecs", "application/x-amz-json-1.1", Some(&target), body)
+    }
+
+    fn signed(
+        &self,
+        service: &str,
+        kind: &'static str,
+        target: Option<&str>,
+        body: &str,
+    ) -> HeaderMap {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
         let host = self.url.split_once("://").unwrap().1;
-        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_str(host).unwrap());
-        headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.1"));
-        headers.insert("x-amz-target", HeaderValue::from_str(&target).unwrap());
+        headers.insert("content-type", HeaderValue::from_static(kind));
+        if let Some(target) = target {
+            headers.insert("x-amz-target", HeaderValue::from_str(target).unwrap());
+        }
         let signer = Signer {
             access_key: &self.key,
             secret: &self.secret,
             token: None,
             region: "us-east-1",
-            service: "ecs",
+            service,
             style: Style::General,
             now: now + self.skew,
         };
@@ -102,13 +123,7 @@ impl Client {
 
     /// The head and body of a signed ECS request.
     pub fn request(&self, operation: &str, body: &str, version: &str, more: &str) -> Vec<u8> {
-        let headers = self.headers(operation, body);
-        let mut text = format!("POST / {version}\r\n{more}");
-        for (name, value) in &headers {
-            text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
-        }
-        text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-        text.into_bytes()
+        whole(&self.headers(operation, body), body, version, more)
     }
 
     pub fn try_call(&self, operation: &str, body: &str) -> std::io::Result<Answer> {
@@ -118,6 +133,14 @@ impl Client {
 
     pub fn call(&self, operation: &str, body: &str) -> Answer {
         self.try_call(operation, body).unwrap()
+    }
+
+    /// A signed IAM request.
+    pub fn iam(&self, form: &str) -> Answer {
+        let form = format!("Version=2010-05-08&{form}");
+        let kind = "application/x-www-form-urlencoded; charset=utf-8";
+        let headers = self.signed("iam", kind, None, &form);
+        send_raw(&self.url, &whole(&headers, &form, "HTTP/1.1", "Connection: close\r\n")).unwrap()
     }
 
     pub fn create(&self, name: &str) -> Answer {
