@@ -1,20 +1,19 @@
 //! Where a container's output goes: log drivers.
 //!
-//! A container's shim writes its output to files (the [`spool`]), whoever may be alive to read them.
-//! A driver follows those files from the point up to which it has delivered, and only then moves that
-//! point: an agent that is killed delivers some lines twice, and loses none. What the files may hold
-//! at most, and whether the container waits when they are full, is the shim's to keep.
+//! A container's output lies in files of its runtime, whoever may be alive to read them. A driver
+//! follows them as a [`Feed`] and acknowledges what it has delivered: an agent that is killed
+//! delivers some lines twice, and loses none. What the files may hold at most, and whether the
+//! container waits when they are full, is the runtime's to keep.
 
-pub mod awslogs;
+mod awslogs;
 mod driver;
+mod feed;
 mod fields;
 mod fluentd;
 mod gelf;
-mod line;
 mod options;
 mod ship;
 mod splunk;
-pub mod spool;
 mod syslog;
 mod tag;
 mod wire;
@@ -25,7 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use driver::{DRIVERS, Driver, check, open};
-pub use line::{Line, Source};
+pub use feed::{Feed, Line, Position, Source};
 pub use options::{Buffering, Retention, buffering, retention};
 pub use ship::{Ended, Shipping};
 
@@ -108,8 +107,8 @@ pub enum LogError {
     LogGroup(#[source] CloudError),
     #[error("cannot deliver to {to}: {why}")]
     Delivery { to: String, why: String },
-    #[error("cannot use the log files in {path}: {source}")]
-    Spool { path: String, source: std::io::Error },
+    #[error("cannot read the output: {0}")]
+    Feed(String),
 }
 
 /// All that opening a driver may need.

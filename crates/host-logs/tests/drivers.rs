@@ -3,15 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use host_logs::{
-    About, Cloud, CloudCall, CloudError, Ended, Later, Line, LogError, Opening, Shipping, Source,
-    check, open,
+    About, Cloud, CloudCall, CloudError, Ended, Feed, Later, Line, LogError, Opening, Position,
+    Shipping, Source, check, open,
 };
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
@@ -85,10 +82,47 @@ fn opening(cloud: &Arc<Fake>, options: &[(&str, &str)]) -> Opening {
     Opening { about: Arc::new(about), options, cloud: cloud.clone() }
 }
 
-fn write(current: &Path, text: &str) {
-    let mut file = File::options().create(true).append(true).open(current).unwrap();
-    let (stream, time) = ("stdout", "2026-11-21T10:00:00.5Z");
-    writeln!(file, r#"{{"log":"{text}\n","stream":"{stream}","time":"{time}"}}"#).unwrap();
+/// What a container wrote, and how far it is delivered.
+#[derive(Default)]
+struct Output {
+    lines: Vec<Line>,
+    delivered: usize,
+}
+
+type Files = Arc<Mutex<Output>>;
+
+fn write(files: &Files, text: &str) {
+    files.lock().unwrap().lines.push(line(text, Source::Stdout));
+}
+
+/// Reads two lines at a time, so that what belongs together comes apart.
+struct Reader {
+    files: Files,
+    at: usize,
+}
+
+fn reader(files: &Files) -> Box<dyn Feed> {
+    let at = files.lock().unwrap().delivered;
+    Box::new(Reader { files: files.clone(), at })
+}
+
+impl Feed for Reader {
+    fn next(&mut self) -> Later<'_, Result<Vec<(Line, Position)>, LogError>> {
+        let files = self.files.lock().unwrap();
+        let position = |n: usize| Position { major: 0, minor: n as u64 };
+        let portion = files.lines[self.at..].iter().take(2).enumerate();
+        let lines: Vec<_> =
+            portion.map(|(n, line)| (line.clone(), position(self.at + n + 1))).collect();
+        self.at += lines.len();
+        Box::pin(async move { Ok(lines) })
+    }
+
+    fn acknowledge(&mut self, position: Position) -> Later<'_, Result<(), LogError>> {
+        let mut files = self.files.lock().unwrap();
+        assert!(files.delivered < position.minor as usize, "acknowledged backwards");
+        files.delivered = position.minor as usize;
+        Box::pin(async { Ok(()) })
+    }
 }
 
 fn line(text: &str, source: Source) -> Line {
@@ -122,51 +156,47 @@ async fn awslogs_makes_what_is_missing_or_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_lost_when_the_service_is_away_or_the_follower_dies() {
-    let dir = tempfile::tempdir().unwrap();
-    let current = dir.path().join("out");
+    let files = Files::default();
     let cloud = Arc::new(Fake::default());
     cloud.0.lock().unwrap().groups.push("g".into());
     let options = [("awslogs-group", "g"), ("awslogs-stream", "s")];
     let driver = || async { open("awslogs", &opening(&cloud, &options)).await.unwrap().unwrap() };
-    write(&current, "one");
-    let shipping = Shipping::start(current.clone(), driver().await);
+    write(&files, "one");
+    let shipping = Shipping::start(reader(&files), driver().await);
     assert_eq!(shipping.finish(Duration::from_secs(60)).await, Ended::Complete);
     assert_eq!(cloud.0.lock().unwrap().events, ["one"]);
-    write(&current, "two");
-    fs::rename(&current, dir.path().join("out.1")).unwrap();
-    write(&current, "three");
+    for text in ["two", "three", "four"] {
+        write(&files, text);
+    }
     // Away for longer than anyone waits at the container's end.
-    cloud.0.lock().unwrap().streams.push("s".into());
     let waiting = driver().await;
     cloud.0.lock().unwrap().away = 1000;
-    let shipping = Shipping::start(current.clone(), waiting);
+    let shipping = Shipping::start(reader(&files), waiting);
     assert_eq!(shipping.finish(Duration::from_secs(30)).await, Ended::Unfinished);
     // The stream itself has gone meanwhile.
-    let next = {
-        cloud.0.lock().unwrap().away = 0;
-        driver().await
-    };
+    cloud.0.lock().unwrap().away = 0;
+    let next = driver().await;
     cloud.0.lock().unwrap().streams.clear();
-    let shipping = Shipping::start(current.clone(), next);
+    let shipping = Shipping::start(reader(&files), next);
     assert_eq!(shipping.finish(Duration::from_secs(60)).await, Ended::Complete);
-    assert_eq!(cloud.0.lock().unwrap().events, ["one", "two", "three"]);
+    assert_eq!(cloud.0.lock().unwrap().events, ["one", "two", "three", "four"]);
+    assert_eq!(files.lock().unwrap().delivered, 4);
 }
 
 #[tokio::test]
 async fn awslogs_joins_lines_by_their_pattern() {
-    let dir = tempfile::tempdir().unwrap();
-    let current = dir.path().join("out");
+    let files = Files::default();
     let cloud = Arc::new(Fake::default());
     cloud.0.lock().unwrap().groups.push("g".into());
-    for text in ["INFO a", "  more", "INFO b"] {
-        write(&current, text);
+    for text in ["INFO a", "  more", "  and more", "INFO b"] {
+        write(&files, text);
     }
     let options =
         [("awslogs-group", "g"), ("awslogs-stream", "s"), ("awslogs-multiline-pattern", "^INFO")];
     let driver = open("awslogs", &opening(&cloud, &options)).await.unwrap().unwrap();
-    let shipping = Shipping::start(current, driver);
+    let shipping = Shipping::start(reader(&files), driver);
     assert_eq!(shipping.finish(Duration::from_secs(30)).await, Ended::Complete);
-    assert_eq!(cloud.0.lock().unwrap().events, ["INFO a\n  more", "INFO b"]);
+    assert_eq!(cloud.0.lock().unwrap().events, ["INFO a\n  more\n  and more", "INFO b"]);
 }
 
 #[tokio::test]
