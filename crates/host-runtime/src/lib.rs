@@ -1,0 +1,208 @@
+//! Containers, whoever runs them. One trait, one specification, three runtimes behind it: the
+//! embedded one (nothing to install), runc (the same bundles), Docker (its Engine API).
+//!
+//! The idea: a container belongs to its shim, not to the agent. The shim holds its output, waits for
+//! its end and writes both down, so an agent may die, restart and be replaced at any moment, and the
+//! next one knows everything from files and process ids.
+
+#[allow(dead_code, reason = "used by the runtimes")]
+mod error;
+mod spec;
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use error::{Error, Phase, Result, reason};
+pub use spec::*;
+
+/// What starts, watches and ends containers on this machine.
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// `embedded`, `runc` or `docker`.
+    fn name(&self) -> &'static str;
+
+    /// Make the container, up to the point where its process would begin. Namespaces that are its
+    /// own exist afterwards, so the caller can attach a network by the pid.
+    async fn create(&self, spec: &ContainerSpec) -> Result<Created>;
+
+    /// Let its process begin. Fails where the program cannot be executed.
+    async fn start(&self, id: &str) -> Result<Started>;
+
+    /// Send a signal to the container's first process. One that has ended takes none: no error.
+    async fn signal(&self, id: &str, signal: i32) -> Result<()>;
+
+    /// Kill every process of the container at once.
+    async fn kill(&self, id: &str) -> Result<()>;
+
+    /// How it ended; waits until it has. Any agent may ask, any number of times, until `delete`.
+    async fn wait(&self, id: &str) -> Result<Exit>;
+
+    /// A further process in a running container.
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<Exec>;
+
+    async fn stats(&self, id: &str) -> Result<Stats>;
+
+    /// Remove it and all that it left, killing it first where it runs. One that is not there is no
+    /// error.
+    async fn delete(&self, id: &str) -> Result<()>;
+
+    /// All containers of this runtime's state directory, whichever agent made them.
+    async fn list(&self) -> Result<Vec<State>>;
+
+    async fn state(&self, id: &str) -> Result<State>;
+
+    /// Its output from a position on, oldest first.
+    async fn logs(&self, id: &str, from: LogsFrom) -> Result<Box<dyn LogReader>>;
+
+    /// A cgroup above containers, with limits of its own; making it again changes its limits.
+    async fn create_group(&self, group: &GroupSpec) -> Result<()>;
+
+    /// Kill all that is left in it, then remove it and everything below. Absent is no error.
+    async fn remove_group(&self, path: &str) -> Result<()>;
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Created {
+    /// Of the container's first process as this machine sees it; 0 where the runtime has none
+    /// before the start (Docker).
+    pub pid: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    pub pid: u32,
+    pub at: SystemTime,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    /// As Docker tells it: 128 + signal for one that was killed; `None` where nobody saw the end.
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// The kernel killed in it because of a memory limit.
+    pub oom_killed: bool,
+    /// Milliseconds since 1970.
+    pub started_at: Option<u64>,
+    pub finished_at: u64,
+    /// Why the exit is not known, or the start failed.
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Creating,
+    Created,
+    Running,
+    Stopped,
+}
+
+/// What is known of a container without asking anybody but the kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    pub id: String,
+    pub status: Status,
+    /// 0 where there is none.
+    pub pid: u32,
+    pub spec: Option<ContainerSpec>,
+    /// Milliseconds since 1970.
+    pub created_at: u64,
+    pub started_at: Option<u64>,
+    pub exit: Option<Exit>,
+}
+
+/// A process started by `exec`. Dropping it closes its input and leaves it running.
+pub struct Exec {
+    /// Writes reach its input; shutting it down closes that.
+    pub stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    /// Everything, where there is a terminal.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// `None` with a terminal.
+    pub stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    pub control: Box<dyn ExecControl>,
+}
+
+#[async_trait]
+pub trait ExecControl: Send + Sync {
+    /// Its exit code, 128 + signal where it was killed.
+    async fn wait(&mut self) -> Result<i32>;
+    async fn resize(&self, rows: u16, columns: u16) -> Result<()>;
+    async fn signal(&self, signal: i32) -> Result<()>;
+}
+
+/// Usage, from the container's cgroup. What the kernel does not tell is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Nanoseconds of CPU since the start.
+    pub cpu_total: u64,
+    pub cpu_user: Option<u64>,
+    pub cpu_system: Option<u64>,
+    pub cpu_periods: Option<u64>,
+    pub cpu_throttled_periods: Option<u64>,
+    pub cpu_throttled_time: Option<u64>,
+    pub memory_usage: u64,
+    pub memory_max_usage: Option<u64>,
+    pub memory_limit: Option<u64>,
+    /// What usage without page cache is counted by, as `docker stats` does.
+    pub memory_inactive_file: u64,
+    pub memory_rss: Option<u64>,
+    pub memory_cache: Option<u64>,
+    pub read_bytes: Option<u64>,
+    pub write_bytes: Option<u64>,
+    pub read_operations: Option<u64>,
+    pub write_operations: Option<u64>,
+    pub pids: Option<u64>,
+    pub pids_limit: Option<u64>,
+    pub oom_kills: u64,
+}
+
+/// A place in a container's output; ordered, and worth keeping over restarts of the agent.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct LogPosition {
+    /// The number of the file (embedded, runc), or nanoseconds since 1970 (Docker).
+    pub major: u64,
+    /// The byte after the record in it, or how many lines of that nanosecond were seen.
+    pub minor: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogsFrom {
+    pub position: LogPosition,
+    /// Wait for more until the container has ended.
+    pub follow: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    pub stream: Stream,
+    /// Nanoseconds since 1970.
+    pub time: u64,
+    /// Without its newline.
+    pub text: String,
+    /// A piece of a longer line whose end comes later.
+    pub partial: bool,
+    /// Where the next line begins.
+    pub next: LogPosition,
+}
+
+#[async_trait]
+pub trait LogReader: Send {
+    /// The next lines, as many as are at hand (bounded); empty at the end.
+    async fn next(&mut self) -> Result<Vec<LogLine>>;
+
+    /// Everything before this has reached its destination: a container that waits may write again.
+    async fn acknowledge(&mut self, position: LogPosition) -> Result<()>;
+}
