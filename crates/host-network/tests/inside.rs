@@ -1,0 +1,113 @@
+//! Networks of tasks in a namespace made for the test: what can be reached, what can't, and what a kill leaves.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use host_network::{Attachment, Inside, InsideOptions, PortRequest, Protocol, namespaces};
+use world::{World, ask, serve};
+
+fn open(world: &World) -> Inside {
+    Inside::open(InsideOptions { run: world.run(), ..InsideOptions::new(world.tag()) }).unwrap()
+}
+
+fn address(task: &Attachment) -> Ipv4Addr {
+    task.address().unwrap()
+}
+
+#[test]
+fn a_bridge_task_is_reached_by_its_ports_and_its_address() {
+    World::enter("bridge", |world| {
+        let inside = open(world);
+        let one = inside.add_bridge_task("one").unwrap();
+        let two = inside.add_bridge_task("two").unwrap();
+        serve(&one.namespace, 80, "one");
+        serve(&two.namespace, 80, "two");
+        let tcp = Protocol::Tcp;
+        inside.map_ports("one", &[PortRequest::fixed(80, 8080, tcp)]).unwrap();
+        let dynamic =
+            inside.map_ports("two", &[PortRequest::dynamic(80, tcp)]).unwrap()[0].host.first;
+        assert!((32768..=60999).contains(&dynamic));
+        let gateway = inside.gateway();
+        assert_eq!(ask((address(&one), 80)).unwrap(), format!("one {gateway}"));
+        assert_eq!(ask((Ipv4Addr::LOCALHOST, 8080)).unwrap(), format!("one {gateway}"));
+        assert_eq!(ask((gateway, 8080)).unwrap(), format!("one {gateway}"));
+        assert_eq!(ask((Ipv4Addr::LOCALHOST, dynamic)).unwrap(), format!("two {gateway}"));
+        // From task to task by address, by host port, and to itself by its own host port.
+        namespaces::inside(&two.namespace, || {
+            assert_eq!(ask((address(&one), 80)).unwrap(), format!("one {}", address(&two)));
+            assert_eq!(ask((gateway, 8080)).unwrap(), format!("one {gateway}"));
+            assert_eq!(ask((gateway, dynamic)).unwrap(), format!("two {gateway}"));
+            Ok(())
+        })
+        .unwrap();
+        let conflict = inside.map_ports("two", &[PortRequest::fixed(81, 8080, tcp)]).unwrap_err();
+        assert_eq!(conflict.to_string(), "host port 8080/tcp is in use by one");
+        inside.remove("one").unwrap();
+        assert!(ask((Ipv4Addr::LOCALHOST, 8080)).is_err());
+        inside.map_ports("two", &[PortRequest::fixed(80, 8080, tcp)]).unwrap();
+        assert_eq!(ask((Ipv4Addr::LOCALHOST, 8080)).unwrap(), format!("two {gateway}"));
+        inside.remove("two").unwrap();
+    });
+}
+
+#[test]
+fn udp_and_ranges_reach_their_ports() {
+    World::enter("udp", |world| {
+        let inside = open(world);
+        let task = inside.add_bridge_task("task").unwrap();
+        let range = PortRequest {
+            container: host_network::PortRange { first: 9000, last: 9002 },
+            host: None,
+            protocol: Protocol::Tcp,
+        };
+        let requests = [PortRequest::fixed(53, 5353, Protocol::Udp), range];
+        let mapped = inside.map_ports("task", &requests).unwrap();
+        assert_eq!(mapped[1].host.count(), 3);
+        serve(&task.namespace, 9002, "last");
+        assert!(ask((Ipv4Addr::LOCALHOST, mapped[1].host.last)).unwrap().starts_with("last"));
+        let server =
+            namespaces::inside(&task.namespace, || Ok(UdpSocket::bind("0.0.0.0:53").unwrap()))
+                .unwrap();
+        let client = UdpSocket::bind("0.0.0.0:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client.send_to(b"question", (Ipv4Addr::LOCALHOST, 5353)).unwrap();
+        let mut buffer = [0; 64];
+        let (length, from) = server.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"question");
+        server.send_to(b"answer", from).unwrap();
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from), (&b"answer"[..], (Ipv4Addr::LOCALHOST, 5353).into()));
+    });
+}
+
+#[test]
+fn the_metadata_endpoint_knows_who_asks_and_the_loopback_is_the_hosts_own() {
+    World::enter("metadata", |world| {
+        let inside = open(world);
+        let task = inside.add_bridge_task("task").unwrap();
+        let agent = TcpListener::bind((Ipv4Addr::LOCALHOST, 51679)).unwrap();
+        let secret = TcpListener::bind((Ipv4Addr::LOCALHOST, 7000)).unwrap();
+        let gateway = inside.gateway();
+        let answering = std::thread::spawn(move || {
+            let (mut stream, from) = agent.accept().unwrap();
+            write!(stream, "hello {}", from.ip()).unwrap();
+            agent
+        });
+        namespaces::inside(&task.namespace, || {
+            let answer = ask((host_network::METADATA, 80)).unwrap();
+            assert_eq!(answer, format!("hello {}", address(&task)));
+            for (to, port) in [(gateway, 51679), (gateway, 7000)] {
+                assert!(ask((to, port)).is_err(), "{to}:{port}");
+            }
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(inside.task_at(address(&task)).as_deref(), Some("task"));
+        drop((answering.join().unwrap(), secret));
+    });
+}

@@ -1,0 +1,87 @@
+//! A small world for each test: network and mount namespaces of its own, in which it is the machine. Nothing of it can
+//! meet another test's, and all of it ends with the test, however that ends.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use host_network::{Tag, namespaces};
+use rustix::mount::MountPropagationFlags;
+
+pub struct World {
+    name: &'static str,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// Runs a test as root in a world of its own.
+    pub fn enter(name: &'static str, test: impl FnOnce(&World) + Send) {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "these tests make namespaces and run as root"
+        );
+        let folder = tempfile::Builder::new().prefix("wharf-net-").tempdir().unwrap();
+        let world = World { name, folder };
+        namespaces::apart(name, || {
+            namespaces::unshare(true, true)?;
+            let quiet = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            rustix::mount::mount_change("/", quiet).unwrap();
+            // A file of its own in the place of the machine's.
+            let hosts = world.hosts_file();
+            std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+            rustix::mount::mount_bind(&hosts, "/etc/hosts").unwrap();
+            loopback_up();
+            test(&world);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    pub fn tag(&self) -> Tag {
+        Tag::of(&self.data_dir())
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn run(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    pub fn hosts_file(&self) -> PathBuf {
+        self.folder.path().join("hosts")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn loopback_up() {
+    host_network::raise_loopback().unwrap();
+}
+
+pub fn ask(to: impl Into<SocketAddr>) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&to.into(), Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// A server inside a namespace that tells each caller its own name and whom it takes the caller for.
+pub fn serve(namespace: &Path, port: u16, name: &'static str) {
+    let listener = namespaces::inside(namespace, || {
+        Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap())
+    })
+    .unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, from)) = listener.accept() {
+            let _ = write!(stream, "{name} {}", from.ip());
+        }
+    });
+}
