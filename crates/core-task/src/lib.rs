@@ -7,5 +7,7 @@
 mod observe;
 mod status;
 
-pub use observe::{ContainerReport, ContainerState, Effect, TaskReport, TaskState, observe};
+pub use observe::{
+    Binding, ContainerReport, ContainerState, Effect, Ports, TaskReport, TaskState, observe,
+};
 pub use status::{ContainerStatus, Desired, TaskStatus};

@@ -5,13 +5,30 @@ use core_types::Time;
 use crate::status::{ContainerStatus, TaskStatus};
 
 /// One container as reported. Names borrow from the report.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContainerReport<'a> {
     pub name: &'a str,
     pub status: ContainerStatus,
     pub exit_code: Option<i32>,
     pub reason: Option<&'a str>,
     pub runtime_id: Option<&'a str>,
+    pub image_digest: Option<&'a str>,
+    pub bindings: Vec<Binding>,
+}
+
+/// A container's port on its host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Binding {
+    pub address: String,
+    pub udp: bool,
+    pub ports: Ports,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ports {
+    One { container: u16, host: u16 },
+    /// Ranges as the agent writes them, `8000-8010`.
+    Range { container: String, host: String },
 }
 
 /// A task as reported by its host.
@@ -153,7 +170,7 @@ mod tests {
                  proptest::sample::select(ContainerStatus::ALL)), 0..3),
         ) -> TaskReport<'static> {
             let containers = containers.into_iter().map(|(name, status)| ContainerReport {
-                name, status, exit_code: None, reason: None, runtime_id: None,
+                name, status, ..Default::default()
             });
             TaskReport { status, containers: containers.collect(), ..Default::default() }
         }

@@ -39,6 +39,12 @@ statuses! {
     }
 }
 
+impl Default for ContainerStatus {
+    fn default() -> Self {
+        ContainerStatus::Pending
+    }
+}
+
 statuses! {
     /// What is known of a container.
     ContainerStatus {

@@ -1,6 +1,7 @@
 //! Amazon ECS: clusters, task definitions, container instances, tasks, services. Lists only.
 
 mod actions;
+pub mod feeds;
 mod invariants;
 mod loops;
 pub mod reports;
@@ -11,6 +12,7 @@ mod views;
 
 use core_step::Slice;
 
+pub use actions::discover_poll_endpoint::{ACS_PATH, TCS_PATH};
 pub use rows::cluster::{Cluster, ClusterKey, ClusterStatus};
 
 pub static SLICE: Slice = Slice {

@@ -1,13 +1,22 @@
-//! What hosts tell of their tasks.
+//! What hosts tell. A report may come late, twice and out of order: each is a join with what is
+//! known, and taking it again changes nothing.
 
 use std::any::Any;
+use std::time::Duration;
 
 use core_state::Tx;
 use core_step::Report;
-use core_task::{TaskReport, TaskStatus, observe};
-use core_types::Id128;
+use core_task::{Desired, TaskReport, TaskStatus, observe};
+use core_types::{Id128, Time};
 
-use crate::rows::task::Task;
+use crate::rows::container_instance::{ContainerInstance, ConnectedInstances};
+use crate::rows::task::{
+    AttachmentStatus, ExecAgent, ExecStatus, Health, Task, TasksOn,
+};
+use crate::rows::timing::Timing;
+use crate::rules::{life, timing};
+
+type Nothing = Box<dyn Any + Send>;
 
 /// A host has seen something of a task.
 pub struct TaskObserved {
@@ -16,7 +25,7 @@ pub struct TaskObserved {
 }
 
 impl Report for TaskObserved {
-    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Box<dyn Any + Send> {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
         apply(tx, self.task, &self.report);
         Box::new(())
     }
@@ -25,29 +34,236 @@ impl Report for TaskObserved {
 /// Take a report into the task's row. A task that is not known (any more) is nobody's loss: its
 /// host learns from the next manifest what it should run.
 pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
-    let now = tx.now();
+    let (now, kept) = (tx.now(), timing::stopped_tasks_kept(tx));
     tx.edit::<Task>(&task, |task| {
+        // Its host has told of a task that was given up with it: by now it has stopped it.
+        let settled = task.given_up && report.status == Some(TaskStatus::Stopped);
+        task.given_up &= !settled;
         let effect = observe(task, report);
-        if !effect.changed {
-            return;
+        if effect.changed {
+            task.version += 1;
         }
-        task.version += 1;
         let Some((before, after)) = effect.rose else { return };
-        if before < TaskStatus::Running
-            && after >= TaskStatus::Running
-            && after < TaskStatus::Stopped
-        {
+        task.connectivity_at = task.connectivity_at.or(Some(now));
+        if before < TaskStatus::Running && after == TaskStatus::Running {
             task.started_at = task.started_at.or(Some(now));
         }
         if after >= TaskStatus::Stopping {
             task.stopping_at = task.stopping_at.or(Some(now));
         }
         if after == TaskStatus::Stopped {
-            task.stopped_at = Some(now);
-            let reason = report.reason.filter(|reason| !reason.is_empty());
-            if task.stopped_reason.is_none() {
-                task.stopped_reason = reason.map(Into::into);
-            }
+            life::finish(task, report.reason, now, kept);
         }
     });
+}
+
+/// An agent's connection stands.
+pub struct AgentConnected {
+    pub instance: Id128,
+    pub session: u64,
+}
+
+impl Report for AgentConnected {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        let settled_at = tx.now() + timing::RETURNED_HOSTS_TELL_WITHIN;
+        let waits = tx.by::<TasksOn>(&self.instance).any(|task| task.given_up);
+        tx.edit::<ContainerInstance>(&self.instance, |row| {
+            if self.session < row.observed_session {
+                return;
+            }
+            row.version += u64::from(!row.observed_connected);
+            row.observed_connected = true;
+            row.observed_session = self.session;
+            row.lost_at = None;
+            row.settled_at = waits.then_some(settled_at);
+        });
+        Box::new(())
+    }
+}
+
+/// An agent's connection has ended. The end of an older one than stands is no news.
+pub struct AgentDisconnected {
+    pub instance: Id128,
+    pub session: u64,
+}
+
+impl Report for AgentDisconnected {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        let lost_at = tx.now() + timing::host_lost_after(tx);
+        tx.edit::<ContainerInstance>(&self.instance, |row| {
+            if row.observed_session == self.session {
+                disconnect(row, lost_at);
+            }
+        });
+        Box::new(())
+    }
+}
+
+fn disconnect(row: &mut ContainerInstance, lost_at: Time) {
+    if row.observed_connected {
+        row.observed_connected = false;
+        row.version += 1;
+        row.settled_at = None;
+        row.lost_at = Some(lost_at);
+    }
+}
+
+/// The process that held the connections is a new one: whoever is there will connect again, and
+/// has the whole grace for it.
+pub struct ConnectionsReset;
+
+impl Report for ConnectionsReset {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        let lost_at = tx.now() + timing::host_lost_after(tx);
+        let there: Vec<Id128> = tx.by::<ConnectedInstances>(&()).map(|row| row.id).collect();
+        for id in there {
+            tx.edit::<ContainerInstance>(&id, |row| disconnect(row, lost_at));
+        }
+        Box::new(())
+    }
+}
+
+/// An agent has taken a payload: it knows the task and what is wanted of it.
+pub struct PayloadAcknowledged {
+    pub task: Id128,
+    pub desired: Desired,
+}
+
+impl Report for PayloadAcknowledged {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        let now = tx.now();
+        tx.edit::<Task>(&self.task, |task| {
+            if task.observed_acknowledged >= Some(self.desired) {
+                return;
+            }
+            task.observed_acknowledged = Some(self.desired);
+            task.connectivity_at = task.connectivity_at.or(Some(now));
+            // AWS: STOPPING is the wait for the agent.
+            if self.desired == Desired::Stopped && task.observed_status < TaskStatus::Stopping {
+                task.observed_status = TaskStatus::Stopping;
+                task.version += 1;
+            }
+        });
+        Box::new(())
+    }
+}
+
+/// What a container's health check says, and since when.
+pub struct ContainerHealth {
+    pub task: Id128,
+    pub container: String,
+    pub health: Health,
+    pub since: Time,
+}
+
+impl Report for ContainerHealth {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        tx.edit::<Task>(&self.task, |task| {
+            let told = (self.health, self.since);
+            let container = task.containers.iter_mut().find(|c| *c.name == *self.container);
+            let Some(container) = container else { return };
+            let known = container.observed_health;
+            let key = |(health, since): (Health, Time)| (since, health);
+            if known.is_none_or(|known| key(known) < key(told)) {
+                container.observed_health = Some(told);
+                task.version += u64::from(known.map(|known| known.0) != Some(told.0));
+            }
+        });
+        Box::new(())
+    }
+}
+
+/// Where a task's attachment stands.
+pub struct AttachmentObserved {
+    pub task: Id128,
+    pub attachment: Id128,
+    pub status: AttachmentStatus,
+}
+
+impl Report for AttachmentObserved {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        attachment(tx, self.task, self.attachment, self.status);
+        Box::new(())
+    }
+}
+
+/// Take an attachment's status; it only grows.
+pub fn attachment(tx: &mut Tx<'_>, task: Id128, attachment: Id128, status: AttachmentStatus) {
+    tx.edit::<Task>(&task, |task| {
+        let Some(extras) = &mut task.extras else { return };
+        let found = extras.attachments.iter_mut().find(|one| one.id == attachment);
+        let Some(found) = found.filter(|one| one.observed_status < status) else { return };
+        found.observed_status = status;
+        task.version += 1;
+        let all = extras.attachments.iter();
+        let attached = all.clone().all(|a| a.observed_status == AttachmentStatus::Attached);
+        // AWS: a task whose interfaces are there is ACTIVATING until its containers run.
+        if attached && task.observed_status < TaskStatus::Activating {
+            task.observed_status = TaskStatus::Activating;
+        }
+    });
+}
+
+/// The state of the program that `ExecuteCommand` speaks to.
+pub struct ExecAgentObserved {
+    pub task: Id128,
+    pub container: String,
+    pub status: ExecStatus,
+    pub reason: Option<String>,
+}
+
+impl Report for ExecAgentObserved {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        exec_agent(tx, self.task, &self.container, self.status, self.reason);
+        Box::new(())
+    }
+}
+
+pub fn exec_agent(
+    tx: &mut Tx<'_>,
+    task: Id128,
+    container: &str,
+    status: ExecStatus,
+    reason: Option<String>,
+) {
+    let now = tx.now();
+    tx.edit::<Task>(&task, |task| {
+        let known = task.containers.iter().find(|c| *c.name == *container);
+        let Some(name) = known.map(|known| known.name.clone()) else { return };
+        let agents = &mut task.extras.get_or_insert_default().exec_agents;
+        let there = agents.iter_mut().find(|agent| agent.container == name);
+        let started_at = (status == ExecStatus::Running).then_some(now);
+        match there {
+            Some(agent) if agent.observed_status < status => {
+                agent.observed_status = status;
+                agent.reason = reason.or(agent.reason.take());
+                agent.started_at = agent.started_at.or(started_at);
+            }
+            Some(_) => return,
+            None => agents.push(ExecAgent {
+                container: name,
+                observed_status: status,
+                reason,
+                started_at,
+            }),
+        }
+        task.version += 1;
+    });
+}
+
+/// What the operator has set; the server tells it at each start.
+pub struct Configured {
+    pub host_lost_after: Duration,
+    pub stopped_tasks_kept: Duration,
+}
+
+impl Report for Configured {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        tx.put(Timing {
+            host_lost_after_ms: millis(self.host_lost_after),
+            stopped_tasks_kept_ms: millis(self.stopped_tasks_kept),
+        });
+        Box::new(())
+    }
 }

@@ -7,8 +7,10 @@ use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
+use crate::rows::run_token::RunToken;
 use crate::rows::task::Task;
 use crate::rows::task_definition::{Family, TaskDefinition};
+use crate::rows::timing::Timing;
 
 pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<AccountSetting>();
@@ -18,6 +20,8 @@ pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<DaemonFamily>();
     schema.table::<DaemonTaskDefinition>();
     schema.table::<Family>();
+    schema.table::<RunToken>();
     schema.table::<Task>();
     schema.table::<TaskDefinition>();
+    schema.table::<Timing>();
 }

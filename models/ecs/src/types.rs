@@ -949,6 +949,7 @@ DisassociateGatewayFromClusterResponse DISASSOCIATE_GATEWAY_FROM_CLUSTER_RESPONS
 DiscoverPollEndpointRequest DISCOVER_POLL_ENDPOINT_REQUEST "DiscoverPollEndpointRequest" [] {
     0 cluster: String = m("cluster", &p::STRING);
     1 container_instance: String = m("containerInstance", &p::STRING);
+    2 zone_id: String = m("zoneId", &p::STRING);
 }
 DiscoverPollEndpointResponse DISCOVER_POLL_ENDPOINT_RESPONSE "DiscoverPollEndpointResponse" [] {
     0 endpoint: String = m("endpoint", &p::STRING);
@@ -1843,14 +1844,15 @@ PutClusterCapacityProvidersResponse PUT_CLUSTER_CAPACITY_PROVIDERS_RESPONSE "Put
 }
 RegisterContainerInstanceRequest REGISTER_CONTAINER_INSTANCE_REQUEST "RegisterContainerInstanceRequest" [] {
     0 attributes: Vec<Attribute> = m("attributes", &ATTRIBUTES);
-    1 cluster: String = m("cluster", &p::STRING);
-    2 container_instance_arn: String = m("containerInstanceArn", &p::STRING);
-    3 instance_identity_document: String = m("instanceIdentityDocument", &p::STRING);
-    4 instance_identity_document_signature: String = m("instanceIdentityDocumentSignature", &p::STRING);
-    5 platform_devices: Vec<PlatformDevice> = m("platformDevices", &PLATFORM_DEVICES);
-    6 tags: Vec<Tag> = m("tags", &TAGS);
-    7 total_resources: Vec<Resource> = m("totalResources", &RESOURCES);
-    8 version_info: VersionInfo = m("versionInfo", &VERSION_INFO);
+    1 client_token: String = m("clientToken", &p::STRING);
+    2 cluster: String = m("cluster", &p::STRING);
+    3 container_instance_arn: String = m("containerInstanceArn", &p::STRING);
+    4 instance_identity_document: String = m("instanceIdentityDocument", &p::STRING);
+    5 instance_identity_document_signature: String = m("instanceIdentityDocumentSignature", &p::STRING);
+    6 platform_devices: Vec<PlatformDevice> = m("platformDevices", &PLATFORM_DEVICES);
+    7 tags: Vec<Tag> = m("tags", &TAGS);
+    8 total_resources: Vec<Resource> = m("totalResources", &RESOURCES);
+    9 version_info: VersionInfo = m("versionInfo", &VERSION_INFO);
 }
 RegisterContainerInstanceResponse REGISTER_CONTAINER_INSTANCE_RESPONSE "RegisterContainerInstanceResponse" [] {
     0 container_instance: ContainerInstance = m("containerInstance", &CONTAINER_INSTANCE);

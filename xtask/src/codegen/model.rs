@@ -24,8 +24,16 @@ impl Model {
     pub fn read(source: &Source, id: &str, entry: &Entry) -> Result<Model> {
         let mut service = source.read(id, "service-2.json")?;
         let metadata = service["metadata"].take();
-        let Value::Object(shapes) = service["shapes"].take() else { bail!("no shapes") };
+        let Value::Object(mut shapes) = service["shapes"].take() else { bail!("no shapes") };
         let Value::Object(all) = service["operations"].take() else { bail!("no operations") };
+        for (shape, member, target) in &entry.members {
+            let members = shapes.get_mut(shape).and_then(|shape| shape["members"].as_object_mut());
+            let members = members.with_context(|| format!("no structure {shape}"))?;
+            let member = members.insert(member.clone(), serde_json::json!({ "shape": target }));
+            if member.is_some() {
+                bail!("the model has by now what is added to {shape}");
+            }
+        }
         if let Some(unknown) =
             entry.operations.iter().flatten().find(|name| !all.contains_key(name.as_str()))
         {

@@ -13,6 +13,8 @@ pub struct Entry {
     pub operations: Option<Vec<String>>,
     pub signing_name: Option<String>,
     pub validation: Validation,
+    /// Members that clients send and the published model leaves out: shape, member, its shape.
+    pub members: Vec<(String, String, String)>,
 }
 
 /// Which constraints are checked by the model; mirrors `aws_protocol::Validation`.
@@ -39,7 +41,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Entry>> {
 
 fn entry(table: &Table) -> Result<Entry> {
     for key in table.keys() {
-        if !["operations", "signing_name", "validation"].contains(&key.as_str()) {
+        if !["operations", "signing_name", "validation", "members"].contains(&key.as_str()) {
             bail!("unknown key {key}");
         }
     }
@@ -53,7 +55,19 @@ fn entry(table: &Table) -> Result<Entry> {
     };
     let signing_name = table.get("signing_name").and_then(Value::as_str).map(str::to_owned);
     let validation = validation(table.get("validation").and_then(Value::as_table))?;
-    Ok(Entry { operations, signing_name, validation })
+    let members = members(table.get("members").and_then(Value::as_table))?;
+    Ok(Entry { operations, signing_name, validation, members })
+}
+
+fn members(table: Option<&Table>) -> Result<Vec<(String, String, String)>> {
+    let mut all = Vec::new();
+    for (shape, members) in table.into_iter().flatten() {
+        for (member, target) in members.as_table().context("members stand under their shape")? {
+            let target = target.as_str().context("a member names its shape")?;
+            all.push((shape.clone(), member.clone(), target.to_owned()));
+        }
+    }
+    Ok(all)
 }
 
 fn validation(table: Option<&Table>) -> Result<Validation> {

@@ -5,13 +5,12 @@ use std::time::Duration;
 use aws_protocol::ApiError;
 use core_state::Tx;
 use core_step::{Call, Demands, Input, Output, View, WriteAction};
-use core_task::{Desired, TaskStatus};
 use core_types::Id128;
 use model_ecs::{self as api, errors};
 
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
-use crate::rows::task::{Task, TasksOn};
-use crate::rules::{clusters, instances};
+use crate::rows::task::{StopCode, TasksOn};
+use crate::rules::{clusters, instances, life};
 use crate::views;
 
 pub struct DeregisterContainerInstance;
@@ -36,21 +35,23 @@ impl WriteAction for DeregisterContainerInstance {
         let given = input.container_instance.as_deref().unwrap_or_default();
         let id = instances::find(tx, call, &cluster, given)?.id;
         let tasks = tx.by::<TasksOn>(&id);
-        let tasks = tasks.filter(|task| task.observed_status != TaskStatus::Stopped);
+        let tasks = tasks.filter(|task| !task.is_stopped());
         let tasks: Vec<Id128> = tasks.map(|task| task.id).collect();
         if !tasks.is_empty() && input.force != Some(true) {
             return Err(errors::invalid_parameter_exception(
                 "Found running tasks on the instance.",
             ));
         }
-        // AWS: what still runs there is orphaned; for the service it is to stop.
+        // AWS: what still runs there is orphaned: nobody's task any more.
+        let reason = "Container instance deregistration forced by user";
         for task in tasks {
-            tx.edit::<Task>(&task, |task| task.desired_status = Desired::Stopped);
+            life::give_up(tx, task, StopCode::UserInitiated, reason, false);
         }
         let forget_at = tx.now() + DESCRIBED_FOR;
         tx.edit::<ContainerInstance>(&id, |row| {
             row.status = InstanceStatus::Inactive;
             row.observed_connected = false;
+            (row.lost_at, row.settled_at) = (None, None);
             row.version += 1;
             row.forget_at = Some(forget_at);
         });

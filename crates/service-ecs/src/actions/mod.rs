@@ -17,6 +17,8 @@ mod describe_clusters;
 mod describe_container_instances;
 mod describe_daemon_task_definition;
 mod describe_task_definition;
+mod describe_tasks;
+pub mod discover_poll_endpoint;
 mod list_account_settings;
 mod list_attributes;
 mod list_clusters;
@@ -25,6 +27,7 @@ mod list_daemon_task_definitions;
 mod list_tags_for_resource;
 mod list_task_definition_families;
 mod list_task_definitions;
+mod list_tasks;
 mod put_account_setting;
 mod put_account_setting_default;
 mod put_attributes;
@@ -32,11 +35,18 @@ mod put_cluster_capacity_providers;
 mod register_container_instance;
 mod register_daemon_task_definition;
 mod register_task_definition;
+mod run_task;
+mod start_task;
+mod stop_task;
+mod submit_attachment_state_changes;
+mod submit_container_state_change;
+mod submit_task_state_change;
 mod tag_resource;
 mod untag_resource;
 mod update_capacity_provider;
 mod update_cluster;
 mod update_cluster_settings;
+mod update_container_agent;
 mod update_container_instances_state;
 
 pub const ACTIONS: &[Action] = &[
@@ -55,6 +65,8 @@ pub const ACTIONS: &[Action] = &[
     read_action::<describe_container_instances::DescribeContainerInstances>(),
     read_action::<describe_daemon_task_definition::DescribeDaemonTaskDefinition>(),
     read_action::<describe_task_definition::DescribeTaskDefinition>(),
+    read_action::<describe_tasks::DescribeTasks>(),
+    read_action::<discover_poll_endpoint::DiscoverPollEndpoint>(),
     read_action::<list_account_settings::ListAccountSettings>(),
     read_action::<list_attributes::ListAttributes>(),
     read_action::<list_clusters::ListClusters>(),
@@ -63,6 +75,7 @@ pub const ACTIONS: &[Action] = &[
     read_action::<list_tags_for_resource::ListTagsForResource>(),
     read_action::<list_task_definition_families::ListTaskDefinitionFamilies>(),
     read_action::<list_task_definitions::ListTaskDefinitions>(),
+    read_action::<list_tasks::ListTasks>(),
     write_action::<put_account_setting::PutAccountSetting>(),
     write_action::<put_account_setting_default::PutAccountSettingDefault>(),
     write_action::<put_attributes::PutAttributes>(),
@@ -70,10 +83,17 @@ pub const ACTIONS: &[Action] = &[
     write_action::<register_container_instance::RegisterContainerInstance>(),
     write_action::<register_daemon_task_definition::RegisterDaemonTaskDefinition>(),
     write_action::<register_task_definition::RegisterTaskDefinition>(),
+    write_action::<run_task::RunTask>(),
+    write_action::<start_task::StartTask>(),
+    write_action::<stop_task::StopTask>(),
+    write_action::<submit_attachment_state_changes::SubmitAttachmentStateChanges>(),
+    write_action::<submit_container_state_change::SubmitContainerStateChange>(),
+    write_action::<submit_task_state_change::SubmitTaskStateChange>(),
     write_action::<tag_resource::TagResource>(),
     write_action::<untag_resource::UntagResource>(),
     write_action::<update_capacity_provider::UpdateCapacityProvider>(),
     write_action::<update_cluster::UpdateCluster>(),
     write_action::<update_cluster_settings::UpdateClusterSettings>(),
+    read_action::<update_container_agent::UpdateContainerAgent>(),
     write_action::<update_container_instances_state::UpdateContainerInstancesState>(),
 ];

@@ -3,14 +3,16 @@
 //! The agent registers again at each start, with the ARN that it remembers; a machine that has
 //! lost its memory is known by its instance id. Either way it stays one instance.
 
+use std::sync::Arc;
+
 use aws_protocol::ApiError;
-use core_state::Tx;
+use core_state::{State, Tx};
 use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 use serde::Deserialize;
 
 use crate::rows::cluster::{Cluster, ClusterKey};
-use crate::rows::container_instance::{ContainerInstance, InstanceOfMachine, InstanceStatus};
+use crate::rows::container_instance::{ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus};
 use crate::rules::{clusters, instances, resources, tags};
 use crate::views;
 
@@ -20,6 +22,9 @@ pub struct RegisterContainerInstance;
 const LONGEST_DOCUMENT: usize = 16 * 1024;
 /// More attributes than any agent has.
 const MOST_ATTRIBUTES: usize = 500;
+const MOST_GPUS: usize = 64;
+/// Tokens are UUIDs; devices have names of about that length.
+const LONGEST_TOKEN: usize = 128;
 
 impl WriteAction for RegisterContainerInstance {
     type Op = api::ops::RegisterContainerInstance;
@@ -33,6 +38,11 @@ impl WriteAction for RegisterContainerInstance {
         let arn = scope.arn("ecs", format_args!("container-instance/{cluster}/*"));
         let name = "RegisterContainerInstance";
         demands.extend(tags::demand_on_create(view, call, name, arn, given));
+        // Who registered an instance speaks for it; another one's is not to be taken over.
+        let machine = Machine::read(input.instance_identity_document.as_deref());
+        let machine = machine.unwrap_or_default();
+        let known = known(call, view.state(), &(scope, cluster), input, &machine);
+        demands.extend(known.ok().flatten().and_then(|row| instances::on_behalf(call, row)));
         demands.into()
     }
 
@@ -47,7 +57,9 @@ impl WriteAction for RegisterContainerInstance {
         tags::check_tags(&given_tags)?;
         let machine = Machine::read(input.instance_identity_document.as_deref())?;
         let attributes = attributes(&input, &machine)?;
-        let known = known(call, tx, &cluster, &input, &machine)?;
+        let known = known(call, tx, &cluster, &input, &machine)?.cloned();
+        let client_token = token(&input)?.map(Into::into);
+        let gpus = gpus(&input)?;
         let resources = input.total_resources.unwrap_or_default();
         if resources.iter().any(|resource| resource.integer_value.is_some_and(|n| n < 0)) {
             return Err(errors::invalid_parameter_exception("A resource cannot be negative."));
@@ -62,6 +74,9 @@ impl WriteAction for RegisterContainerInstance {
                     resources,
                     version_info: input.version_info.or(there.version_info),
                     tags: if given_tags.is_empty() { there.tags } else { given_tags },
+                    registered_by: there.registered_by.or(Some(call.caller.arn.clone())),
+                    client_token: client_token.or(there.client_token),
+                    gpus,
                     ..there
                 }
             }
@@ -78,6 +93,13 @@ impl WriteAction for RegisterContainerInstance {
                 version_info: input.version_info,
                 tags: given_tags,
                 observed_connected: false,
+                observed_session: 0,
+                lost_at: None,
+                settled_at: None,
+                registered_by: Some(call.caller.arn.clone()),
+                client_token,
+                gpus,
+                agent_update: None,
                 capacity_provider: None,
                 forget_at: None,
             },
@@ -148,27 +170,51 @@ fn attributes(
     Ok(all)
 }
 
-/// The instance that registers again.
-fn known(
+/// The instance that registers again: by its ARN, else as the machine that it is, else by the
+/// token of the call that is repeated (hosts elsewhere have nothing else).
+fn known<'s>(
     call: &Call,
-    tx: &Tx<'_>,
+    state: &'s State,
     cluster: &ClusterKey,
     input: &api::RegisterContainerInstanceRequest,
     machine: &Machine,
-) -> Result<Option<ContainerInstance>, ApiError> {
+) -> Result<Option<&'s ContainerInstance>, ApiError> {
     if let Some(arn) = input.container_instance_arn.as_deref().filter(|arn| !arn.is_empty()) {
-        let row = instances::look_up(tx, call, cluster, arn);
+        let row = instances::look_up(state, call, cluster, arn);
         let row = row.filter(|row| row.status != InstanceStatus::Inactive);
         let gone = || {
             errors::invalid_parameter_exception(
                 "The referenced container instance is not registered in the cluster.",
             )
         };
-        return row.cloned().map(Some).ok_or_else(gone);
+        return row.map(Some).ok_or_else(gone);
     }
-    let Some(id) = &machine.instance_id else { return Ok(None) };
-    let key = (cluster.clone(), id.as_str().into());
-    Ok(tx.by::<InstanceOfMachine>(&key).next().cloned())
+    if let Some(id) = &machine.instance_id {
+        let key = (cluster.clone(), id.as_str().into());
+        return Ok(state.by::<InstanceOfMachine>(&key).next());
+    }
+    let Some(token) = token(input)? else { return Ok(None) };
+    Ok(state.by::<InstanceOfToken>(&(cluster.clone(), token.into())).next())
+}
+
+fn token(input: &api::RegisterContainerInstanceRequest) -> Result<Option<&str>, ApiError> {
+    match input.client_token.as_deref().filter(|token| !token.is_empty()) {
+        Some(token) if token.len() > LONGEST_TOKEN => {
+            Err(errors::invalid_parameter_exception("clientToken is too long."))
+        }
+        token => Ok(token),
+    }
+}
+
+/// The ids of the GPUs that the agent names.
+fn gpus(input: &api::RegisterContainerInstanceRequest) -> Result<Vec<Arc<str>>, ApiError> {
+    let all = input.platform_devices.iter().flatten();
+    let gpus = all.filter(|one| one.r#type.as_ref().is_some_and(|kind| kind.as_str() == "GPU"));
+    let ids: Vec<Arc<str>> = gpus.filter_map(|one| Some(one.id.as_deref()?.into())).collect();
+    if ids.len() > MOST_GPUS || ids.iter().any(|id| id.len() > LONGEST_TOKEN) {
+        return Err(errors::invalid_parameter_exception("Too many platform devices."));
+    }
+    Ok(ids)
 }
 
 /// AWS: an instance keeps its type; a resized machine registers anew.

@@ -3,17 +3,23 @@
 use core_step::{LoopDef, loop_def};
 
 mod deleted_task_definitions;
+mod hosts;
 mod retired;
+mod tasks;
 
 use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
+use crate::rows::run_token::RunToken;
 
 pub const LOOPS: &[LoopDef] = &[
     loop_def::<deleted_task_definitions::DeletedTaskDefinitions>(),
+    loop_def::<hosts::Hosts>(),
+    loop_def::<tasks::Tasks>(),
     loop_def::<retired::Forget<CapacityProvider>>(),
     loop_def::<retired::Forget<Cluster>>(),
     loop_def::<retired::Forget<ContainerInstance>>(),
     loop_def::<retired::Forget<DaemonTaskDefinition>>(),
+    loop_def::<retired::Forget<RunToken>>(),
 ];

@@ -10,6 +10,7 @@ use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
+use crate::rows::run_token::RunToken;
 
 /// A row that outlives its deletion until a time.
 pub trait Retires: Row {
@@ -32,6 +33,7 @@ retires! {
     Cluster: "ecs/retired-clusters";
     ContainerInstance: "ecs/retired-container-instances";
     DaemonTaskDefinition: "ecs/deleted-daemon-task-definitions";
+    RunToken: "ecs/old-client-tokens";
 }
 
 pub struct Forget<R>(PhantomData<R>);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use core_state::{Declare, Index, Row, RowKey, Tally};
-use core_types::{Id128, Time};
+use core_types::{Id128, Scope, Time};
 use model_ecs as api;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,26 @@ pub struct ContainerInstance {
     /// Whether its agent's connection stands. Written by what serves the agents.
     #[serde(default)]
     pub observed_connected: bool,
+    /// The connection that stands, or stood last; they are numbered upwards.
+    #[serde(default)]
+    pub observed_session: u64,
+    /// When a host that does not answer is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<Time>,
+    /// When a host that came back has told what it still runs of what was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Time>,
+    /// Whose it is: who registered it, and speaks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<Arc<str>>,
+    /// The token that it registered with: a repeat of the call is the same instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_token: Option<Arc<str>>,
+    /// GPUs, by their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_update: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_provider: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +97,28 @@ impl ContainerInstance {
     }
 }
 
+/// What a host says that runs Fargate's tasks; with the value `only` it runs no others, and is
+/// shown to nobody.
+pub const FARGATE: &str = "wharf.fargate";
+
+impl ContainerInstance {
+    /// The value of the attribute that puts it into Fargate's pool.
+    pub fn fargate(&self) -> Option<&str> {
+        let found = self.agent_attributes.iter().find(|a| a.name.as_deref() == Some(FARGATE))?;
+        Some(found.value.as_deref().unwrap_or_default())
+    }
+
+    pub fn is_hidden(&self) -> bool {
+        self.fargate() == Some("only")
+    }
+
+    /// AWS: hosts elsewhere (ECS Anywhere) say so by an attribute.
+    pub fn is_external(&self) -> bool {
+        let name = Some("ecs.capability.external");
+        self.agent_attributes.iter().any(|attribute| attribute.name.as_deref() == name)
+    }
+}
+
 /// AWS's long form, with the cluster in it.
 pub fn arn_of(cluster: &ClusterKey, id: Id128) -> String {
     let (scope, name) = cluster;
@@ -92,17 +134,20 @@ impl Row for ContainerInstance {
     }
 
     fn wake_at(&self) -> Option<Time> {
-        self.forget_at
+        [self.forget_at, self.lost_at, self.settled_at].into_iter().flatten().min()
     }
 
     fn declare(declare: &mut Declare<'_, Self>) {
         declare.index::<InstancesIn>();
         declare.index::<InstanceOfMachine>();
+        declare.index::<InstanceOfToken>();
+        declare.index::<FargatePool>();
+        declare.index::<ConnectedInstances>();
         declare.tally::<ClusterInstances>();
     }
 }
 
-/// Registered instances of a cluster, INACTIVE ones left out.
+/// Registered instances of a cluster, INACTIVE and hidden ones left out.
 pub struct InstancesIn;
 
 impl Index for InstancesIn {
@@ -110,7 +155,7 @@ impl Index for InstancesIn {
     type Key = ClusterKey;
 
     fn keys(row: &ContainerInstance, add: &mut dyn FnMut(ClusterKey)) {
-        if row.status != InstanceStatus::Inactive {
+        if row.status != InstanceStatus::Inactive && !row.is_hidden() {
             add(row.cluster.clone());
         }
     }
@@ -132,6 +177,48 @@ impl Index for InstanceOfMachine {
     }
 }
 
+/// The registration that a client token made.
+pub struct InstanceOfToken;
+
+impl Index for InstanceOfToken {
+    type Row = ContainerInstance;
+    type Key = (ClusterKey, Arc<str>);
+
+    fn keys(row: &ContainerInstance, add: &mut dyn FnMut(Self::Key)) {
+        if let (Some(token), true) = (&row.client_token, row.status != InstanceStatus::Inactive) {
+            add((row.cluster.clone(), token.clone()));
+        }
+    }
+}
+
+/// Hosts of an account and region that run Fargate's tasks, of whatever cluster.
+pub struct FargatePool;
+
+impl Index for FargatePool {
+    type Row = ContainerInstance;
+    type Key = Scope;
+
+    fn keys(row: &ContainerInstance, add: &mut dyn FnMut(Scope)) {
+        if row.status != InstanceStatus::Inactive && row.fargate().is_some() {
+            add(row.cluster.0);
+        }
+    }
+}
+
+/// Every instance whose connection stands.
+pub struct ConnectedInstances;
+
+impl Index for ConnectedInstances {
+    type Row = ContainerInstance;
+    type Key = ();
+
+    fn keys(row: &ContainerInstance, add: &mut dyn FnMut(())) {
+        if row.observed_connected {
+            add(());
+        }
+    }
+}
+
 /// How many instances a cluster has, INACTIVE ones left out.
 pub struct ClusterInstances;
 
@@ -140,7 +227,7 @@ impl Tally for ClusterInstances {
     type Key = ClusterKey;
 
     fn counts(row: &ContainerInstance, add: &mut dyn FnMut(ClusterKey, i64)) {
-        if row.status != InstanceStatus::Inactive {
+        if row.status != InstanceStatus::Inactive && !row.is_hidden() {
             add(row.cluster.clone(), 1);
         }
     }

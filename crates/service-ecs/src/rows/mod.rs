@@ -5,5 +5,8 @@ pub mod capacity_provider;
 pub mod cluster;
 pub mod container_instance;
 pub mod daemon_task_definition;
+pub mod run_token;
 pub mod task;
 pub mod task_definition;
+mod task_indexes;
+pub mod timing;

@@ -5,15 +5,20 @@
 
 use std::sync::Arc;
 
-use core_state::{Declare, Index, Row, Tally};
+use core_state::{Declare, Row};
 use core_task::{
-    ContainerReport, ContainerState, ContainerStatus, Desired, TaskReport, TaskState, TaskStatus,
+    Binding, ContainerReport, ContainerState, ContainerStatus, Desired, Ports, TaskReport,
+    TaskState, TaskStatus,
 };
 use core_types::{Id128, Time};
 use model_ecs as api;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
+pub use crate::rows::task_indexes::{
+    ClusterTasks, Count, Held, HostHolds, HostPorts, HostTasks, TaskOfAttachment,
+    TasksIn, TasksOfService, TasksOn,
+};
 
 /// Where a task runs, or would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,8 +29,87 @@ pub enum Launch {
     External,
 }
 
+impl Launch {
+    pub fn wire(self) -> api::LaunchType {
+        match self {
+            Launch::Ec2 => api::LaunchType::EC2,
+            Launch::Fargate => api::LaunchType::FARGATE,
+            Launch::External => api::LaunchType::EXTERNAL,
+        }
+    }
+}
+
+/// Why a task stopped, in AWS's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopCode {
+    TaskFailedToStart,
+    EssentialContainerExited,
+    UserInitiated,
+    ServiceSchedulerInitiated,
+    SpotInterruption,
+    TerminationNotice,
+}
+
+impl StopCode {
+    pub fn wire(self) -> api::TaskStopCode {
+        match self {
+            StopCode::TaskFailedToStart => api::TaskStopCode::TASK_FAILED_TO_START,
+            StopCode::EssentialContainerExited => api::TaskStopCode::ESSENTIAL_CONTAINER_EXITED,
+            StopCode::UserInitiated => api::TaskStopCode::USER_INITIATED,
+            StopCode::ServiceSchedulerInitiated => api::TaskStopCode::SERVICE_SCHEDULER_INITIATED,
+            StopCode::SpotInterruption => api::TaskStopCode::SPOT_INTERRUPTION,
+            StopCode::TerminationNotice => api::TaskStopCode::TERMINATION_NOTICE,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Health {
+    Unknown,
+    Healthy,
+    Unhealthy,
+}
+
+impl Health {
+    pub fn parse(text: &str) -> Option<Health> {
+        match text {
+            "UNKNOWN" => Some(Health::Unknown),
+            "HEALTHY" => Some(Health::Healthy),
+            "UNHEALTHY" => Some(Health::Unhealthy),
+            _ => None,
+        }
+    }
+
+    pub fn wire(self) -> api::HealthStatus {
+        match self {
+            Health::Unknown => api::HealthStatus::UNKNOWN,
+            Health::Healthy => api::HealthStatus::HEALTHY,
+            Health::Unhealthy => api::HealthStatus::UNHEALTHY,
+        }
+    }
+}
+
+/// A port of the host that a container has, as the agent told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    pub address: Arc<str>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub udp: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<u16>,
+    /// Container's and host's ranges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Box<(String, String)>>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Container {
+    /// The last part of its ARN.
+    #[serde(default)]
+    pub id: Id128,
     pub name: Arc<str>,
     pub observed_status: ContainerStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,15 +118,114 @@ pub struct Container {
     pub reason: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_id: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bindings: Option<Box<[Bound]>>,
+    /// What its health check last said, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_health: Option<(Health, Time)>,
+}
+
+/// The program inside a container that `ExecuteCommand` speaks to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExecAgent {
+    pub container: Arc<str>,
+    pub observed_status: ExecStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ExecStatus {
+    Pending,
+    Running,
+    Stopped,
+}
+
+impl ExecStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ExecStatus::Pending => "PENDING",
+            ExecStatus::Running => "RUNNING",
+            ExecStatus::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// A network interface or volume that belongs to the task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    pub id: Id128,
+    pub kind: Arc<str>,
+    pub observed_status: AttachmentStatus,
+    pub details: Vec<(Arc<str>, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AttachmentStatus {
+    Precreated,
+    Created,
+    Attaching,
+    Attached,
+    Detached,
+    Deleted,
+}
+
+impl AttachmentStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttachmentStatus::Precreated => "PRECREATED",
+            AttachmentStatus::Created => "CREATED",
+            AttachmentStatus::Attaching => "ATTACHING",
+            AttachmentStatus::Attached => "ATTACHED",
+            AttachmentStatus::Detached => "DETACHED",
+            AttachmentStatus::Deleted => "DELETED",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        use AttachmentStatus::*;
+        let all = [Precreated, Created, Attaching, Attached, Detached, Deleted];
+        all.into_iter().find(|status| status.as_str() == text)
+    }
 }
 
 /// What most tasks do not have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Extras {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub overrides: Option<api::TaskOverride>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<api::Tag>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity_provider: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exec_agents: Vec<ExecAgent>,
+    /// Containers by name, with the ids of the GPUs that they have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<(Arc<str>, Vec<Arc<str>>)>,
+    /// No scale-in or deployment stops it before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protected_until: Option<Time>,
+}
+
+/// A port of the host that a task takes whatever comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPort {
+    pub udp: bool,
+    pub port: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,12 +240,33 @@ pub struct Task {
     pub host: Option<Id128>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Arc<str>>,
+    /// Where it is not its family's or its service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_by: Option<Arc<str>>,
+    /// What it holds of its host: CPU units, MiB, ports.
+    #[serde(default)]
+    pub cpu: u32,
+    #[serde(default)]
+    pub memory: u32,
+    #[serde(default)]
+    pub ports: Box<[HostPort]>,
+    #[serde(default)]
+    pub exec_enabled: bool,
     pub desired_status: Desired,
     pub observed_status: TaskStatus,
     pub containers: Box<[Container]>,
+    /// The last desired status that its host has acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_acknowledged: Option<Desired>,
+    /// Its host was lost with it: it counts as stopped, but may still be running there. It holds
+    /// its resources until the host has told, or been told, otherwise.
+    #[serde(default)]
+    pub given_up: bool,
     pub created_at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connectivity_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_started_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,11 +280,63 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_code: Option<StopCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_reason: Option<Arc<str>>,
+    /// When a stopped task is forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forget_at: Option<Time>,
     /// Counts observed changes; events carry it so that a reader can order them.
     pub version: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extras: Option<Box<Extras>>,
+}
+
+impl Task {
+    pub fn arn(&self) -> String {
+        arn_of(&self.cluster, self.id)
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.observed_status == TaskStatus::Stopped
+    }
+
+    /// AWS: a task that is no service's is of its family's group.
+    pub fn group(&self) -> Arc<str> {
+        match (&self.group, &self.service) {
+            (Some(group), _) => group.clone(),
+            (None, Some(service)) => format!("service:{service}").into(),
+            (None, None) => format!("family:{}", self.family).into(),
+        }
+    }
+
+    /// Whether it holds resources of its host.
+    pub fn holds(&self) -> bool {
+        self.host.is_some() && (!self.is_stopped() || self.given_up)
+    }
+
+    /// Its containers' health: the worst, as AWS has it.
+    pub fn health(&self) -> Health {
+        let mut checked = self.containers.iter().filter_map(|c| Some(c.observed_health?.0));
+        if checked.clone().any(|health| health == Health::Unhealthy) {
+            return Health::Unhealthy;
+        }
+        let some = checked.clone().next().is_some();
+        match some && checked.all(|health| health == Health::Healthy) {
+            true => Health::Healthy,
+            false => Health::Unknown,
+        }
+    }
+
+    pub fn tags(&self) -> &[api::Tag] {
+        self.extras.as_ref().map(|extras| extras.tags.as_slice()).unwrap_or_default()
+    }
+}
+
+/// AWS's long form, with the cluster in it.
+pub fn arn_of(cluster: &ClusterKey, id: Id128) -> String {
+    let (scope, name) = cluster;
+    scope.arn("ecs", format_args!("task/{name}/{id}"))
 }
 
 impl Row for Task {
@@ -91,107 +347,19 @@ impl Row for Task {
         self.id
     }
 
+    fn wake_at(&self) -> Option<Time> {
+        self.forget_at
+    }
+
     fn declare(declare: &mut Declare<'_, Self>) {
         declare.index::<TasksIn>();
         declare.index::<TasksOn>();
         declare.index::<TasksOfService>();
+        declare.index::<TaskOfAttachment>();
         declare.tally::<ClusterTasks>();
         declare.tally::<HostTasks>();
-    }
-}
-
-/// Tasks of a cluster, those that should run apart from those that should not.
-pub struct TasksIn;
-
-impl Index for TasksIn {
-    type Row = Task;
-    type Key = (ClusterKey, bool);
-
-    fn keys(row: &Task, add: &mut dyn FnMut(Self::Key)) {
-        add((row.cluster.clone(), row.desired_status == Desired::Running));
-    }
-}
-
-/// Tasks that a host has.
-pub struct TasksOn;
-
-impl Index for TasksOn {
-    type Row = Task;
-    type Key = Id128;
-
-    fn keys(row: &Task, add: &mut dyn FnMut(Id128)) {
-        if let Some(host) = row.host {
-            add(host);
-        }
-    }
-}
-
-/// Tasks of a service, by cluster and name.
-pub struct TasksOfService;
-
-impl Index for TasksOfService {
-    type Row = Task;
-    type Key = (ClusterKey, Arc<str>);
-
-    fn keys(row: &Task, add: &mut dyn FnMut(Self::Key)) {
-        if let Some(service) = &row.service {
-            add((row.cluster.clone(), service.clone()));
-        }
-    }
-}
-
-/// The two counts that AWS shows: RUNNING, and everything on the way there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Count {
-    Pending,
-    Running,
-}
-
-impl core_state::RowKey for Count {
-    fn least() -> Self {
-        Count::Pending
-    }
-}
-
-impl core_state::RowKey for Launch {
-    fn least() -> Self {
-        Launch::Ec2
-    }
-}
-
-impl Task {
-    fn counts_as(&self) -> Option<Count> {
-        match self.observed_status {
-            TaskStatus::Running => Some(Count::Running),
-            status if status < TaskStatus::Running => Some(Count::Pending),
-            _ => None,
-        }
-    }
-}
-
-pub struct ClusterTasks;
-
-impl Tally for ClusterTasks {
-    type Row = Task;
-    type Key = (ClusterKey, Launch, Count);
-
-    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
-        if let Some(count) = row.counts_as() {
-            add((row.cluster.clone(), row.launch, count), 1);
-        }
-    }
-}
-
-pub struct HostTasks;
-
-impl Tally for HostTasks {
-    type Row = Task;
-    type Key = (Id128, Count);
-
-    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
-        if let (Some(host), Some(count)) = (row.host, row.counts_as()) {
-            add((host, count), 1);
-        }
+        declare.tally::<HostHolds>();
+        declare.tally::<HostPorts>();
     }
 }
 
@@ -201,6 +369,18 @@ fn fill<T>(known: &mut Option<T>, told: Option<T>) -> bool {
         *known = told;
     }
     new
+}
+
+impl From<&Binding> for Bound {
+    fn from(binding: &Binding) -> Self {
+        let (container, host, ranges) = match &binding.ports {
+            Ports::One { container, host } => (Some(*container), Some(*host), None),
+            Ports::Range { container, host } => {
+                (None, None, Some(Box::new((container.clone(), host.clone()))))
+            }
+        };
+        Bound { address: binding.address.as_str().into(), udp: binding.udp, container, host, ranges }
+    }
 }
 
 impl ContainerState for Container {
@@ -217,9 +397,13 @@ impl ContainerState for Container {
     }
 
     fn learn(&mut self, report: &ContainerReport<'_>) -> bool {
-        let id = fill(&mut self.runtime_id, report.runtime_id.map(Arc::from));
+        let told = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Arc::from);
+        let id = fill(&mut self.runtime_id, told(report.runtime_id));
         let exit = fill(&mut self.exit_code, report.exit_code);
-        fill(&mut self.reason, report.reason.map(Arc::from)) || exit || id
+        let digest = fill(&mut self.image_digest, told(report.image_digest));
+        let bound = report.bindings.iter().map(Bound::from).collect::<Box<[_]>>();
+        let bound = fill(&mut self.bindings, Some(bound).filter(|bound| !bound.is_empty()));
+        fill(&mut self.reason, told(report.reason)) || exit || id || digest || bound
     }
 }
 

@@ -6,11 +6,11 @@ use core_step::{Call, Demand};
 use core_types::{Arn, Id128, Time};
 use model_ecs::{self as api, errors};
 
-use super::query::{Facts, Query};
+use super::query::{self, Facts, Query};
 use super::{clusters, tags};
 use crate::rows::cluster::ClusterKey;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus, arn_of};
-use crate::rows::task::{Count, HostTasks, TasksOn};
+use crate::rows::task::{Count, HostTasks, Task, TasksOn};
 
 /// The id inside an instance's ARN, long or short, or the id itself.
 pub fn id_of(call: &Call, cluster: &ClusterKey, given: &str) -> Option<Id128> {
@@ -86,7 +86,7 @@ pub fn demand(
 pub fn parse_filter(given: Option<&str>) -> Result<Option<Query>, ApiError> {
     let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
     let bad = |_| errors::invalid_parameter_exception("The filter expression is invalid.");
-    Query::parse(text).map(Some).map_err(bad)
+    query::parse(text).map(Some).map_err(bad)
 }
 
 /// An instance with the tasks on it.
@@ -123,10 +123,14 @@ impl Facts for Asked<'_> {
     }
 
     fn any_task_group(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
-        // AWS: a task that is no service's is of its family's group.
-        self.state.by::<TasksOn>(&self.row.id).any(|task| match &task.service {
-            Some(service) => test(&format!("service:{service}")),
-            None => test(&format!("family:{}", task.family)),
-        })
+        let tasks = self.state.by::<TasksOn>(&self.row.id).filter(|task| !task.is_stopped());
+        tasks.map(Task::group).any(|group| test(&group))
     }
+}
+
+/// The further permission that a caller needs who speaks for an instance that another registered.
+/// None but administrators have it: no policy names it, so only one that grants all actions does.
+pub fn on_behalf(call: &Call, row: &ContainerInstance) -> Option<Demand> {
+    let owner = row.registered_by.as_deref()?;
+    (owner != &*call.caller.arn).then(|| Demand::on("wharf:SpeakForContainerInstance", row.arn()))
 }

@@ -1,12 +1,12 @@
 //! What an instance has, and what its tasks leave of it.
 
 use core_state::State;
-use core_task::TaskStatus;
 use model_ecs as api;
 
+use super::placing::held_ports;
+use super::task_definition::{containers_of, is_mode};
 use crate::rows::container_instance::ContainerInstance;
-use crate::rows::task::{Task, TasksOn};
-use crate::rows::task_definition::TaskDefinition;
+use crate::rows::task::{Held, HostHolds};
 
 /// AWS: every resource is shown with all its number forms, those that are not its own zero.
 pub fn filled(mut resource: api::Resource) -> api::Resource {
@@ -18,66 +18,85 @@ pub fn filled(mut resource: api::Resource) -> api::Resource {
 
 /// The registered resources less what the tasks on the instance hold.
 pub fn remaining(state: &State, row: &ContainerInstance) -> Vec<api::Resource> {
-    let (mut cpu, mut memory) = (0, 0);
-    let (mut tcp, mut udp) = (Vec::new(), Vec::new());
-    for task in state.by::<TasksOn>(&row.id) {
-        if task.observed_status == TaskStatus::Stopped {
-            continue;
-        }
-        let Some(definition) = definition_of(state, task) else { continue };
-        cpu += task_cpu(definition);
-        memory += task_memory(definition);
-        ports(definition, &mut tcp, &mut udp);
-    }
+    let held = |what| {
+        let sum = state.sum::<HostHolds>(&(row.id, what));
+        i32::try_from(sum).unwrap_or(i32::MAX)
+    };
+    let ports = |udp| held_ports(state, row, udp).map(|port| port.to_string());
     let mut left = row.resources.clone();
     for resource in &mut left {
         let number = resource.integer_value.unwrap_or_default();
+        let set = &mut resource.string_set_value;
         match resource.name.as_deref() {
-            Some("CPU") => resource.integer_value = Some(number.saturating_sub(cpu)),
-            Some("MEMORY") => resource.integer_value = Some(number.saturating_sub(memory)),
-            Some("PORTS") => resource.string_set_value.get_or_insert_default().append(&mut tcp),
-            Some("PORTS_UDP") => resource.string_set_value.get_or_insert_default().append(&mut udp),
+            Some("CPU") => {
+                resource.integer_value = Some(number.saturating_sub(held(Held::Cpu)));
+            }
+            Some("MEMORY") => {
+                resource.integer_value = Some(number.saturating_sub(held(Held::Memory)));
+            }
+            Some("PORTS") => set.get_or_insert_default().extend(ports(false)),
+            Some("PORTS_UDP") => set.get_or_insert_default().extend(ports(true)),
             _ => {}
         }
     }
     left
 }
 
-fn definition_of<'s>(state: &'s State, task: &Task) -> Option<&'s api::TaskDefinition> {
-    let key = (task.cluster.0, task.family.clone(), task.revision);
-    state.get::<TaskDefinition>(&key).map(|row| &row.definition)
-}
-
 /// CPU units that a task holds: its own, or those of its containers.
-pub fn task_cpu(definition: &api::TaskDefinition) -> i32 {
-    let own = definition.cpu.as_deref().and_then(|cpu| cpu.parse().ok());
+pub fn task_cpu(
+    definition: &api::TaskDefinition,
+    overrides: Option<&api::TaskOverride>,
+    containers: &[api::ContainerDefinition],
+) -> u32 {
+    let own = overrides.and_then(|over| over.cpu.as_deref()).or(definition.cpu.as_deref());
+    let own = own.and_then(|cpu| cpu.parse().ok());
     own.unwrap_or_else(|| {
-        let all = definition.container_definitions.iter().flatten();
-        all.map(|container| container.cpu.unwrap_or_default()).sum()
+        let each = containers.iter().map(|container| container.cpu.unwrap_or_default());
+        each.map(positive).fold(0, u32::saturating_add)
     })
 }
 
 /// MiB that a task holds. AWS: a container's reservation counts where it has one.
-pub fn task_memory(definition: &api::TaskDefinition) -> i32 {
-    let own = definition.memory.as_deref().and_then(|memory| memory.parse().ok());
+pub fn task_memory(
+    definition: &api::TaskDefinition,
+    overrides: Option<&api::TaskOverride>,
+    containers: &[api::ContainerDefinition],
+) -> u32 {
+    let own = overrides.and_then(|over| over.memory.as_deref()).or(definition.memory.as_deref());
+    let own = own.and_then(|memory| memory.parse().ok());
     own.unwrap_or_else(|| {
-        let all = definition.container_definitions.iter().flatten();
-        all.map(|c| c.memory_reservation.or(c.memory).unwrap_or_default()).sum()
+        let each = containers.iter().map(|c| c.memory_reservation.or(c.memory).unwrap_or_default());
+        each.map(positive).fold(0, u32::saturating_add)
     })
 }
 
-/// Host ports that a task holds whatever comes; dynamic ones are the host's to tell.
-fn ports(definition: &api::TaskDefinition, tcp: &mut Vec<String>, udp: &mut Vec<String>) {
+fn positive(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}
+
+/// TCP and UDP ports of the host that a task holds whatever comes; dynamic ones are the host's to
+/// tell.
+pub fn ports(definition: &api::TaskDefinition) -> (Vec<u16>, Vec<u16>) {
+    let (mut tcp, mut udp) = (Vec::new(), Vec::new());
     // AWS: a task with a network interface of its own takes no ports of the host.
-    if definition.network_mode == Some(api::NetworkMode::AWSVPC) {
-        return;
+    if is_mode(definition, "awsvpc") {
+        return (tcp, udp);
     }
-    let all = definition.container_definitions.iter().flatten();
+    let all = containers_of(definition).iter();
     for mapping in all.flat_map(|container| container.port_mappings.iter().flatten()) {
-        let Some(port) = mapping.host_port.filter(|port| *port > 0) else { continue };
+        let port = mapping.host_port.and_then(|port| u16::try_from(port).ok());
+        let Some(port) = port.filter(|port| *port > 0) else { continue };
         match mapping.protocol.as_ref().map(|protocol| protocol.as_str()) {
-            Some("udp") => udp.push(port.to_string()),
-            _ => tcp.push(port.to_string()),
+            Some("udp") => udp.push(port),
+            _ => tcp.push(port),
         }
     }
+    (tcp, udp)
+}
+
+/// How many GPUs a container asks for.
+pub fn gpus(container: &api::ContainerDefinition) -> usize {
+    let all = container.resource_requirements.iter().flatten();
+    let gpus = all.filter(|one| one.r#type.as_ref().is_some_and(|kind| kind.as_str() == "GPU"));
+    gpus.filter_map(|one| one.value.as_deref()?.parse::<usize>().ok()).sum()
 }

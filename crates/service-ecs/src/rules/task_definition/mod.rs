@@ -152,7 +152,7 @@ fn check_constraints(definition: &api::TaskDefinition) -> Result<(), ApiError> {
         let kind = constraint.r#type.as_ref().map(|kind| kind.as_str());
         check_enum("type", kind.or(Some("")), &["memberOf"])?;
         let expression = constraint.expression.as_deref().unwrap_or_default();
-        if crate::rules::query::Query::parse(expression).is_err() {
+        if crate::rules::query::parse(expression).is_err() {
             return Err(errors::invalid_parameter_exception("Invalid constraint expression."));
         }
     }

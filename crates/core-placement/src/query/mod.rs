@@ -63,6 +63,9 @@ enum Test {
     Order(Order, String),
 }
 
+/// Reads an instant out of an expression; the caller knows the forms that AWS takes.
+pub type ReadTime = fn(&str) -> Option<Time>;
+
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Less,
@@ -72,11 +75,11 @@ enum Order {
 }
 
 impl Query {
-    pub fn parse(text: &str) -> Result<Query, BadQuery> {
+    pub fn parse(text: &str, time: ReadTime) -> Result<Query, BadQuery> {
         if text.len() > LONGEST {
             return Err(BadQuery);
         }
-        let mut parser = Parser { tokens: tokens(text)?, next: 0 };
+        let mut parser = Parser { tokens: tokens(text)?, next: 0, time, of_time: false };
         let node = parser.any(0)?;
         if parser.next != parser.tokens.len() {
             return Err(BadQuery);
@@ -167,11 +170,7 @@ fn same(subject: &Subject, text: &str, value: &str) -> bool {
 fn compare(subject: &Subject, text: &str, value: &str) -> Option<std::cmp::Ordering> {
     match subject {
         Subject::AgentVersion => Some(version(text).cmp(&version(value))),
-        Subject::RegisteredAt => {
-            let at = aws_protocol::Timestamp::parse_any(value)?.as_millis();
-            Some(text.parse::<i64>().ok()?.cmp(&at))
-        }
-        Subject::RunningTasksCount => {
+        Subject::RegisteredAt | Subject::RunningTasksCount => {
             Some(text.parse::<i64>().ok()?.cmp(&value.parse::<i64>().ok()?))
         }
         _ => match (text.parse::<f64>(), value.parse::<f64>()) {
@@ -189,6 +188,9 @@ fn version(text: &str) -> Vec<u64> {
 struct Parser {
     tokens: Vec<Token>,
     next: usize,
+    time: ReadTime,
+    /// The values being read are instants; they are kept as milliseconds.
+    of_time: bool,
 }
 
 impl Parser {
@@ -237,6 +239,7 @@ impl Parser {
             return if self.take(")", ")") { Ok(node) } else { Err(BadQuery) };
         }
         let subject = self.subject()?;
+        self.of_time = matches!(subject, Subject::RegisteredAt);
         Ok(Node::Test(subject, self.test()?))
     }
 
@@ -305,7 +308,11 @@ impl Parser {
             _ => return Err(BadQuery),
         };
         self.next += 1;
-        Ok(value)
+        match self.of_time {
+            // An instant that cannot be read equals none.
+            true => Ok((self.time)(&value).map(|at| at.millis().to_string()).unwrap_or(value)),
+            false => Ok(value),
+        }
     }
 
     fn list(&mut self) -> Result<Vec<String>, BadQuery> {
@@ -334,6 +341,12 @@ mod tests {
     use proptest::prelude::*;
 
     struct Host;
+
+    /// Years are enough for these tests.
+    fn instant(text: &str) -> Option<Time> {
+        let year: i64 = text.get(..4)?.parse().ok()?;
+        Some(Time((year - 1970) * 31_556_952_000))
+    }
 
     impl Facts for Host {
         fn agent_connected(&self) -> bool {
@@ -390,7 +403,7 @@ mod tests {
             "task:group != service:other",
             "(attribute:ecs.instance-type =~ t3.*)",
         ] {
-            assert!(Query::parse(text).expect(text).holds(&Host), "{text}");
+            assert!(Query::parse(text, instant).expect(text).holds(&Host), "{text}");
         }
         for text in [
             "agentConnected == false",
@@ -402,7 +415,7 @@ mod tests {
             "runningTasksCount > 3",
             "agentVersion > 1.105.10",
         ] {
-            assert!(!Query::parse(text).expect(text).holds(&Host), "{text}");
+            assert!(!Query::parse(text, instant).expect(text).holds(&Host), "{text}");
         }
     }
 
@@ -426,7 +439,7 @@ mod tests {
             &deep,
             &long,
         ] {
-            assert!(Query::parse(text).is_err(), "{text}");
+            assert!(Query::parse(text, instant).is_err(), "{text}");
         }
     }
 
@@ -440,8 +453,8 @@ mod tests {
 
         #[test]
         fn a_negation_is_the_opposite(name in "[a-z]{1,8}", value in "[a-z0-9]{1,8}") {
-            let yes = Query::parse(&format!("attribute:{name} == {value}")).unwrap();
-            let no = Query::parse(&format!("not (attribute:{name} == {value})")).unwrap();
+            let yes = Query::parse(&format!("attribute:{name} == {value}"), instant).unwrap();
+            let no = Query::parse(&format!("not (attribute:{name} == {value})"), instant).unwrap();
             prop_assert_ne!(yes.holds(&Host), no.holds(&Host));
         }
     }

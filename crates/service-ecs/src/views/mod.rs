@@ -1,5 +1,7 @@
 //! Rows as AWS shows them: the only place that knows both.
 
+mod task;
+
 use aws_protocol::Timestamp;
 use core_state::State;
 use core_types::{Scope, Time};
@@ -13,6 +15,8 @@ use crate::rows::task::{ClusterTasks, Count, HostTasks, Launch};
 use crate::rows::task_definition::TaskDefinition;
 use crate::rules::resources;
 use crate::rules::strategy::{self, BUILT_IN};
+
+pub use task::{container_arn, task};
 
 /// Which optional members `DescribeClusters` was asked to include.
 #[derive(Clone, Copy, Default)]
@@ -159,6 +163,7 @@ pub fn container_instance(
         remaining_resources: Some(resources::remaining(state, row)),
         status: Some(row.status.as_str().to_owned()),
         agent_connected: Some(row.observed_connected),
+        agent_update_status: row.agent_update.as_ref().map(|status| status.to_string().into()),
         running_tasks_count: tasks(Count::Running),
         pending_tasks_count: tasks(Count::Pending),
         attributes: Some(row.attributes().cloned().collect()),

@@ -1,0 +1,13 @@
+//! Where tasks go: instances with what they have and hold, constraints, strategies, and why not.
+//!
+//! A [`Pool`] is told of each instance and of each task that comes and goes; it is asked for places
+//! and reserves what it gives. It can be built for one question or be kept as state changes: the
+//! questions are the same. Whatever is not placed comes back with a reason an instance.
+
+mod instance;
+mod pool;
+mod query;
+
+pub use instance::{Free, Instance, Need, Reason};
+pub use pool::{Ask, Constraint, Field, Placed, Placement, Pool, Refused, Strategy, split};
+pub use query::{BadQuery, Facts, Query, ReadTime};

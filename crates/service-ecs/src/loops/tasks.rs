@@ -1,0 +1,74 @@
+//! What becomes of tasks without their host's word: those that no host has, or will take, stop at
+//! once, and so do those that ask for what is not here; stopped ones are forgotten in time.
+
+use core_state::{Change, State, Tx};
+use core_step::Loop;
+use core_task::{Desired, TaskStatus};
+use core_types::Id128;
+
+use crate::rows::container_instance::ContainerInstance;
+use crate::rows::task::{StopCode, Task, TasksOn};
+use crate::rules::{launch, life, timing};
+
+pub struct Tasks;
+
+impl Loop for Tasks {
+    type Key = Id128;
+    const NAME: &'static str = "ecs/tasks";
+
+    fn wake(change: &Change, state: &State, add: &mut dyn FnMut(Id128)) {
+        if let Some(task) = change.row::<Task>().filter(|task| waits(task)) {
+            add(task.id);
+        }
+        // A host that has gone away takes no more orders.
+        if let Some((before, Some(after))) = change.of::<ContainerInstance>() {
+            let gone = before.is_some_and(|row| row.observed_connected) && !after.observed_connected;
+            if gone {
+                state.by::<TasksOn>(&after.id).filter(|t| waits(t)).for_each(|t| add(t.id));
+            }
+        }
+    }
+
+    fn reconcile(tx: &mut Tx<'_>, id: &Id128) {
+        let now = tx.now();
+        let Some(task) = tx.get::<Task>(id) else { return };
+        if task.is_stopped() {
+            if task.forget_at.is_some_and(|at| at <= now) {
+                tx.delete::<Task>(id);
+            }
+            return;
+        }
+        let kept = timing::stopped_tasks_kept(tx);
+        if task.desired_status == Desired::Running {
+            // Seen in the step that started it, before any agent could be told of it.
+            if let Some(reason) = launch::cannot_run(tx, task) {
+                tx.edit::<Task>(id, |task| {
+                    task.version += 1;
+                    task.stop_code = Some(StopCode::TaskFailedToStart);
+                    life::finish(task, Some(&reason), now, kept);
+                });
+            }
+            return;
+        }
+        // AWS: what was never handed to an agent needs nobody to stop it. Should its host have
+        // got it all the same and come back, the manifest tells it to stop.
+        let host = task.host.and_then(|host| tx.get::<ContainerInstance>(&host));
+        let reachable = host.is_some_and(|host| host.observed_connected);
+        if task.observed_acknowledged.is_none() && !reachable {
+            tx.edit::<Task>(id, |task| {
+                task.version += 1;
+                task.given_up = task.host.is_some();
+                life::finish(task, None, now, kept);
+            });
+        }
+    }
+}
+
+/// New ones, those that are to stop, and those to be forgotten.
+fn waits(task: &Task) -> bool {
+    match task.observed_status {
+        TaskStatus::Stopped => task.forget_at.is_some(),
+        _ if task.desired_status == Desired::Stopped => true,
+        _ => task.observed_acknowledged.is_none() && task.observed_status < TaskStatus::Running,
+    }
+}

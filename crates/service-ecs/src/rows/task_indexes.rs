@@ -1,0 +1,159 @@
+//! Orders and sums over tasks, kept by every put.
+
+use std::sync::Arc;
+
+use core_state::{Index, RowKey, Tally};
+use core_task::{Desired, TaskStatus};
+use core_types::Id128;
+use serde::{Deserialize, Serialize};
+
+use super::task::{Launch, Task};
+use crate::rows::cluster::ClusterKey;
+
+/// Tasks of a cluster, those that should run apart from those that should not.
+pub struct TasksIn;
+
+impl Index for TasksIn {
+    type Row = Task;
+    type Key = (ClusterKey, bool);
+
+    fn keys(row: &Task, add: &mut dyn FnMut(Self::Key)) {
+        add((row.cluster.clone(), row.desired_status == Desired::Running));
+    }
+}
+
+/// Tasks that a host has.
+pub struct TasksOn;
+
+impl Index for TasksOn {
+    type Row = Task;
+    type Key = Id128;
+
+    fn keys(row: &Task, add: &mut dyn FnMut(Id128)) {
+        if let Some(host) = row.host {
+            add(host);
+        }
+    }
+}
+
+/// Tasks of a service, by cluster and name.
+pub struct TasksOfService;
+
+impl Index for TasksOfService {
+    type Row = Task;
+    type Key = (ClusterKey, Arc<str>);
+
+    fn keys(row: &Task, add: &mut dyn FnMut(Self::Key)) {
+        if let Some(service) = &row.service {
+            add((row.cluster.clone(), service.clone()));
+        }
+    }
+}
+
+/// The task that a network interface or a volume belongs to.
+pub struct TaskOfAttachment;
+
+impl Index for TaskOfAttachment {
+    type Row = Task;
+    type Key = Id128;
+
+    fn keys(row: &Task, add: &mut dyn FnMut(Id128)) {
+        let all = row.extras.iter().flat_map(|extras| &extras.attachments);
+        all.for_each(|attachment| add(attachment.id));
+    }
+}
+
+/// The two counts that AWS shows: RUNNING, and everything on the way there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Count {
+    Pending,
+    Running,
+}
+
+impl RowKey for Count {
+    fn least() -> Self {
+        Count::Pending
+    }
+}
+
+impl RowKey for Launch {
+    fn least() -> Self {
+        Launch::Ec2
+    }
+}
+
+fn counts_as(row: &Task) -> Option<Count> {
+    match row.observed_status {
+        TaskStatus::Running => Some(Count::Running),
+        status if status < TaskStatus::Running => Some(Count::Pending),
+        _ => None,
+    }
+}
+
+pub struct ClusterTasks;
+
+impl Tally for ClusterTasks {
+    type Row = Task;
+    type Key = (ClusterKey, Launch, Count);
+
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+        if let Some(count) = counts_as(row) {
+            add((row.cluster.clone(), row.launch, count), 1);
+        }
+    }
+}
+
+pub struct HostTasks;
+
+impl Tally for HostTasks {
+    type Row = Task;
+    type Key = (Id128, Count);
+
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+        if let (Some(host), Some(count)) = (row.host, counts_as(row)) {
+            add((host, count), 1);
+        }
+    }
+}
+
+/// A resource that is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Held {
+    Cpu,
+    Memory,
+}
+
+impl RowKey for Held {
+    fn least() -> Self {
+        Held::Cpu
+    }
+}
+
+/// What the tasks of a host hold of it.
+pub struct HostHolds;
+
+impl Tally for HostHolds {
+    type Row = Task;
+    type Key = (Id128, Held);
+
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+        if let (Some(host), true) = (row.host, row.holds()) {
+            add((host, Held::Cpu), row.cpu.into());
+            add((host, Held::Memory), row.memory.into());
+        }
+    }
+}
+
+/// Static ports that tasks of a host hold, UDP apart.
+pub struct HostPorts;
+
+impl Tally for HostPorts {
+    type Row = Task;
+    type Key = (Id128, bool, u16);
+
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+        if let (Some(host), true) = (row.host, row.holds()) {
+            row.ports.iter().for_each(|held| add((host, held.udp, held.port), 1));
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! What RunTask and StartTask share: from a call's parameters to the rows of its tasks.
+
+use std::sync::Arc;
+
+use aws_protocol::ApiError;
+use core_placement::{Ask, Need, Placed};
+use core_state::{State, Tx};
+use core_step::{Call, Demand};
+use core_task::{ContainerStatus, Desired, TaskStatus};
+use core_types::Id128;
+use model_ecs::{self as api, errors};
+
+use super::task_definition::{Reference, containers_of, is_mode, name_of, refuse};
+use super::{overrides, placing, resources, tags, task_definitions, unsupported};
+use crate::rows::cluster::ClusterKey;
+use crate::rows::task::{Container, ExecAgent, ExecStatus, Extras, HostPort, Launch, Task};
+use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
+
+/// The parameters that both actions have.
+#[derive(Default)]
+pub struct Given {
+    pub task_definition: Option<String>,
+    pub overrides: Option<api::TaskOverride>,
+    pub group: Option<String>,
+    pub started_by: Option<String>,
+    pub tags: Vec<api::Tag>,
+    pub propagate_tags: Option<api::PropagateTags>,
+    pub managed_tags: bool,
+    pub exec_enabled: bool,
+    pub network: Option<api::NetworkConfiguration>,
+    pub volumes: Vec<api::TaskVolumeConfiguration>,
+    pub reference_id: Option<String>,
+    pub platform_version: Option<String>,
+}
+
+/// Tasks that may be started: everything that does not depend on the place.
+pub struct Prepared {
+    pub cluster: ClusterKey,
+    pub definition: Arc<TaskDefinition>,
+    pub launch: Launch,
+    pub overrides: Option<api::TaskOverride>,
+    pub need: Need,
+    pub group: Option<Arc<str>>,
+    pub started_by: Option<Arc<str>>,
+    pub exec_enabled: bool,
+    pub tags: Vec<api::Tag>,
+    pub reference_id: Option<String>,
+    pub platform_version: Option<String>,
+}
+
+fn invalid(text: impl Into<String>) -> ApiError {
+    errors::invalid_parameter_exception(text)
+}
+
+/// The task definition that tasks are to be started from, or AWS's error.
+pub fn find_definition(
+    state: &State,
+    call: &Call,
+    given: Option<&str>,
+) -> Result<Arc<TaskDefinition>, ApiError> {
+    let given = given.unwrap_or_default();
+    if given.is_empty() {
+        return Err(refuse("TaskDefinition can not be blank."));
+    }
+    let reference = Reference::of_call(given, call);
+    let found = reference.and_then(|one| task_definitions::look_up(state, call, &one));
+    let found = found.ok_or_else(|| refuse("TaskDefinition not found."))?;
+    if found.status != Status::Active {
+        return Err(refuse("TaskDefinition is inactive"));
+    }
+    Ok(state.get_shared::<TaskDefinition>(&found.key).expect("it was just found").clone())
+}
+
+/// The permissions to start tasks: on the revision itself, and to pass the roles.
+pub fn demands(
+    state: &State,
+    call: &Call,
+    action: &'static str,
+    cluster_arn: String,
+    given: &Given,
+) -> Vec<Demand> {
+    let name = given.task_definition.as_deref().unwrap_or_default();
+    let found = find_definition(state, call, Some(name)).ok();
+    // AWS: a family's name is resolved to its revision before anything is asked.
+    let arn = match &found {
+        Some(row) => row.arn(),
+        None => task_definitions::demanded_arn(call, name),
+    };
+    let there = found.as_ref().map(|row| row.tags.as_slice()).unwrap_or_default();
+    let demand = Demand::on(action, arn)
+        .with("ecs:cluster", cluster_arn)
+        .with("ecs:enable-execute-command", given.exec_enabled.to_string())
+        .with("ecs:enable-ebs-volumes", (!given.volumes.is_empty()).to_string())
+        .resource_tags(tags::pairs(there))
+        .request_tags(tags::pairs(&given.tags));
+    let mut demands = vec![demand];
+    let over = given.overrides.as_ref();
+    let definition = found.as_ref().map(|row| &row.definition);
+    let task_role = over.and_then(|over| over.task_role_arn.clone());
+    let task_role = task_role.or_else(|| definition?.task_role_arn.clone());
+    let execution_role = over.and_then(|over| over.execution_role_arn.clone());
+    let execution_role = execution_role.or_else(|| definition?.execution_role_arn.clone());
+    let roles = [task_role, execution_role].into_iter().flatten();
+    demands.extend(roles.map(|role| {
+        let arn = super::task_definition::role_arn(Some(role.clone()), call.account());
+        task_definitions::pass_role(arn.ok().flatten().unwrap_or(role))
+    }));
+    demands
+}
+
+/// Check everything that does not depend on the place.
+pub fn prepare(
+    state: &State,
+    call: &Call,
+    cluster: &ClusterKey,
+    launch: Launch,
+    given: Given,
+) -> Result<Prepared, ApiError> {
+    let row = find_definition(state, call, given.task_definition.as_deref())?;
+    let definition = &row.definition;
+    check_compatible(definition, launch)?;
+    super::interfaces::check(definition, given.network.as_ref())?;
+    check_volumes(definition, &given.volumes)?;
+    let overrides = overrides::checked(definition, given.overrides, call.account())?;
+    let group = given.group.filter(|group| !group.is_empty());
+    if group.as_deref().is_some_and(|group| group.starts_with("service:")) {
+        // AWS: that namespace is the service scheduler's.
+        return Err(invalid("Group name cannot start with 'service:'."));
+    }
+    for (what, text, most) in [
+        ("group", group.as_deref(), 255),
+        ("startedBy", given.started_by.as_deref(), 128),
+        ("referenceId", given.reference_id.as_deref(), 1024),
+    ] {
+        if text.is_some_and(|text| text.chars().count() > most) {
+            return Err(invalid(format!("{what} cannot be longer than {most} characters.")));
+        }
+    }
+    tags::check_tags(&given.tags)?;
+    let tags = tags_of(&row, cluster, given.tags, given.propagate_tags, given.managed_tags)?;
+    let need = placing::need(definition, overrides.as_ref(), launch);
+    Ok(Prepared {
+        cluster: cluster.clone(),
+        launch,
+        need,
+        overrides,
+        group: group.map(Into::into),
+        started_by: given.started_by.filter(|by| !by.is_empty()).map(Into::into),
+        exec_enabled: given.exec_enabled,
+        tags,
+        reference_id: given.reference_id,
+        platform_version: given.platform_version,
+        definition: row,
+    })
+}
+
+fn check_compatible(definition: &api::TaskDefinition, launch: Launch) -> Result<(), ApiError> {
+    let word = launch.wire();
+    let asked = definition.requires_compatibilities.as_deref().unwrap_or_default();
+    let able = definition.compatibilities.as_deref().unwrap_or_default();
+    let in_list = |list: &[api::Compatibility]| list.iter().any(|c| c.as_str() == word.as_str());
+    let fits = match asked {
+        [] => launch != Launch::Fargate || in_list(able),
+        asked => in_list(asked) || (launch != Launch::Fargate && in_list(able)),
+    };
+    if !fits {
+        return Err(invalid(format!(
+            "Task definition does not support launch_type {}.",
+            word.as_str()
+        )));
+    }
+    Ok(())
+}
+
+fn check_volumes(
+    definition: &api::TaskDefinition,
+    given: &[api::TaskVolumeConfiguration],
+) -> Result<(), ApiError> {
+    let wants = |volume: &&api::Volume| volume.configured_at_launch == Some(true);
+    let wanted: Vec<_> = definition.volumes.iter().flatten().filter(wants).collect();
+    for one in given {
+        let name = one.name.as_deref().unwrap_or_default();
+        if !wanted.iter().any(|volume| volume.name.as_deref() == Some(name)) {
+            return Err(invalid(format!(
+                "The volume configuration {name} does not match a volume of the task definition \
+                 that is configured at launch."
+            )));
+        }
+    }
+    if given.len() < wanted.len() {
+        return Err(invalid(
+            "A volume configuration must be given for each volume that is configured at launch.",
+        ));
+    }
+    Ok(())
+}
+
+/// The tags of a new task: what was given, what the definition passes on, what AWS manages.
+fn tags_of(
+    row: &TaskDefinition,
+    cluster: &ClusterKey,
+    given: Vec<api::Tag>,
+    propagate: Option<api::PropagateTags>,
+    managed: bool,
+) -> Result<Vec<api::Tag>, ApiError> {
+    let mut all = match propagate.as_ref().map(|from| from.as_str()) {
+        None | Some("" | "NONE") => Vec::new(),
+        Some("TASK_DEFINITION") => row.tags.clone(),
+        Some("SERVICE") => {
+            return Err(invalid("Tags can only be propagated from the TASK_DEFINITION."));
+        }
+        Some(_) => {
+            return Err(invalid("propagateTags should be one of [TASK_DEFINITION,SERVICE,NONE]"));
+        }
+    };
+    all = tags::merged(&all, &given)?;
+    if managed {
+        all.push(api::Tag {
+            key: Some("aws:ecs:clusterName".to_owned()),
+            value: Some(cluster.1.to_string()),
+        });
+    }
+    Ok(all)
+}
+
+impl Prepared {
+    pub fn group(&self) -> Arc<str> {
+        match &self.group {
+            Some(group) => group.clone(),
+            None => format!("family:{}", self.definition.key.1).into(),
+        }
+    }
+
+    /// The question of placement.
+    pub fn ask(
+        &self,
+        constraints: &[api::PlacementConstraint],
+        strategy: &[api::PlacementStrategy],
+    ) -> Result<Ask, ApiError> {
+        Ok(Ask {
+            group: self.group(),
+            need: self.need.clone(),
+            constraints: placing::constraints(&self.definition.definition, constraints)?,
+            strategy: placing::strategies(strategy)?,
+        })
+    }
+
+    /// Write the row of a task that has its place.
+    pub fn start(&self, tx: &mut Tx<'_>, placed: &Placed, provider: Option<&Arc<str>>) -> Id128 {
+        let id = tx.dice.id();
+        let definition = &self.definition.definition;
+        let all = containers_of(definition).iter();
+        let containers: Box<[Container]> = all
+            .map(|container| Container {
+                id: tx.dice.id(),
+                name: name_of(container).into(),
+                observed_status: ContainerStatus::Pending,
+                exit_code: None,
+                reason: None,
+                runtime_id: None,
+                image_digest: None,
+                bindings: None,
+                observed_health: None,
+            })
+            .collect();
+        let port = |udp| move |port: &u16| HostPort { udp, port: *port };
+        let ports = self.need.tcp.iter().map(port(false)).chain(self.need.udp.iter().map(port(true)));
+        let extras = self.extras(&containers, placed, provider);
+        let task = Task {
+            id,
+            cluster: self.cluster.clone(),
+            family: self.definition.key.1.clone(),
+            revision: self.definition.key.2,
+            launch: self.launch,
+            host: Some(placed.instance),
+            service: None,
+            group: self.group.clone(),
+            started_by: self.started_by.clone(),
+            cpu: u32::try_from(self.need.cpu).unwrap_or_default(),
+            memory: u32::try_from(self.need.memory).unwrap_or_default(),
+            ports: ports.collect(),
+            exec_enabled: self.exec_enabled,
+            desired_status: Desired::Running,
+            // AWS: with an interface of its own it waits for that first.
+            observed_status: match is_mode(definition, "awsvpc") {
+                true => TaskStatus::Provisioning,
+                false => TaskStatus::Pending,
+            },
+            containers,
+            observed_acknowledged: None,
+            given_up: false,
+            created_at: tx.now(),
+            connectivity_at: None,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            started_at: None,
+            stopping_at: None,
+            execution_stopped_at: None,
+            stopped_at: None,
+            stop_code: None,
+            stopped_reason: None,
+            forget_at: None,
+            version: 1,
+            extras: (extras != Extras::default()).then(|| Box::new(extras)),
+        };
+        tx.put(task);
+        id
+    }
+
+    fn extras(
+        &self,
+        containers: &[Container],
+        placed: &Placed,
+        provider: Option<&Arc<str>>,
+    ) -> Extras {
+        let merged = overrides::merged(&self.definition.definition, self.overrides.as_ref());
+        let mut ids = placed.gpus.iter().cloned();
+        let gpus = containers.iter().zip(&merged).filter_map(|(container, definition)| {
+            let own: Vec<_> = ids.by_ref().take(resources::gpus(definition)).collect();
+            (!own.is_empty()).then(|| (container.name.clone(), own))
+        });
+        let gpus = gpus.collect();
+        let agent = |container: &Container| ExecAgent {
+            container: container.name.clone(),
+            observed_status: ExecStatus::Pending,
+            reason: None,
+            started_at: None,
+        };
+        let exec = containers.iter().filter(|_| self.exec_enabled).map(agent);
+        Extras {
+            overrides: self.overrides.clone(),
+            tags: self.tags.clone(),
+            capacity_provider: provider.cloned(),
+            platform_version: self.platform_version.clone(),
+            reference_id: self.reference_id.clone(),
+            attachments: Vec::new(),
+            exec_agents: exec.collect(),
+            gpus,
+            protected_until: None,
+        }
+    }
+}
+
+/// The definition that a task was started from.
+pub fn definition_of<'s>(state: &'s State, task: &Task) -> Option<&'s TaskDefinition> {
+    let key: TaskDefinitionKey = (task.cluster.0, task.family.clone(), task.revision);
+    state.get::<TaskDefinition>(&key)
+}
+
+/// Why a task will not run although AWS would start it, should that be so.
+pub fn cannot_run(state: &State, task: &Task) -> Option<String> {
+    let definition = &definition_of(state, task)?.definition;
+    let over = task.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
+    unsupported::reason(definition, &overrides::merged(definition, over))
+}

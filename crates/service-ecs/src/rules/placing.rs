@@ -1,0 +1,226 @@
+//! From rows to a question of placement, and from its answer to AWS's words.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_protocol::ApiError;
+use core_placement::{Constraint, Field, Free, Instance, Need, Pool, Reason, Refused, Strategy};
+use core_state::State;
+use core_task::Desired;
+use model_ecs::{self as api, errors};
+
+use super::{query, resources};
+use crate::rows::cluster::ClusterKey;
+use crate::rows::container_instance::{
+    ContainerInstance, FargatePool, InstanceStatus, InstancesIn, arn_of,
+};
+use crate::rows::task::{Count, Held, HostHolds, HostPorts, HostTasks, Launch, TasksOn};
+
+/// AWS: ten constraints and five strategies a call.
+const MOST_CONSTRAINTS: usize = 10;
+const MOST_STRATEGIES: usize = 5;
+
+fn invalid(text: impl Into<String>) -> ApiError {
+    errors::invalid_parameter_exception(text)
+}
+
+/// The instances that tasks of a launch type may go to.
+pub fn pool(state: &State, cluster: &ClusterKey, launch: Launch, provider: Option<&str>) -> Pool {
+    let mut pool = Pool::default();
+    let mut add = |row: &ContainerInstance| pool.put(instance(state, row));
+    match launch {
+        Launch::Fargate => state.by::<FargatePool>(&cluster.0).for_each(&mut add),
+        Launch::Ec2 | Launch::External => state
+            .by::<InstancesIn>(cluster)
+            .filter(|row| row.is_external() == (launch == Launch::External))
+            .filter(|row| provider.is_none() || row.capacity_provider.as_deref() == provider)
+            .for_each(&mut add),
+    }
+    pool
+}
+
+/// An instance as placement sees it.
+pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
+    let mut groups: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+    let mut gpus = row.gpus.clone();
+    for task in state.by::<TasksOn>(&row.id).filter(|task| task.holds()) {
+        // AWS: a task that is to stop does not count for constraints and spreading.
+        if task.desired_status == Desired::Running {
+            *groups.entry(task.group()).or_default() += 1;
+        }
+        let held = task.extras.iter().flat_map(|extras| &extras.gpus).flat_map(|(_, ids)| ids);
+        let held: Vec<&Arc<str>> = held.collect();
+        gpus.retain(|gpu| !held.contains(&gpu));
+    }
+    let registered = |name: &str| {
+        let mut all = row.resources.iter();
+        let found = all.find(|resource| resource.name.as_deref() == Some(name));
+        i64::from(found.and_then(|resource| resource.integer_value).unwrap_or_default())
+    };
+    let ports = |name: &str, udp: bool| {
+        let all = row.resources.iter().filter(|resource| resource.name.as_deref() == Some(name));
+        let reserved = all.flat_map(|resource| resource.string_set_value.iter().flatten());
+        let reserved = reserved.filter_map(|port| port.parse().ok());
+        reserved.chain(held_ports(state, row, udp)).collect()
+    };
+    let attributes = row.attributes().map(|attribute| {
+        (attribute.name.clone().unwrap_or_default(), attribute.value.clone())
+    });
+    Instance {
+        id: row.id,
+        active: row.status == InstanceStatus::Active,
+        connected: row.observed_connected,
+        attributes: attributes.collect(),
+        agent_version: row.version_info.as_ref().and_then(|info| info.agent_version.clone()),
+        ec2_instance_id: row.ec2_instance_id.clone(),
+        registered_at: row.registered_at,
+        free: Free {
+            cpu: registered("CPU") - state.sum::<HostHolds>(&(row.id, Held::Cpu)),
+            memory: registered("MEMORY") - state.sum::<HostHolds>(&(row.id, Held::Memory)),
+            tcp: ports("PORTS", false),
+            udp: ports("PORTS_UDP", true),
+            gpus,
+        },
+        groups,
+        running_tasks: state.sum::<HostTasks>(&(row.id, Count::Running)),
+    }
+}
+
+/// Static ports that the instance's tasks hold.
+pub fn held_ports(
+    state: &State,
+    row: &ContainerInstance,
+    udp: bool,
+) -> impl Iterator<Item = u16> {
+    let id = row.id;
+    let sums = state.sums::<HostPorts>((id, udp, 0));
+    sums.take_while(move |(key, _)| (key.0, key.1) == (id, udp)).map(|(key, _)| key.2)
+}
+
+/// What a task of this definition takes and asks for.
+pub fn need(
+    definition: &api::TaskDefinition,
+    overrides: Option<&api::TaskOverride>,
+    launch: Launch,
+) -> Need {
+    let containers = super::overrides::merged(definition, overrides);
+    let (tcp, udp) = resources::ports(definition);
+    let attributes = match launch {
+        // AWS: what Fargate's hosts can do is Fargate's affair.
+        Launch::Fargate => Vec::new(),
+        Launch::Ec2 | Launch::External => attributes(definition),
+    };
+    Need {
+        cpu: resources::task_cpu(definition, overrides, &containers).into(),
+        memory: resources::task_memory(definition, overrides, &containers).into(),
+        tcp,
+        udp,
+        gpus: containers.iter().map(resources::gpus).sum(),
+        attributes,
+    }
+}
+
+fn attributes(definition: &api::TaskDefinition) -> Vec<(String, Option<String>)> {
+    let required = definition.requires_attributes.iter().flatten();
+    let mut all: Vec<_> = required
+        .filter_map(|attribute| Some((attribute.name.clone()?, attribute.value.clone())))
+        .collect();
+    if let Some(platform) = &definition.runtime_platform {
+        if let Some(cpu) = &platform.cpu_architecture {
+            all.push(("ecs.cpu-architecture".to_owned(), Some(cpu.as_str().to_ascii_lowercase())));
+        }
+        if let Some(system) = &platform.operating_system_family {
+            let system = if system.as_str() == "LINUX" { "linux" } else { "windows" };
+            all.push(("ecs.os-type".to_owned(), Some(system.to_owned())));
+        }
+    }
+    all
+}
+
+/// The call's constraints and the definition's, parsed.
+pub fn constraints(
+    definition: &api::TaskDefinition,
+    given: &[api::PlacementConstraint],
+) -> Result<Vec<Constraint>, ApiError> {
+    let of_definition = definition.placement_constraints.iter().flatten();
+    let mut all = Vec::new();
+    for expression in of_definition.filter_map(|one| one.expression.as_deref()) {
+        all.push(member_of(expression)?);
+    }
+    if given.len() > MOST_CONSTRAINTS {
+        return Err(invalid("Too many placement constraints. The maximum is 10."));
+    }
+    for one in given {
+        let expression = one.expression.as_deref().filter(|text| !text.is_empty());
+        match (one.r#type.as_ref().map(|kind| kind.as_str()), expression) {
+            (Some("distinctInstance"), None) => all.push(Constraint::DistinctInstance),
+            (Some("distinctInstance"), Some(_)) => {
+                return Err(invalid("distinctInstance constraint does not support expressions."));
+            }
+            (Some("memberOf"), Some(expression)) => all.push(member_of(expression)?),
+            (Some("memberOf"), None) => return Err(invalid("Invalid constraint expression.")),
+            _ => return Err(invalid("type should be one of [distinctInstance,memberOf]")),
+        }
+    }
+    Ok(all)
+}
+
+fn member_of(expression: &str) -> Result<Constraint, ApiError> {
+    let query = query::parse(expression).map_err(|_| invalid("Invalid constraint expression."))?;
+    Ok(Constraint::MemberOf(query))
+}
+
+pub fn strategies(given: &[api::PlacementStrategy]) -> Result<Vec<Strategy>, ApiError> {
+    if given.len() > MOST_STRATEGIES {
+        return Err(invalid("Too many placement strategies. The maximum is 5."));
+    }
+    given.iter().map(strategy).collect()
+}
+
+fn strategy(given: &api::PlacementStrategy) -> Result<Strategy, ApiError> {
+    let field = given.field.as_deref().unwrap_or_default();
+    match given.r#type.as_ref().map(|kind| kind.as_str()) {
+        Some("random") if field.is_empty() => Ok(Strategy::Random),
+        Some("random") => Err(invalid("The random strategy does not take a field.")),
+        Some("binpack") => match field.to_ascii_lowercase().as_str() {
+            "cpu" => Ok(Strategy::BinpackCpu),
+            "memory" => Ok(Strategy::BinpackMemory),
+            _ => Err(invalid("The binpack strategy's field should be one of [cpu, memory].")),
+        },
+        Some("spread") => match field.split_once(':') {
+            // AWS: `host` is another word for `instanceId`.
+            None if field.eq_ignore_ascii_case("instanceId") || field == "host" => {
+                Ok(Strategy::Spread(Field::Instance))
+            }
+            Some(("attribute", name)) if !name.is_empty() => {
+                Ok(Strategy::Spread(Field::Attribute(name.to_owned())))
+            }
+            _ => Err(invalid(format!("Invalid field for the spread strategy: {field}"))),
+        },
+        _ => Err(invalid("type should be one of [random,spread,binpack]")),
+    }
+}
+
+/// AWS's word for a reason.
+pub fn word(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Inactive => "INACTIVE",
+        Reason::Agent => "AGENT",
+        Reason::Attribute(_) => "ATTRIBUTE",
+        Reason::MemberOf => "MemberOf placement constraint unsatisfied.",
+        Reason::DistinctInstance => "DistinctInstance placement constraint unsatisfied.",
+        Reason::Cpu => "RESOURCE:CPU",
+        Reason::Memory => "RESOURCE:MEMORY",
+        Reason::Ports => "RESOURCE:PORTS",
+        Reason::Gpu => "RESOURCE:GPU",
+    }
+}
+
+/// A failure entry of an instance.
+pub fn failure(cluster: &ClusterKey, refused: &Refused) -> api::Failure {
+    api::Failure {
+        arn: Some(arn_of(cluster, refused.instance)),
+        reason: Some(word(&refused.reason).to_owned()),
+        ..Default::default()
+    }
+}
