@@ -12,7 +12,6 @@ mod views;
 
 use core_step::Slice;
 
-pub use actions::discover_poll_endpoint::{ACS_PATH, TCS_PATH};
 pub use rows::cluster::{Cluster, ClusterKey, ClusterStatus};
 
 pub static SLICE: Slice = Slice {

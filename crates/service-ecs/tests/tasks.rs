@@ -12,7 +12,7 @@ use core_step::Report;
 use core_task::{Desired, TaskStatus};
 use core_types::{Id128, Time};
 use serde_json::json;
-use service_ecs::rows::task::{Launch, Task};
+use service_ecs::rows::task::{HostPort, Launch, StopCode, Task};
 use world::World;
 
 /// A task as placement would write it.
@@ -34,18 +34,29 @@ fn task(host: Option<Id128>, status: TaskStatus) -> Task {
         launch: Launch::Ec2,
         host,
         service: None,
+        group: None,
         started_by: None,
+        cpu: 100,
+        memory: 64,
+        ports: Box::new([HostPort { udp: false, port: 8080 }]),
+        exec_enabled: false,
+        credentials_id: Id128::default(),
         desired_status: Desired::Running,
         observed_status: status,
         containers: Box::new([]),
+        observed_acknowledged: None,
+        given_up: false,
         created_at: Time(0),
+        connectivity_at: None,
         pull_started_at: None,
         pull_stopped_at: None,
         started_at: None,
         stopping_at: None,
         execution_stopped_at: None,
         stopped_at: None,
+        stop_code: None,
         stopped_reason: None,
+        forget_at: None,
         version: 1,
         extras: None,
     }
@@ -97,18 +108,22 @@ fn a_running_task_holds_its_host_its_cluster_and_its_definition() {
     let force = json!({"cluster": "c", "containerInstance": arn, "force": true});
     world.call("DeregisterContainerInstance", force);
     let there = world.core.state().get::<Task>(&Id128([7; 16])).unwrap();
-    assert_eq!(there.desired_status, Desired::Stopped);
-    let (code, text) = world.refusal("DeleteCluster", json!({"cluster": "c"}));
-    assert_eq!(code, "ClusterContainsTasksException");
-    assert_eq!(text, "The Cluster cannot be deleted while Tasks are active.");
-
+    assert_eq!((there.desired_status, there.is_stopped()), (Desired::Stopped, true));
+    assert_eq!(there.stop_code, Some(StopCode::UserInitiated));
+    let reason = "Container instance deregistration forced by user";
+    assert_eq!(there.stopped_reason.as_deref(), Some(reason));
     world.call("DeregisterTaskDefinition", json!({"taskDefinition": "web:1"}));
     world.call("DeleteTaskDefinitions", json!({"taskDefinitions": ["web:1"]}));
     let web = json!({"taskDefinition": "web:1"});
+    let running = Task { id: Id128([8; 16]), ..task(None, TaskStatus::Running) };
+    world.report(Placed(running.clone()));
+    let (code, text) = world.refusal("DeleteCluster", json!({"cluster": "c"}));
+    assert_eq!(code, "ClusterContainsTasksException");
+    assert_eq!(text, "The Cluster cannot be deleted while Tasks are active.");
     world.pass(Duration::from_secs(7200));
     let shown = world.call("DescribeTaskDefinition", web.clone());
     assert_eq!(shown["taskDefinition"]["status"], "DELETE_IN_PROGRESS");
-    world.report(Placed(task(Some(host), TaskStatus::Stopped)));
+    world.report(Placed(Task { observed_status: TaskStatus::Stopped, ..running }));
     world.pass(Duration::from_secs(120));
     world.refusal("DescribeTaskDefinition", web);
     world.call("DeleteCluster", json!({"cluster": "c"}));

@@ -1,5 +1,6 @@
 //! DiscoverPollEndpoint: where an agent opens its connections.
 
+use aws_agent::paths;
 use aws_protocol::ApiError;
 use core_step::{Call, Demand, Demands, Input, Output, ReadAction, View};
 use model_ecs as api;
@@ -25,14 +26,9 @@ impl ReadAction for DiscoverPollEndpoint {
         // other networks.
         let here = call.origin.endpoint.trim_end_matches('/');
         Ok(api::DiscoverPollEndpointResponse {
-            endpoint: Some(format!("{here}{ACS_PATH}")),
-            telemetry_endpoint: Some(format!("{here}{TCS_PATH}")),
-            service_connect_endpoint: Some(format!("{here}{SERVICE_CONNECT_PATH}")),
+            endpoint: Some(format!("{here}{}", paths::ACS)),
+            telemetry_endpoint: Some(format!("{here}{}", paths::TCS)),
+            service_connect_endpoint: Some(here.to_owned()),
         })
     }
 }
-
-/// Where the agents' connections are served; an agent adds `ws`.
-pub const ACS_PATH: &str = "/acs/";
-pub const TCS_PATH: &str = "/tcs/";
-const SERVICE_CONNECT_PATH: &str = "/service-connect/";

@@ -18,7 +18,7 @@ mod describe_container_instances;
 mod describe_daemon_task_definition;
 mod describe_task_definition;
 mod describe_tasks;
-pub mod discover_poll_endpoint;
+mod discover_poll_endpoint;
 mod list_account_settings;
 mod list_attributes;
 mod list_clusters;

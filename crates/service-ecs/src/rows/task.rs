@@ -254,6 +254,9 @@ pub struct Task {
     pub ports: Box<[HostPort]>,
     #[serde(default)]
     pub exec_enabled: bool,
+    /// Under which its containers ask for their role's credentials; a secret.
+    #[serde(default)]
+    pub credentials_id: Id128,
     pub desired_status: Desired,
     pub observed_status: TaskStatus,
     pub containers: Box<[Container]>,

@@ -280,6 +280,7 @@ impl Prepared {
             memory: u32::try_from(self.need.memory).unwrap_or_default(),
             ports: ports.collect(),
             exec_enabled: self.exec_enabled,
+            credentials_id: tx.dice.id(),
             desired_status: Desired::Running,
             // AWS: with an interface of its own it waits for that first.
             observed_status: match is_mode(definition, "awsvpc") {
