@@ -26,9 +26,15 @@ pub struct Binding {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ports {
-    One { container: u16, host: u16 },
+    One {
+        container: u16,
+        host: u16,
+    },
     /// Ranges as the agent writes them, `8000-8010`.
-    Range { container: String, host: String },
+    Range {
+        container: String,
+        host: String,
+    },
 }
 
 /// A task as reported by its host.

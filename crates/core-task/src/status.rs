@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! statuses {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$note:meta])* $variant:ident = $text:literal),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(Serialize, Deserialize)]
         #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-        pub enum $name { $($variant),* }
+        pub enum $name { $($(#[$note])* $variant),* }
 
         impl $name {
             pub const ALL: &'static [$name] = &[$($name::$variant),*];
@@ -39,15 +39,11 @@ statuses! {
     }
 }
 
-impl Default for ContainerStatus {
-    fn default() -> Self {
-        ContainerStatus::Pending
-    }
-}
-
 statuses! {
     /// What is known of a container.
+    #[derive(Default)]
     ContainerStatus {
+        #[default]
         Pending = "PENDING",
         Running = "RUNNING",
         Stopped = "STOPPED",

@@ -9,10 +9,8 @@ use core_step::Report;
 use core_task::{Desired, TaskReport, TaskStatus, observe};
 use core_types::{Id128, Time};
 
-use crate::rows::container_instance::{ContainerInstance, ConnectedInstances};
-use crate::rows::task::{
-    AttachmentStatus, ExecAgent, ExecStatus, Health, Task, TasksOn,
-};
+use crate::rows::container_instance::{ConnectedInstances, ContainerInstance};
+use crate::rows::task::{AttachmentStatus, ExecAgent, ExecStatus, Health, Task, TasksOn};
 use crate::rows::timing::Timing;
 use crate::rules::{life, timing};
 

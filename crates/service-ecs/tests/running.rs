@@ -20,8 +20,7 @@ struct Stage {
 }
 
 fn registration(machine: &str, zone: &str, cpu: i32, memory: i32) -> Value {
-    let number =
-        |name: &str, n: i32| json!({"name": name, "type": "INTEGER", "integerValue": n});
+    let number = |name: &str, n: i32| json!({"name": name, "type": "INTEGER", "integerValue": n});
     let document = json!({"instanceId": machine, "availabilityZone": zone}).to_string();
     json!({
         "cluster": "c", "instanceIdentityDocument": document,
@@ -121,8 +120,11 @@ fn a_task_runs_and_stops_as_its_agent_tells() {
         ("enableExecuteCommand", json!(false)),
         ("attributes", json!([{"name": "ecs.cpu-architecture", "value": "x86_64"}])),
         ("tags", json!([{"key": "a", "value": "b"}])),
-        ("overrides", json!({"containerOverrides": [{"name": "web"}],
-            "inferenceAcceleratorOverrides": []})),
+        (
+            "overrides",
+            json!({"containerOverrides": [{"name": "web"}],
+            "inferenceAcceleratorOverrides": []}),
+        ),
     ] {
         assert_eq!(task[key], value, "{key}");
     }
@@ -210,7 +212,10 @@ fn stopping_answers_at_once_and_is_told_to_the_host() {
     let stop = json!({"cluster": "c", "task": arn, "reason": "enough"});
     let answer = stage.world.call("StopTask", stop);
     let task = &answer["task"];
-    assert_eq!((&task["lastStatus"], &task["desiredStatus"]), (&json!("RUNNING"), &json!("STOPPED")));
+    assert_eq!(
+        (&task["lastStatus"], &task["desiredStatus"]),
+        (&json!("RUNNING"), &json!("STOPPED"))
+    );
     assert_eq!(task["stopCode"], "UserInitiated");
     let again = stage.world.call("StopTask", json!({"cluster": "c", "task": id.to_string()}));
     assert_eq!(again["task"]["stoppedReason"], "enough");
@@ -220,7 +225,10 @@ fn stopping_answers_at_once_and_is_told_to_the_host() {
     assert_eq!(stage.described(&arn)["lastStatus"], "STOPPING");
     stage.submit(&arn, json!({"status": "STOPPED", "reason": "the agent's"}));
     let task = stage.described(&arn);
-    assert_eq!((&task["lastStatus"], &task["stoppedReason"]), (&json!("STOPPED"), &json!("enough")));
+    assert_eq!(
+        (&task["lastStatus"], &task["stoppedReason"]),
+        (&json!("STOPPED"), &json!("enough"))
+    );
     let list = |desired: &str| json!({"cluster": "c", "desiredStatus": desired});
     assert_eq!(stage.world.call("ListTasks", list("STOPPED"))["taskArns"], json!([arn]));
     assert_eq!(stage.world.call("ListTasks", list("RUNNING"))["taskArns"], json!([]));

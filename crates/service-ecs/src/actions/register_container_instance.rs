@@ -12,7 +12,9 @@ use model_ecs::{self as api, errors};
 use serde::Deserialize;
 
 use crate::rows::cluster::{Cluster, ClusterKey};
-use crate::rows::container_instance::{ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus};
+use crate::rows::container_instance::{
+    ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus,
+};
 use crate::rules::{clusters, instances, resources, tags};
 use crate::views;
 

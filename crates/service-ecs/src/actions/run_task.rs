@@ -136,7 +136,8 @@ fn shares(
         return whole(Launch::Ec2);
     }
     let number = |n: Option<i32>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
-    let weights: Vec<_> = items.iter().map(|item| (number(item.base), number(item.weight))).collect();
+    let weights: Vec<_> =
+        items.iter().map(|item| (number(item.base), number(item.weight))).collect();
     // AWS: of a single provider the weight does not matter.
     if items.len() > 1 && weights.iter().all(|(_, weight)| *weight == 0) {
         return Err(invalid(

@@ -43,9 +43,7 @@ impl WriteAction for SubmitAttachmentStateChanges {
             let task = id.and_then(|id| Some(task_of(tx, call, id)?.id));
             take_attachments(tx, task, std::slice::from_ref(change))?;
         }
-        Ok(api::SubmitAttachmentStateChangesResponse {
-            acknowledgment: Some("ACCEPT".to_owned()),
-        })
+        Ok(api::SubmitAttachmentStateChangesResponse { acknowledgment: Some("ACCEPT".to_owned()) })
     }
 }
 

@@ -62,9 +62,9 @@ fn status(given: Option<&str>) -> Result<Option<TaskStatus>, ApiError> {
         "MANIFEST_PULLED" | "PULLED" | "CREATED" => Ok(Some(TaskStatus::Pending)),
         other => match TaskStatus::parse(other) {
             Some(status) => Ok(Some(status)),
-            None => Err(errors::invalid_parameter_exception(format!(
-                "Invalid task status: {other}"
-            ))),
+            None => {
+                Err(errors::invalid_parameter_exception(format!("Invalid task status: {other}")))
+            }
         },
     }
 }

@@ -61,9 +61,8 @@ fn host_config(
             host.ip_address.as_deref().unwrap_or_default()
         )
     };
-    let control = |control: &api::SystemControl| {
-        Some((control.namespace.clone()?, control.value.clone()?))
-    };
+    let control =
+        |control: &api::SystemControl| Some((control.namespace.clone()?, control.value.clone()?));
     let mut config = HostConfig {
         network_mode: match mode {
             // Its interface is the agent's to give.

@@ -79,12 +79,7 @@ pub fn is_inactive(state: &State, instance: InstanceKey) -> bool {
 
 /// What a caller needs to hold an instance's connection: the permission to poll, and to be whoever
 /// registered it.
-pub fn demands(
-    state: &State,
-    call: &Call,
-    instance: InstanceKey,
-    action: &'static str,
-) -> Demands {
+pub fn demands(state: &State, call: &Call, instance: InstanceKey, action: &'static str) -> Demands {
     let Some(row) = state.get::<ContainerInstance>(&instance) else {
         return Demand::anywhere(action).into();
     };

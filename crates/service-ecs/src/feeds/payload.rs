@@ -174,10 +174,14 @@ fn volume(given: &api::Volume) -> agent::Volume {
 
 /// AWS: GPUs reach the agent as associations of their containers.
 fn associations(extras: &Extras) -> Vec<agent::Association> {
-    let all = extras.gpus.iter().flat_map(|(container, ids)| ids.iter().map(move |id| (container, id)));
+    let all =
+        extras.gpus.iter().flat_map(|(container, ids)| ids.iter().map(move |id| (container, id)));
     all.map(|(container, id)| agent::Association {
         containers: vec![container.to_string()],
-        content: Some(agent::EncodedString { encoding: "base64".to_owned(), value: "val".to_owned() }),
+        content: Some(agent::EncodedString {
+            encoding: "base64".to_owned(),
+            value: "val".to_owned(),
+        }),
         name: id.to_string(),
         r#type: "gpu".to_owned(),
     })

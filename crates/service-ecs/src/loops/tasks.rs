@@ -22,7 +22,8 @@ impl Loop for Tasks {
         }
         // A host that has gone away takes no more orders.
         if let Some((before, Some(after))) = change.of::<ContainerInstance>() {
-            let gone = before.is_some_and(|row| row.observed_connected) && !after.observed_connected;
+            let gone =
+                before.is_some_and(|row| row.observed_connected) && !after.observed_connected;
             if gone {
                 state.by::<TasksOn>(&after.id).filter(|t| waits(t)).for_each(|t| add(t.id));
             }

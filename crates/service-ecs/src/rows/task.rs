@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
 pub use crate::rows::task_indexes::{
-    ClusterTasks, Count, Held, HostHolds, HostPorts, HostTasks, TaskOfAttachment,
-    TasksIn, TasksOfService, TasksOn,
+    ClusterTasks, Count, Held, HostHolds, HostPorts, HostTasks, TaskOfAttachment, TasksIn,
+    TasksOfService, TasksOn,
 };
 
 /// Where a task runs, or would.
@@ -382,7 +382,13 @@ impl From<&Binding> for Bound {
                 (None, None, Some(Box::new((container.clone(), host.clone()))))
             }
         };
-        Bound { address: binding.address.as_str().into(), udp: binding.udp, container, host, ranges }
+        Bound {
+            address: binding.address.as_str().into(),
+            udp: binding.udp,
+            container,
+            host,
+            ranges,
+        }
     }
 }
 

@@ -264,7 +264,8 @@ impl Prepared {
             })
             .collect();
         let port = |udp| move |port: &u16| HostPort { udp, port: *port };
-        let ports = self.need.tcp.iter().map(port(false)).chain(self.need.udp.iter().map(port(true)));
+        let ports =
+            self.need.tcp.iter().map(port(false)).chain(self.need.udp.iter().map(port(true)));
         let extras = self.extras(&containers, placed, provider);
         let task = Task {
             id,

@@ -112,7 +112,8 @@ pub fn effective(
     merged.cpu = over.cpu.or(merged.cpu);
     merged.memory = over.memory.or(merged.memory);
     merged.memory_reservation = over.memory_reservation.or(merged.memory_reservation);
-    merged.resource_requirements = over.resource_requirements.clone().or(merged.resource_requirements);
+    merged.resource_requirements =
+        over.resource_requirements.clone().or(merged.resource_requirements);
     // AWS: variables are added to the definition's; one of the same name takes its place.
     for pair in over.environment.iter().flatten() {
         let all = merged.environment.get_or_insert_default();

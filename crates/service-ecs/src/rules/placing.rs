@@ -63,9 +63,9 @@ pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
         let reserved = reserved.filter_map(|port| port.parse().ok());
         reserved.chain(held_ports(state, row, udp)).collect()
     };
-    let attributes = row.attributes().map(|attribute| {
-        (attribute.name.clone().unwrap_or_default(), attribute.value.clone())
-    });
+    let attributes = row
+        .attributes()
+        .map(|attribute| (attribute.name.clone().unwrap_or_default(), attribute.value.clone()));
     Instance {
         id: row.id,
         active: row.status == InstanceStatus::Active,
@@ -87,11 +87,7 @@ pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
 }
 
 /// Static ports that the instance's tasks hold.
-pub fn held_ports(
-    state: &State,
-    row: &ContainerInstance,
-    udp: bool,
-) -> impl Iterator<Item = u16> {
+pub fn held_ports(state: &State, row: &ContainerInstance, udp: bool) -> impl Iterator<Item = u16> {
     let id = row.id;
     let sums = state.sums::<HostPorts>((id, udp, 0));
     sums.take_while(move |(key, _)| (key.0, key.1) == (id, udp)).map(|(key, _)| key.2)

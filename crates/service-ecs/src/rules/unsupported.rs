@@ -55,7 +55,9 @@ pub fn reason(
             ));
         }
         if some(&container.credential_specs) {
-            return error(format!("the credentialSpecs of container {name} are not available here"));
+            return error(format!(
+                "the credentialSpecs of container {name} are not available here"
+            ));
         }
     }
     None

@@ -143,7 +143,8 @@ fn shown_container(
     let text = |text: &Option<std::sync::Arc<str>>| text.as_ref().map(|text| text.to_string());
     let bindings = container.bindings.iter().flatten().map(binding);
     let gpus = extras.gpus.iter().find(|(name, _)| *name == container.name);
-    let interfaces = extras.attachments.iter().filter(|one| &*one.kind == "ElasticNetworkInterface");
+    let interfaces =
+        extras.attachments.iter().filter(|one| &*one.kind == "ElasticNetworkInterface");
     api::Container {
         container_arn: Some(container_arn(&row.cluster, row.id, container.id)),
         task_arn: Some(row.arn()),
