@@ -189,12 +189,25 @@ impl JournalThread {
                 if let Some(end) = self.fail(error, &mut waiting) {
                     return end;
                 }
-            } else if self.journal.snapshot_due() {
-                self.start_snapshot();
+            } else {
+                if self.told.is_some() && self.journal.has_room() {
+                    self.recovered();
+                }
+                if self.journal.snapshot_due() {
+                    self.start_snapshot();
+                }
             }
             if stop {
                 return End::Stop;
             }
+        }
+    }
+
+    /// Writes are taken: whoever watches is told, also if nobody has tried one since.
+    fn recovered(&mut self) {
+        if self.told.take().is_some() {
+            tracing::info!("journal: writes are taken again");
+            self.shared.status.store(Arc::new(Some(self.journal.status())));
         }
     }
 
@@ -206,9 +219,7 @@ impl JournalThread {
         // Also with nothing to append: it tells whether this process may still answer for reads.
         self.journal.append(&batches)?;
         if !batches.is_empty() {
-            if self.told.take().is_some() {
-                tracing::info!("journal: writes are taken again");
-            }
+            self.recovered();
             add(&self.shared.figures.commits, 1);
             add(&self.shared.figures.batches, batches.len() as u64);
             add_time(&self.shared.figures.commit_micros, started.elapsed());

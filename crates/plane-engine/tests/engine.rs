@@ -277,7 +277,17 @@ fn a_full_disk_refuses_writes_with_the_reason_and_reads_go_on() {
         assert!(refused.contains("no space left"), "{refused}");
         assert_eq!(text(&engine, "a"), Some("kept".into()));
     }
+    let refusing = || engine.journal_status().is_some_and(|status| status.refused.is_some());
+    assert!(refusing());
     world.disk.full.store(false, Ordering::SeqCst);
+    // Told as soon as there is room: a balancer that sends no writes meanwhile would never learn.
+    for _ in 0..10_000 {
+        if !refusing() {
+            break;
+        }
+        world.wait(1);
+    }
+    assert!(!refusing());
     world.write_when_well(&engine, "a", "room again");
     assert_eq!(text(&engine, "a"), Some("room again".into()));
     engine.stop();

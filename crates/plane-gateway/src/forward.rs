@@ -28,8 +28,9 @@ use crate::reply::ReplyBody;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-wharf-forwarded");
 
-/// As long as a client of AWS waits for an answer by default.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the leader may take. Well below the 60 s that clients of AWS wait, so that the caller of
+/// a server that is cut off from the leader and from etcd alike is told, and may turn to another.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Headers that belong to one hop.
 const OF_THE_HOP: [HeaderName; 9] = [

@@ -160,6 +160,12 @@ pub trait Journal: Send {
     /// Group commit: all given batches are durable on `Ok`; on an error none may be taken as such.
     fn append(&mut self, batches: &[Batch]) -> Result<(), JournalError>;
 
+    /// Whether there is room again for a write, which is asked while writes are refused and nobody
+    /// tries one. False also where only a write can tell.
+    fn has_room(&mut self) -> bool {
+        false
+    }
+
     /// Whether the log has grown enough that a snapshot pays. False while one is being written.
     fn snapshot_due(&self) -> bool;
 

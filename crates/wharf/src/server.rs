@@ -56,6 +56,7 @@ pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
         advertise: endpoint.first().to_owned(),
         account: settings.account_id,
         given,
+        json: settings.json,
     });
     let run = Run { settings, what, dir, keeper, started };
     let journal = state::open(settings, &run.dir, endpoint.first())?;
@@ -208,25 +209,39 @@ struct RootKeeper {
     advertise: String,
     account: core_types::AccountId,
     given: Option<RootKey>,
+    json: bool,
 }
 
 impl RootKeeper {
     /// Wait until there is a root key that works on this server.
     async fn first(&self, engine: &Engine) -> Result<()> {
         let (mut leading, mut revisions) = (engine.leading(), engine.revisions());
+        let mut told = None;
         loop {
             if *leading.borrow_and_update() {
                 match self.ensure(engine).await {
                     Ok(()) => return Ok(()),
                     Err(error) => match error.downcast_ref::<Refusal>() {
                         Some(Refusal::NotDurable(_) | Refusal::NotLeader(_)) => {
-                            tracing::warn!("no root key yet: {error}");
+                            let reason = error.to_string();
+                            if told.as_ref() != Some(&reason) {
+                                self.tell_waiting(&reason);
+                                told = Some(reason);
+                            }
                             tokio::time::sleep(Duration::from_millis(250)).await;
                             continue;
                         }
                         _ => return Err(error),
                     },
                 }
+            }
+            // A journal that cannot be opened for writing, on a full disk, leads nobody.
+            let refused = engine.journal_status().and_then(|journal| journal.refused);
+            if let Some(reason) = refused
+                && told.as_ref() != Some(&reason)
+            {
+                self.tell_waiting(&reason);
+                told = Some(reason);
             }
             revisions.mark_unchanged();
             // Where we are named ourselves, leading is a moment away.
@@ -240,6 +255,15 @@ impl RootKeeper {
                 // News of who leads come without a revision.
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
+        }
+    }
+
+    /// Why the server is not ready yet; once a reason.
+    fn tell_waiting(&self, reason: &str) {
+        tracing::warn!("not ready: {reason}");
+        match self.json {
+            true => say(&json!({ "event": "waiting", "reason": reason }).to_string()),
+            false => say(&format!("not ready: {reason}")),
         }
     }
 

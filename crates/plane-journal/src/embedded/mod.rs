@@ -308,6 +308,21 @@ impl Journal for EmbeddedJournal {
         Ok(())
     }
 
+    fn has_room(&mut self) -> bool {
+        if self.refusal().is_some() {
+            return false;
+        }
+        match self.segment.as_mut().expect("refusal() has looked").make_room() {
+            Ok(()) => true,
+            Err(WriteFailure::Full(_)) => false,
+            Err(WriteFailure::Unknown(reason)) => {
+                self.segment_bad = true;
+                self.refused = Some(reason);
+                false
+            }
+        }
+    }
+
     fn snapshot_due(&self) -> bool {
         if self.segment.is_none() || self.snapshot_busy.load(Ordering::Acquire) {
             return false;

@@ -130,6 +130,12 @@ impl SegmentWriter {
     }
 
     /// Writes and syncs one record.
+    /// Lay out room for a few records more.
+    pub fn make_room(&mut self) -> Result<(), WriteFailure> {
+        let end = self.end + (64 << 10);
+        if end > self.room { self.lay_out(end) } else { Ok(()) }
+    }
+
     pub fn append(&mut self, record: &[u8]) -> Result<(), WriteFailure> {
         let end = self.end + record.len() as u64;
         if end > self.room {

@@ -17,8 +17,8 @@ pub struct Arguments {
     /// The keys of an account made by `wharf account create`, by its number or name
     #[arg(long, env = "WHARF_ACCOUNT", value_name = "ACCOUNT")]
     account: Option<String>,
-    /// Print JSON.
-    #[arg(long, env = "WHARF_JSON")]
+    /// Print JSON. WHARF_JSON does not ask for it: a shell that evaluates this wants shell lines
+    #[arg(long, env = "WHARF_ENV_JSON")]
     json: bool,
 }
 

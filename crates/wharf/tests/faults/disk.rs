@@ -159,6 +159,10 @@ fn a_server_that_starts_on_a_full_disk_serves_reads_until_there_is_room() {
         refused.message().contains("no space left").then_some(())
     });
     assert_eq!(client.get("/healthz").unwrap().0, 200);
+    wait_for("it says why it is not ready", PATIENCE, || {
+        let told = server.told();
+        (told.contains("not ready") && told.contains("no space left")).then_some(())
+    });
     disk.free();
     wait_for("it is ready", PATIENCE, || server.is_ready().then_some(()));
     ledger.create_cluster(&mut client).unwrap();

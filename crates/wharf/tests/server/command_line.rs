@@ -111,6 +111,7 @@ fn a_shell_that_evaluates_env_can_sign() {
         ("AWS_CA_BUNDLE", "/nowhere"),
         ("AWS_ENDPOINT_URL_ECS", "http://elsewhere"),
         ("AWS_REGION", "mars-1"),
+        ("WHARF_JSON", "true"),
     ];
     let out = Command::new("sh").args(["-euc", &script]).envs(in_the_way).output().unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));

@@ -48,6 +48,38 @@ fn a_follower_passes_writes_on_and_reads_what_was_written() {
     assert_eq!(text(&history.stdout).lines().count(), 40);
 }
 
+/// Servers of one state that speak TLS trust each other by the CA that they share.
+#[test]
+fn a_follower_passes_writes_on_over_tls() {
+    let Some(etcd) = etcd() else { return };
+    let (one, two) = (Home::new(), Home::new());
+    let tls = |home: &Home| {
+        home.server(&["--state", &etcd.url(), "--leader-timeout", "2", "--tls", "local"])
+    };
+    let leader = tls(&one);
+    std::fs::create_dir_all(two.dir()).unwrap();
+    for file in ["ca.pem", "ca-key.pem"] {
+        std::fs::copy(one.dir().join(file), two.dir().join(file)).unwrap();
+    }
+    let follower = tls(&two);
+    assert!(leader.url.starts_with("https://") && follower.url.starts_with("https://"));
+    let make = |home: &Home, name: &str| {
+        run(&["account", "create", name, "--data-dir", home.dir().to_str().unwrap()])
+    };
+    let made = make(&two, "through-the-follower");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    // The leader has it: the name is taken there.
+    let again = make(&one, "through-the-follower");
+    assert!(text(&again.stderr).contains("another account has that name"), "{again:?}");
+    // A follower that trusts another CA does not give its callers' requests to just anyone.
+    let stranger = Home::new();
+    let alone = tls(&stranger);
+    let refused = make(&stranger, "over-the-wrong-wire");
+    assert!(!refused.status.success());
+    assert!(text(&refused.stderr).contains("cannot be reached"), "{refused:?}");
+    drop(alone);
+}
+
 #[test]
 fn without_a_leader_writes_are_refused_in_words() {
     let Some(etcd) = etcd() else { return };
