@@ -1,0 +1,24 @@
+//! How a service stays at its desired count, and how it comes from one version to the next.
+//!
+//! Plain functions over a small problem: what is wanted, which tasks there are and how they do. A
+//! plan is what may be done *now*; each change of the world asks again. Two bounds hold at every
+//! instant and not just on average: what is healthy is never brought under the least by a plan of
+//! ours, and what runs or is on its way never over the most.
+
+mod backoff;
+mod bounds;
+mod breaker;
+mod daemon;
+mod rolling;
+mod stop_order;
+mod traffic;
+mod world;
+
+pub use backoff::{Backoff, Wait};
+pub use bounds::Bounds;
+pub use breaker::{Breaker, threshold};
+pub use daemon::{Host, plan_daemon};
+pub use rolling::{Plan, Stop, Why, plan_rolling};
+pub use stop_order::choose_stops;
+pub use traffic::{Shift, Stage, plan_shift};
+pub use world::{Health, Phase, Service, Task, Version};
