@@ -255,7 +255,8 @@ def test_output_query_and_pages(aws):
 
 
 def test_what_is_not_offered_says_so(aws):
-    aws.fails("ecs discover-poll-endpoint", "UnsupportedOperation")
+    job = "00000000-0000-0000-0000-000000000000"
+    aws.fails(f"iam get-organizations-access-report --job-id {job}", "UnsupportedOperation")
 
 
 def test_with_the_servers_own_environment(program, server):
