@@ -9,7 +9,8 @@ use core_step::Report;
 use core_task::{Desired, TaskReport, TaskStatus, observe};
 use core_types::{Id128, Time};
 
-use crate::rows::container_instance::{ConnectedInstances, ContainerInstance};
+use crate::rows::container_instance::{Check, ConnectedInstances, ContainerInstance};
+use crate::rows::exec_session::ExecSession;
 use crate::rows::task::{AttachmentStatus, ExecAgent, ExecStatus, Health, Task, TasksOn};
 use crate::rows::timing::Timing;
 use crate::rules::{life, timing};
@@ -117,37 +118,49 @@ impl Report for ConnectionsReset {
         for id in there {
             tx.edit::<ContainerInstance>(&id, |row| disconnect(row, lost_at));
         }
+        // The bytes of open sessions went through that process.
+        let open: Vec<_> = tx.all::<ExecSession>().map(|row| row.id.clone()).collect();
+        for id in open {
+            tx.delete::<ExecSession>(&id);
+        }
         Box::new(())
     }
 }
 
-/// An agent has taken a payload: it knows the task and what is wanted of it.
+/// An agent has taken a payload: it knows its tasks and what is wanted of them.
 pub struct PayloadAcknowledged {
-    pub task: Id128,
-    pub desired: Desired,
+    pub instance: Id128,
+    pub tasks: Vec<(Id128, Desired)>,
 }
 
 impl Report for PayloadAcknowledged {
     fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
-        let now = tx.now();
-        tx.edit::<Task>(&self.task, |task| {
-            if task.observed_acknowledged >= Some(self.desired) {
-                return;
-            }
-            task.observed_acknowledged = Some(self.desired);
-            task.connectivity_at = task.connectivity_at.or(Some(now));
-            // AWS: STOPPING is the wait for the agent.
-            if self.desired == Desired::Stopped && task.observed_status < TaskStatus::Stopping {
-                task.observed_status = TaskStatus::Stopping;
-                task.version += 1;
-            }
-        });
+        for (task, desired) in self.tasks {
+            acknowledge(tx, self.instance, task, desired);
+        }
         Box::new(())
     }
 }
 
+fn acknowledge(tx: &mut Tx<'_>, instance: Id128, task: Id128, desired: Desired) {
+    let now = tx.now();
+    tx.edit::<Task>(&task, |task| {
+        if task.host != Some(instance) || task.observed_acknowledged >= Some(desired) {
+            return;
+        }
+        task.observed_acknowledged = Some(desired);
+        task.connectivity_at = task.connectivity_at.or(Some(now));
+        // AWS: STOPPING is the wait for the agent.
+        if desired == Desired::Stopped && task.observed_status < TaskStatus::Stopping {
+            task.observed_status = TaskStatus::Stopping;
+            task.version += 1;
+        }
+    });
+}
+
 /// What a container's health check says, and since when.
 pub struct ContainerHealth {
+    pub instance: Id128,
     pub task: Id128,
     pub container: String,
     pub health: Health,
@@ -158,6 +171,10 @@ impl Report for ContainerHealth {
     fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
         tx.edit::<Task>(&self.task, |task| {
             let told = (self.health, self.since);
+            // A host speaks for its own tasks.
+            if task.host != Some(self.instance) {
+                return;
+            }
             let container = task.containers.iter_mut().find(|c| *c.name == *self.container);
             let Some(container) = container else { return };
             let known = container.observed_health;
@@ -167,6 +184,69 @@ impl Report for ContainerHealth {
                 task.version += u64::from(known.map(|known| known.0) != Some(told.0));
             }
         });
+        Box::new(())
+    }
+}
+
+/// What an agent says of its instance's own health.
+pub struct InstanceHealth {
+    pub instance: Id128,
+    pub check: String,
+    pub status: String,
+    pub at: Time,
+}
+
+/// More checks than any agent makes.
+const MOST_CHECKS: usize = 16;
+const LONGEST_WORD: usize = 64;
+
+impl Report for InstanceHealth {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        if self.check.len() > LONGEST_WORD || self.status.len() > LONGEST_WORD {
+            return Box::new(());
+        }
+        let InstanceHealth { instance, check: name, status, at } = *self;
+        tx.edit::<ContainerInstance>(&instance, |row| {
+            let told = Check { name, status, at, since: at };
+            let checks = &mut row.observed_checks;
+            match checks.iter().position(|check| check.name == told.name) {
+                Some(place) if checks[place].at < at => {
+                    let before = &checks[place];
+                    let since = if before.status == told.status { before.since } else { at };
+                    checks[place] = Check { since, ..told };
+                }
+                None if checks.len() < MOST_CHECKS => checks.push(told),
+                _ => {}
+            }
+        });
+        Box::new(())
+    }
+}
+
+/// The two sides of an ExecuteCommand session have come.
+pub struct ExecOpened {
+    pub session: String,
+}
+
+impl Report for ExecOpened {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        let now = tx.now();
+        tx.edit::<ExecSession>(&self.session.as_str().into(), |row| {
+            row.opened_at = row.opened_at.or(Some(now));
+            row.forget_at = None;
+        });
+        Box::new(())
+    }
+}
+
+/// A session has ended.
+pub struct ExecEnded {
+    pub session: String,
+}
+
+impl Report for ExecEnded {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        tx.delete::<ExecSession>(&self.session.as_str().into());
         Box::new(())
     }
 }

@@ -7,6 +7,7 @@ use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
+use crate::rows::exec_session::ExecSession;
 use crate::rows::run_token::RunToken;
 use crate::rows::task::Task;
 use crate::rows::task_definition::{Family, TaskDefinition};
@@ -19,6 +20,7 @@ pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<ContainerInstance>();
     schema.table::<DaemonFamily>();
     schema.table::<DaemonTaskDefinition>();
+    schema.table::<ExecSession>();
     schema.table::<Family>();
     schema.table::<RunToken>();
     schema.table::<Task>();

@@ -133,7 +133,7 @@ fn a_task_runs_and_stops_as_its_agent_tells() {
     let told = feeds::assignments(stage.world.core.state(), host);
     assert_eq!((told.len(), told[0].desired, told[0].acknowledged), (1, Desired::Running, None));
     let id = told[0].task;
-    stage.world.report(PayloadAcknowledged { task: id, desired: Desired::Running });
+    stage.world.report(PayloadAcknowledged { instance: host, tasks: vec![(id, Desired::Running)] });
     assert!(feeds::assignments(stage.world.core.state(), host)[0].is_acknowledged());
 
     let binding =
@@ -207,7 +207,7 @@ fn stopping_answers_at_once_and_is_told_to_the_host() {
     let host = stage.hosts[0];
     let arn = stage.run_one();
     let id = id_of(&json!(arn));
-    stage.world.report(PayloadAcknowledged { task: id, desired: Desired::Running });
+    stage.world.report(PayloadAcknowledged { instance: host, tasks: vec![(id, Desired::Running)] });
     stage.submit(&arn, json!({"status": "RUNNING"}));
     let stop = json!({"cluster": "c", "task": arn, "reason": "enough"});
     let answer = stage.world.call("StopTask", stop);
@@ -221,7 +221,7 @@ fn stopping_answers_at_once_and_is_told_to_the_host() {
     assert_eq!(again["task"]["stoppedReason"], "enough");
     let told = feeds::assignments(stage.world.core.state(), host);
     assert_eq!((told[0].desired, told[0].is_acknowledged()), (Desired::Stopped, false));
-    stage.world.report(PayloadAcknowledged { task: id, desired: Desired::Stopped });
+    stage.world.report(PayloadAcknowledged { instance: host, tasks: vec![(id, Desired::Stopped)] });
     assert_eq!(stage.described(&arn)["lastStatus"], "STOPPING");
     stage.submit(&arn, json!({"status": "STOPPED", "reason": "the agent's"}));
     let task = stage.described(&arn);
@@ -275,7 +275,7 @@ fn a_lost_host_loses_its_tasks_once() {
     let host = stage.hosts[0];
     let arn = stage.run_one();
     let id = id_of(&json!(arn));
-    stage.world.report(PayloadAcknowledged { task: id, desired: Desired::Running });
+    stage.world.report(PayloadAcknowledged { instance: host, tasks: vec![(id, Desired::Running)] });
     stage.submit(&arn, json!({"status": "RUNNING"}));
     // Back within the grace: nothing has happened.
     stage.world.report(AgentDisconnected { instance: host, session: 1 });
@@ -297,13 +297,15 @@ fn a_lost_host_loses_its_tasks_once() {
     stage.world.report(AgentConnected { instance: host, session: 3 });
     assert_eq!(stage.free_memory(host), 960);
     let state = stage.world.core.state();
-    assert_eq!(feeds::assignments(state, host), []);
+    let told = feeds::assignments(state, host);
+    assert_eq!((told[0].desired, told[0].is_acknowledged()), (Desired::Stopped, false));
     let candidate = aws_agent::acs::TaskIdentifier { task_arn: arn.clone(), ..Default::default() };
     assert_eq!(feeds::stops(state, host, std::slice::from_ref(&candidate)), [candidate]);
     stage.submit(&arn, json!({"status": "RUNNING"}));
     assert_eq!(stage.described(&arn)["lastStatus"], "STOPPED");
     stage.submit(&arn, json!({"status": "STOPPED"}));
     assert_eq!(stage.free_memory(host), 1024);
+    assert_eq!(feeds::assignments(stage.world.core.state(), host), []);
     stage.world.survives_a_restart();
 }
 

@@ -19,6 +19,8 @@ mod describe_daemon_task_definition;
 mod describe_task_definition;
 mod describe_tasks;
 mod discover_poll_endpoint;
+mod execute_command;
+mod get_task_protection;
 mod list_account_settings;
 mod list_attributes;
 mod list_clusters;
@@ -48,6 +50,7 @@ mod update_cluster;
 mod update_cluster_settings;
 mod update_container_agent;
 mod update_container_instances_state;
+mod update_task_protection;
 
 pub const ACTIONS: &[Action] = &[
     write_action::<create_capacity_provider::CreateCapacityProvider>(),
@@ -67,6 +70,8 @@ pub const ACTIONS: &[Action] = &[
     read_action::<describe_task_definition::DescribeTaskDefinition>(),
     read_action::<describe_tasks::DescribeTasks>(),
     read_action::<discover_poll_endpoint::DiscoverPollEndpoint>(),
+    write_action::<execute_command::ExecuteCommand>(),
+    read_action::<get_task_protection::GetTaskProtection>(),
     read_action::<list_account_settings::ListAccountSettings>(),
     read_action::<list_attributes::ListAttributes>(),
     read_action::<list_clusters::ListClusters>(),
@@ -96,4 +101,5 @@ pub const ACTIONS: &[Action] = &[
     write_action::<update_cluster_settings::UpdateClusterSettings>(),
     read_action::<update_container_agent::UpdateContainerAgent>(),
     write_action::<update_container_instances_state::UpdateContainerInstancesState>(),
+    write_action::<update_task_protection::UpdateTaskProtection>(),
 ];

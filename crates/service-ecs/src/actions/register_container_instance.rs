@@ -102,6 +102,7 @@ impl WriteAction for RegisterContainerInstance {
                 client_token,
                 gpus,
                 agent_update: None,
+                observed_checks: Vec::new(),
                 capacity_provider: None,
                 forget_at: None,
             },

@@ -15,6 +15,7 @@ use crate::rows::task::{Task, TasksOn, arn_of};
 use crate::rules::{clusters, instances};
 
 mod docker;
+pub mod exec;
 mod payload;
 
 pub use payload::{RoleAsked, RoleKind, payload, roles};
@@ -89,10 +90,10 @@ pub fn demands(state: &State, call: &Call, instance: InstanceKey, action: &'stat
     demands.into()
 }
 
-/// Every task that the host should know of: those that run there or shall, and those that it has
-/// not stopped yet.
+/// Every task that the host is to be told of: those that run there or shall, those that it has not
+/// stopped yet, and those that were given up with it and that it may still run.
 pub fn assignments(state: &State, instance: InstanceKey) -> Vec<Assignment> {
-    let tasks = state.by::<TasksOn>(&instance).filter(|task| !task.is_stopped());
+    let tasks = state.by::<TasksOn>(&instance).filter(|task| !task.is_stopped() || task.given_up);
     let assignment = |task: &Task| Assignment {
         task: task.id,
         arn: task.arn(),

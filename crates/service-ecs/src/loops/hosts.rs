@@ -3,6 +3,7 @@
 
 use core_state::{Change, State, Tx};
 use core_step::Loop;
+use core_task::Desired;
 use core_types::Id128;
 
 use crate::rows::container_instance::ContainerInstance;
@@ -34,8 +35,11 @@ impl Loop for Hosts {
             }
             tx.edit::<ContainerInstance>(id, |row| row.lost_at = None);
         } else if host.settled_at.is_some_and(|at| at <= now) {
-            // It has said by now what it runs; of the rest nothing is left.
-            let tasks = tx.by::<TasksOn>(id).filter(|task| task.given_up);
+            // It has said by now which of them it runs and stops; of the rest nothing is left.
+            let gone = |task: &&Task| {
+                task.given_up && task.observed_acknowledged != Some(Desired::Stopped)
+            };
+            let tasks = tx.by::<TasksOn>(id).filter(gone);
             let tasks: Vec<Id128> = tasks.map(|task| task.id).collect();
             for task in tasks {
                 tx.edit::<Task>(&task, |task| task.given_up = false);

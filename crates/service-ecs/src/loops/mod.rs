@@ -11,6 +11,7 @@ use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
+use crate::rows::exec_session::ExecSession;
 use crate::rows::run_token::RunToken;
 
 pub const LOOPS: &[LoopDef] = &[
@@ -21,5 +22,6 @@ pub const LOOPS: &[LoopDef] = &[
     loop_def::<retired::Forget<Cluster>>(),
     loop_def::<retired::Forget<ContainerInstance>>(),
     loop_def::<retired::Forget<DaemonTaskDefinition>>(),
+    loop_def::<retired::Forget<ExecSession>>(),
     loop_def::<retired::Forget<RunToken>>(),
 ];

@@ -10,6 +10,7 @@ use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
+use crate::rows::exec_session::ExecSession;
 use crate::rows::run_token::RunToken;
 
 /// A row that outlives its deletion until a time.
@@ -33,6 +34,7 @@ retires! {
     Cluster: "ecs/retired-clusters";
     ContainerInstance: "ecs/retired-container-instances";
     DaemonTaskDefinition: "ecs/deleted-daemon-task-definitions";
+    ExecSession: "ecs/unopened-exec-sessions";
     RunToken: "ecs/old-client-tokens";
 }
 

@@ -34,6 +34,16 @@ impl RowKey for InstanceStatus {
     }
 }
 
+/// A check that the agent makes of its instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    pub name: String,
+    pub status: String,
+    pub at: Time,
+    /// When the status last changed.
+    pub since: Time,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerInstance {
     pub id: Id128,
@@ -78,6 +88,9 @@ pub struct ContainerInstance {
     pub gpus: Vec<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_update: Option<Arc<str>>,
+    /// What its agent says of its own health.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed_checks: Vec<Check>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_provider: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ pub mod capacity_provider;
 pub mod cluster;
 pub mod container_instance;
 pub mod daemon_task_definition;
+pub mod exec_session;
 pub mod run_token;
 pub mod task;
 pub mod task_definition;

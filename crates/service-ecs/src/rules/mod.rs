@@ -12,6 +12,7 @@ pub mod life;
 pub mod lists;
 pub mod overrides;
 pub mod placing;
+pub mod protection;
 pub mod query;
 pub mod resources;
 pub mod settings;

@@ -170,10 +170,30 @@ pub fn container_instance(
         registered_at: timestamp(row.registered_at),
         attachments: Some(Vec::new()),
         tags: Some(if tags { row.tags.clone() } else { Vec::new() }),
-        health_status: health.then(|| api::ContainerInstanceHealthStatus {
-            overall_status: Some(api::InstanceHealthCheckState::INSUFFICIENT_DATA),
-            details: Some(Vec::new()),
-        }),
+        health_status: health.then(|| instance_health(row)),
         ..Default::default()
     }
+}
+
+/// AWS: the worst of the checks; without any there is nothing to say.
+fn instance_health(row: &ContainerInstance) -> api::ContainerInstanceHealthStatus {
+    let details = row.observed_checks.iter().map(|check| api::InstanceHealthCheckResult {
+        r#type: Some(match check.name.as_str() {
+            "ContainerRuntime" => api::InstanceHealthCheckType::CONTAINER_RUNTIME,
+            other => other.into(),
+        }),
+        status: Some(check.status.as_str().into()),
+        last_updated: timestamp(check.at),
+        last_status_change: timestamp(check.since),
+        ..Default::default()
+    });
+    let details: Vec<_> = details.collect();
+    let is = |wanted: &str| row.observed_checks.iter().any(|check| check.status == wanted);
+    let overall = match (details.is_empty(), is("IMPAIRED"), is("OK")) {
+        (true, ..) => api::InstanceHealthCheckState::INSUFFICIENT_DATA,
+        (_, true, _) => api::InstanceHealthCheckState::IMPAIRED,
+        (_, _, true) => api::InstanceHealthCheckState::OK,
+        _ => api::InstanceHealthCheckState::INITIALIZING,
+    };
+    api::ContainerInstanceHealthStatus { overall_status: Some(overall), details: Some(details) }
 }
