@@ -18,19 +18,26 @@ use core_state::State;
 use hmac::{Hmac, KeyInit, Mac};
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::rt::TokioIo;
 use plane_engine::{Engine, LeaderInfo};
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use crate::outbound::{Outbound, OutboundError};
 use crate::phases::Peer;
 use crate::reply::ReplyBody;
+use crate::socket::{Conversation, SocketRefused};
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-wharf-forwarded");
 
 /// How long the leader may take. Well below the 60 s that clients of AWS wait, so that the caller of
 /// a server that is cut off from the leader and from etcd alike is told, and may turn to another.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What the leader's refusal of a socket may weigh.
+const REFUSAL: usize = 64 << 10;
 
 /// Headers that belong to one hop.
 const OF_THE_HOP: [HeaderName; 9] = [
@@ -53,11 +60,13 @@ pub struct Forward {
     pub ca: Option<PathBuf>,
     /// Made at the first request that needs it.
     client: OnceLock<Outbound>,
+    /// Who leads, as one task looks; for the tunnels, of which there may be thousands.
+    leader: OnceLock<watch::Receiver<Option<LeaderInfo>>>,
 }
 
 impl Forward {
     pub fn new(secret: fn(&State) -> Option<&[u8]>, ca: Option<PathBuf>) -> Forward {
-        Forward { secret, ca, client: OnceLock::new() }
+        Forward { secret, ca, client: OnceLock::new(), leader: OnceLock::new() }
     }
 
     fn client(&self) -> Result<&Outbound, OutboundError> {
@@ -98,6 +107,77 @@ impl Forward {
         OF_THE_HOP.iter().for_each(|name| drop(answer.headers_mut().remove(name)));
         answer.headers_mut().remove(header::DATE);
         Ok(answer)
+    }
+
+    /// Carry a websocket to the leader, byte by byte, for as long as it leads. The agent's signature
+    /// holds there, and the answer is the leader's own.
+    pub(crate) async fn tunnel(
+        &self,
+        engine: &Engine,
+        parts: &Parts,
+        peer: Peer,
+    ) -> Result<(Response<Bytes>, Option<Conversation>), SocketRefused> {
+        let away = |text: &str| {
+            SocketRefused::new(StatusCode::SERVICE_UNAVAILABLE, "ServerException", text)
+        };
+        let nobody = || away("No server leads the control plane at the moment.");
+        let leader = engine.leader().filter(|_| !parts.headers.contains_key(FORWARDED));
+        let leader = leader.ok_or_else(nobody)?;
+        let request = self.request(engine, &leader.address, parts, &Bytes::new(), peer);
+        let mut request = request.map_err(|_| nobody())?;
+        let upgrade = HeaderValue::from_static("upgrade");
+        request.headers_mut().insert(header::CONNECTION, upgrade);
+        let websocket = HeaderValue::from_static("websocket");
+        request.headers_mut().insert(header::UPGRADE, websocket);
+        let unreachable = |error: OutboundError| {
+            tracing::warn!("a socket could not be passed on: {error}");
+            away("The leader of the control plane cannot be reached.")
+        };
+        let client = self.client().map_err(unreachable)?;
+        let mut answer = client.open(request).await.map_err(unreachable)?;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let (mut head, body) = answer.into_parts();
+            OF_THE_HOP.iter().for_each(|name| drop(head.headers.remove(name)));
+            let body = Limited::new(body, REFUSAL).collect().await;
+            let body = body.map_err(|_| away("The leader's answer broke off."))?.to_bytes();
+            return Ok((Response::from_parts(head, body), None));
+        }
+        let there = hyper::upgrade::on(&mut answer);
+        let mut leads = self.leader(engine);
+        let tunnel: Conversation = Box::new(move |mut here| {
+            Box::pin(async move {
+                let Ok(there) = there.await else { return };
+                let mut there = TokioIo::new(there);
+                let copied = tokio::io::copy_bidirectional(&mut here, &mut there);
+                // A leader that fell silent leaves its sockets open: the agent must dial anew.
+                tokio::select! {
+                    _ = copied => {}
+                    _ = leads.wait_for(|now| now.as_ref() != Some(&leader)) => {}
+                }
+            })
+        });
+        Ok((answer.map(|_| Bytes::new()), Some(tunnel)))
+    }
+
+    /// Who leads, looked at by one task for all tunnels.
+    fn leader(&self, engine: &Engine) -> watch::Receiver<Option<LeaderInfo>> {
+        let look = || {
+            let (tell, told) = watch::channel(engine.leader());
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                while !tell.is_closed() {
+                    tokio::time::sleep(LOOK).await;
+                    let leader = engine.leader();
+                    tell.send_if_modified(|known| {
+                        let new = *known != leader;
+                        known.clone_from(&leader);
+                        new
+                    });
+                }
+            });
+            told
+        };
+        self.leader.get_or_init(look).clone()
     }
 
     fn request(

@@ -19,6 +19,7 @@ mod phases;
 mod reply;
 mod request_id;
 mod serve;
+mod socket;
 mod tls;
 
 pub use data::{Event, Events, Handlers};
@@ -29,4 +30,5 @@ pub use patience::Patience;
 pub use phases::{Gateway, Limits, Parts, Peer};
 pub use reply::{BrokenOff, ReplyBody};
 pub use serve::Serving;
+pub use socket::{Conversation, Gate, Opening, SocketRefused, Sockets, Stream};
 pub use tls::{Tls, TlsError};

@@ -83,6 +83,15 @@ impl Outbound {
         Ok(Outbound { client, patience })
     }
 
+    /// Send a request to upgrade; the answer's head is all that is waited for.
+    pub(crate) async fn open(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<Response<Incoming>, OutboundError> {
+        let to = origin(request.uri());
+        self.in_time(&to, self.ask(&to, request)).await
+    }
+
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, OutboundError> {
         let to = origin(request.uri());
         self.in_time(&to, async { whole(&to, self.ask(&to, request).await?).await }).await

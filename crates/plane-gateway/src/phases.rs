@@ -14,6 +14,7 @@ use core_types::Time;
 use http::request;
 use http::{Response, header};
 use plane_engine::{Engine, Published, Refusal, Role};
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::authenticate::{Authenticated, anonymous, authenticate, refusal};
@@ -24,6 +25,7 @@ use crate::guard::guarded;
 use crate::operator::{self, Operator, OperatorAnswer, OperatorCall};
 use crate::patience::Patience;
 use crate::reply::ReplyBody;
+use crate::socket::{Door, Sockets};
 use crate::{admin, body, request_id};
 
 /// Bounds on one request.
@@ -35,6 +37,8 @@ pub struct Limits {
     /// How long a client may take to send a request's head, or to come with the next request.
     pub head_time: Duration,
     pub connections: usize,
+    /// Websockets that may be open at once; they count no longer as connections.
+    pub sockets: usize,
     /// How long a follower may need to catch up with what a reader must see.
     pub catch_up: Duration,
 }
@@ -46,6 +50,7 @@ impl Default for Limits {
             body_time: Duration::from_secs(60),
             head_time: Duration::from_secs(60),
             connections: 4096,
+            sockets: 16384,
             catch_up: Duration::from_secs(10),
         }
     }
@@ -61,6 +66,8 @@ pub struct Parts {
     pub forward: Option<Forward>,
     /// What does the jobs of data actions; those without a handler are not offered.
     pub data: Handlers,
+    /// Who carries on what is said on websockets; without it none is opened.
+    pub sockets: Option<Arc<dyn Sockets>>,
 }
 
 /// Everything a request needs.
@@ -72,8 +79,9 @@ pub struct Gateway {
     pub(crate) limits: Limits,
     pub(crate) figures: Figures,
     operator: Option<Arc<dyn Operator>>,
-    forward: Option<Forward>,
+    pub(crate) forward: Option<Forward>,
     data: Handlers,
+    door: Option<Door>,
     /// Set when the server stops: replies that go on end then.
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -108,12 +116,12 @@ fn address(operation: &'static OperationDef) -> usize {
 }
 
 /// A request on its way.
-struct Incoming<'a> {
-    parts: &'a request::Parts,
-    body: &'a Bytes,
-    signature: Request<'a>,
-    peer: Peer,
-    id: &'a Arc<str>,
+pub(crate) struct Incoming<'a> {
+    pub parts: &'a request::Parts,
+    pub body: &'a Bytes,
+    pub signature: Request<'a>,
+    pub peer: Peer,
+    pub id: &'a Arc<str>,
 }
 
 /// How a request ended, for the log and the figures.
@@ -133,7 +141,9 @@ impl Gateway {
         let offered = Offered::new(&engine);
         let names = offered.0.iter().map(|(_, action)| (action.op.service.id, action.op.name));
         let figures = Figures::new(names.collect());
-        let Parts { limits, operator, forward, data } = parts;
+        let Parts { limits, operator, forward, data, sockets } = parts;
+        let places = Arc::new(Semaphore::new(limits.sockets));
+        let door = sockets.map(|sockets| Door { sockets, places });
         let keys = SigningKeys::new(1024);
         let stopping = watch::Sender::new(false);
         Arc::new(Gateway {
@@ -146,6 +156,7 @@ impl Gateway {
             operator,
             forward,
             data,
+            door,
             stopping,
         })
     }
@@ -162,6 +173,11 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let started = Instant::now();
+        if let Some(door) = &self.door
+            && let Some(gate) = door.gate(&request)
+        {
+            return self.open_socket(door, gate, request, peer).await.map(ReplyBody::from);
+        }
         let (parts, body) = request.into_parts();
         if let Some(response) = admin::answer(&self.engine, &self.figures, &parts) {
             return response.map(ReplyBody::from);
@@ -247,7 +263,7 @@ impl Gateway {
         }
     }
 
-    fn authenticate(
+    pub(crate) fn authenticate(
         &self,
         incoming: &Incoming<'_>,
         view: &View<'_>,
@@ -364,11 +380,11 @@ impl Gateway {
     }
 }
 
-fn clock() -> Duration {
+pub(crate) fn clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn sigv4_request(parts: &request::Parts) -> Request<'_> {
+pub(crate) fn sigv4_request(parts: &request::Parts) -> Request<'_> {
     Request {
         method: parts.method.as_str(),
         path: parts.uri.path(),

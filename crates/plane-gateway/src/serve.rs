@@ -130,6 +130,7 @@ impl Connection {
     async fn serve_http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Connection { gateway, peer, watcher } = self;
         let patience = Patience::new(gateway.limits.head_time);
+        let mut stopping = gateway.stopping.subscribe();
         let mut builder = http1::Builder::new();
         builder
             .timer(patience.clone())
@@ -145,7 +146,18 @@ impl Connection {
             }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        ended(watcher.watch(connection).await);
+        let mut connection = std::pin::pin!(connection.with_upgrades());
+        // hyper-util's watcher takes no connection that may be upgraded: we tell it ourselves to end, and
+        // hold the watcher for as long as it goes on, which is what the farewell waits for.
+        let done = tokio::select! {
+            done = connection.as_mut() => done,
+            () = told(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        drop(watcher);
+        ended(done);
     }
 
     async fn serve_http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
