@@ -92,7 +92,6 @@ pub fn write(path: &Path, tag: &Tag, entries: &[Entry]) -> Result<bool> {
     Ok(true)
 }
 
-#[allow(dead_code)]
 /// Whether the file holds a block of this tag.
 pub fn has_block(path: &Path, tag: &Tag) -> bool {
     fs::read_to_string(path)

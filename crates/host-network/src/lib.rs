@@ -5,18 +5,20 @@
 //! host's tasks, in whichever namespace it is opened. Everything carries the [`Tag`] of its data directory.
 
 pub mod addresses;
+pub mod cgroups;
+mod clean;
+pub mod doctor;
 mod error;
 mod hosts_file;
 mod inside;
 mod machine;
 pub mod namespaces;
-#[allow(dead_code)]
 mod netlink;
 mod ports;
-#[allow(dead_code)]
 mod sysctl;
 mod tag;
 
+pub use clean::{CleanOptions, Cleaned, Leftover, What, clean, leftovers};
 pub use error::{Error, Result};
 pub use inside::{Attachment, Eni, Inside, InsideOptions, Kind, METADATA, METADATA_PORT, Wire};
 pub use machine::{HostPlace, Machine, MachineOptions, spawn_in_host};

@@ -157,7 +157,7 @@ fn mount_points(text: &str) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-fn unescape(field: &str) -> std::ffi::OsString {
+pub(crate) fn unescape(field: &str) -> std::ffi::OsString {
     use std::os::unix::ffi::OsStringExt;
     let bytes = field.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
-use rustix::thread::Pid;
+use rustix::thread::{CpuSet, Pid};
 
 use super::{HostPlace, Machine};
 use crate::addresses::{Vpc, Zone, mac_of};
@@ -61,14 +61,37 @@ pub fn make(machine: &mut Machine, place: &HostPlace, link: &str) -> Result<()> 
     inside.send(&there)
 }
 
-/// Makes the namespaces on a thread that lives until they are pinned: a mount namespace can't pin itself, since the
-/// pin would lie inside of it.
+/// Makes the namespaces and pins them. The kernel lets a mount namespace be pinned only in one with a lower number,
+/// and each processor numbers from a stock of its own: where ours came from a later stock (which the machine's first
+/// namespace never does), the new one is made on each processor in turn until one has numbers left above it.
 fn born(machine: &Machine, place: &HostPlace) -> Result<(Socket, File)> {
+    let refused = match born_on(machine, place, None) {
+        Err(error) if error.os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => error,
+        other => return other,
+    };
+    let allowed =
+        rustix::thread::sched_getaffinity(None).map_err(|e| Error::kernel("list processors", e))?;
+    for processor in (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)) {
+        pins(place).iter().try_for_each(|(_, path)| namespaces::unpin(path))?;
+        if let Ok(born) = born_on(machine, place, Some(processor)) {
+            return Ok(born);
+        }
+    }
+    Err(refused)
+}
+
+/// The thread lives until its namespaces are pinned: a mount namespace can't pin itself, since the pin would lie
+/// inside of it.
+fn born_on(
+    machine: &Machine,
+    place: &HostPlace,
+    processor: Option<usize>,
+) -> Result<(Socket, File)> {
     let (made, wait) = mpsc::channel::<Result<(Pid, Socket, File)>>();
     let (release, released) = mpsc::channel::<()>();
     let (run, tag, name) = (machine.options.run.clone(), machine.tag.clone(), place.name.clone());
     let thread = std::thread::Builder::new().name("new-host".into()).spawn(move || {
-        let _ = made.send(furnish(&run, &tag, &name));
+        let _ = made.send(furnish(&run, &tag, &name, processor));
         // Ends when the other side has pinned everything, or has given up.
         let _ = released.recv();
     });
@@ -82,7 +105,18 @@ fn born(machine: &Machine, place: &HostPlace) -> Result<(Socket, File)> {
     Ok((socket, namespace))
 }
 
-fn furnish(run: &Path, tag: &Tag, name: &str) -> Result<(Pid, Socket, File)> {
+fn furnish(
+    run: &Path,
+    tag: &Tag,
+    name: &str,
+    processor: Option<usize>,
+) -> Result<(Pid, Socket, File)> {
+    if let Some(processor) = processor {
+        let mut one = CpuSet::new();
+        one.set(processor);
+        rustix::thread::sched_setaffinity(None, &one)
+            .map_err(|e| Error::kernel("choose a processor", e))?;
+    }
     namespaces::unshare(true, true)?;
     // Mounts of the machine that come later are seen here, none of here there.
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;

@@ -84,7 +84,6 @@ impl std::str::FromStr for Mac {
 pub struct Link {
     pub index: u32,
     pub name: String,
-    pub mac: Option<Mac>,
     pub mtu: u32,
 }
 
@@ -93,7 +92,6 @@ pub struct Link {
 pub struct Route {
     pub to: Ipv4Net,
     pub device: u32,
-    pub gateway: Option<Ipv4Addr>,
 }
 
 /// One end of a veth pair.
@@ -272,7 +270,6 @@ fn read_link(
     Some(Link {
         index: header.ifi_index as u32,
         name: attributes.get_ifname().ok()?.to_str().ok()?.to_owned(),
-        mac: attributes.get_address().ok().and_then(|bytes| bytes.try_into().ok()).map(Mac),
         mtu: attributes.get_mtu().unwrap_or(1500),
     })
 }
@@ -309,12 +306,8 @@ pub fn routes(socket: &mut Socket) -> Result<Vec<Route>> {
             Ok(IpAddr::V6(_)) => return,
             Err(_) => Ipv4Addr::UNSPECIFIED,
         };
-        let gateway = match attributes.get_gateway() {
-            Ok(IpAddr::V4(address)) => Some(address),
-            _ => None,
-        };
         if let Ok(to) = Ipv4Net::new(to, header.rtm_dst_len) {
-            routes.push(Route { to, device: attributes.get_oif().unwrap_or(0), gateway });
+            routes.push(Route { to, device: attributes.get_oif().unwrap_or(0) });
         }
     })?;
     Ok(routes)

@@ -52,14 +52,12 @@ pub enum Term<'a> {
     /// Some bit of the mask is set, or none is.
     AnyBit(Read, u32),
     NoBit(Read, u32),
-    /// Incoming link and source are a pair of the set, or are not.
-    Known(&'a str),
+    /// Incoming link and source are no pair of the set.
     Unknown(&'a str),
     /// The destination port's entry in the map becomes the destination.
     NatByPort(&'a str),
     Nat(Ipv4Addr, u16),
     Masquerade,
-    Accept,
     Drop,
 }
 
@@ -297,8 +295,7 @@ fn write<P: Pusher>(list: PushExprListAttrs<P>, term: &Term<'_>) -> PushExprList
         Term::NoBit(what, bits) => {
             compare(masked(read(list, *what, REG_1), &bits.to_ne_bytes()), EQUAL, &[0; 4])
         }
-        Term::Known(set) => lookup_pair(list, set, 0),
-        Term::Unknown(set) => lookup_pair(list, set, 1),
+        Term::Unknown(set) => unknown_pair(list, set),
         Term::NatByPort(map) => {
             rewrite(lookup(read(list, Read::DestinationPort, REG_1), map, Some(REG_1), 0))
         }
@@ -307,7 +304,6 @@ fn write<P: Pusher>(list: PushExprListAttrs<P>, term: &Term<'_>) -> PushExprList
             rewrite(immediate(list, REG32_01, &port.to_be_bytes()))
         }
         Term::Masquerade => bare(list.nested_elem(), c"masq"),
-        Term::Accept => verdict(list, 1),
         Term::Drop => verdict(list, 0),
     }
 }
@@ -358,13 +354,10 @@ fn masked<P: Pusher>(list: PushExprListAttrs<P>, mask: &[u8]) -> PushExprListAtt
     expression.nested_xor().push_value(&vec![0; mask.len()]).end_nested().end_nested().end_nested()
 }
 
-fn lookup_pair<P: Pusher>(
-    list: PushExprListAttrs<P>,
-    set: &str,
-    inverted: u32,
-) -> PushExprListAttrs<P> {
+fn unknown_pair<P: Pusher>(list: PushExprListAttrs<P>, set: &str) -> PushExprListAttrs<P> {
     let list = read(read(list, Read::InIndex, REG32_00), Read::Source, REG32_01);
-    lookup(list, set, None, inverted)
+    const INVERTED: u32 = 1;
+    lookup(list, set, None, INVERTED)
 }
 
 /// Written by hand: the specification from which the library is generated numbers these attributes otherwise than the
@@ -460,25 +453,6 @@ pub fn closed_forward_chains(socket: &mut Socket) -> Result<Vec<String>> {
         }
     })?;
     Ok(names)
-}
-
-/// Elements of a set, as the kernel holds them.
-pub fn elements(socket: &mut Socket, table: &str, set: &str) -> Result<Vec<Element>> {
-    let mut request = nftables::Request::new().op_getsetelem_dump(&header());
-    request.encode().push_table(&text(table)).push_set(&text(set));
-    let mut found = Vec::new();
-    socket.dump(&format!("list the nftables set {set}"), &request, |(_, attributes)| {
-        let Ok(list) = attributes.get_elements() else { return };
-        for item in list.flatten() {
-            let netlink_bindings::nftables::SetelemListElemAttrs::Elem(item) = item;
-            let key = item.get_key().ok().and_then(|data| data.get_value().ok());
-            let value = item.get_data().ok().and_then(|data| data.get_value().ok());
-            found.extend(
-                key.map(|key| Element { key: key.to_vec(), value: value.map(<[u8]>::to_vec) }),
-            );
-        }
-    })?;
-    Ok(found)
 }
 
 /// Whether the kernel takes transactions of nftables at all: a table is made and unmade in one of them.

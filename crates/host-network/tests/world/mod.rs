@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host_network::{Tag, namespaces};
+use host_network::{CleanOptions, Tag, clean, leftovers, namespaces};
 use rustix::mount::MountPropagationFlags;
 
 pub struct World {
@@ -34,6 +34,7 @@ impl World {
             std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
             rustix::mount::mount_bind(&hosts, "/etc/hosts").unwrap();
             loopback_up();
+            let _sweep = Sweep(&world);
             test(&world);
             Ok(())
         })
@@ -58,6 +59,24 @@ impl World {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// Removes what the test left, also where it failed, and tells on what can't be removed.
+struct Sweep<'a>(&'a World);
+
+impl Drop for Sweep<'_> {
+    fn drop(&mut self) {
+        let options = CleanOptions {
+            hosts_file: self.0.hosts_file(),
+            run: self.0.run(),
+            ..CleanOptions::new(self.0.data_dir())
+        };
+        let cleaned = clean(&options).unwrap();
+        let left = leftovers(&options).unwrap();
+        if !std::thread::panicking() {
+            assert!(cleaned.failed.is_empty() && left.is_empty(), "{:?} {left:?}", cleaned.failed);
+        }
     }
 }
 

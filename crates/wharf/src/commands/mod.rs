@@ -3,6 +3,7 @@
 
 mod account;
 mod check;
+mod clean;
 mod coverage;
 mod env;
 mod replay;
@@ -33,6 +34,8 @@ enum Command {
     Env(env::Arguments),
     /// Check every invariant: of a running server, or of its journal.
     Check(check::Arguments),
+    /// Remove everything that Wharf left on this machine: hosts, networks, processes; not the data.
+    Clean(clean::Arguments),
     /// Print a journal's history.
     Replay(replay::Arguments),
     /// Make and list accounts.
@@ -72,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Clean(arguments) => clean::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),

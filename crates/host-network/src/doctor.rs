@@ -1,0 +1,109 @@
+//! What this machine's kernel and rights allow, as a list of findings: each says what was tried and what to do.
+
+use crate::error::Result;
+use crate::namespaces;
+use crate::netlink::links::{self, End};
+use crate::netlink::{Batch, Socket, nft};
+use crate::sysctl;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Good,
+    /// Something will not work for some tasks, or not as fast.
+    Warning,
+    /// Hosts or tasks can't have networks here.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Finding {
+    pub level: Level,
+    pub subject: &'static str,
+    pub text: String,
+}
+
+/// Tries everything that hosts and tasks need, in a namespace that is gone afterwards. The machine itself is only read.
+pub fn examine() -> Vec<Finding> {
+    type Attempt = fn() -> Result<()>;
+    let mut findings = Vec::new();
+    let attempts: [(&'static str, Attempt, &str); 3] = [
+        (
+            "network namespaces",
+            empty_namespace,
+            "run as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN",
+        ),
+        ("links (veth, bridge)", link_pair, "the kernel needs the modules veth and bridge"),
+        ("nftables", rules, "the kernel needs nf_tables, nft_masq, nft_nat and nft_fib_ipv4"),
+    ];
+    for (subject, attempt, advice) in attempts {
+        findings.push(match attempt() {
+            Ok(()) => Finding { level: Level::Good, subject, text: "works".to_owned() },
+            Err(error) => {
+                Finding { level: Level::Bad, subject, text: format!("{error}; {advice}") }
+            }
+        });
+    }
+    findings.extend(way_out());
+    findings.extend(closed_doors());
+    findings
+}
+
+fn empty_namespace() -> Result<()> {
+    namespaces::apart("doctor", || namespaces::unshare(true, true))
+}
+
+fn link_pair() -> Result<()> {
+    use std::os::fd::AsFd;
+    namespaces::apart("doctor", || {
+        namespaces::unshare(true, false)?;
+        let mut socket = Socket::route()?;
+        let here = std::fs::File::open("/proc/thread-self/ns/net")
+            .map_err(|e| crate::Error::file("open", "/proc/thread-self/ns/net", e))?;
+        let mac = |last| links::Mac([2, 0, 0, 0, 0, last]);
+        let mut batch = Batch::default();
+        links::bridge(&mut batch, "bridge", mac(1));
+        let (near, far) = (End { name: "near", mac: mac(2) }, End { name: "far", mac: mac(3) });
+        links::veth(&mut batch, near, far, here.as_fd(), 1500, None);
+        socket.send(&batch)
+    })
+}
+
+fn rules() -> Result<()> {
+    namespaces::apart("doctor", || {
+        namespaces::unshare(true, false)?;
+        nft::probe(&mut Socket::netfilter()?)
+    })
+}
+
+fn way_out() -> Option<Finding> {
+    let subject = "way out";
+    let routes = Socket::route().and_then(|mut socket| links::routes(&mut socket)).ok()?;
+    if !routes.iter().any(|route| route.to.prefix_len() == 0) {
+        let text =
+            "there is no default route: tasks reach this machine and each other only".to_owned();
+        return Some(Finding { level: Level::Warning, subject, text });
+    }
+    let text = match sysctl::read("net/ipv4/ip_forward").as_deref() {
+        Ok("1") => "there is a default route, and this machine forwards",
+        _ => "there is a default route; `wharf up` turns forwarding on for its links alone",
+    };
+    Some(Finding { level: Level::Good, subject, text: text.to_owned() })
+}
+
+/// Another table that drops what it does not know drops what hosts send, whatever our table says.
+fn closed_doors() -> Option<Finding> {
+    let closed =
+        Socket::netfilter().and_then(|mut socket| nft::closed_forward_chains(&mut socket)).ok()?;
+    if closed.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "forwarded packets are dropped unless allowed by {}: let pass what comes from and goes to the bridges wb*, \
+         or tasks will not reach the internet",
+        closed.join(", ")
+    );
+    Some(Finding { level: Level::Warning, subject: "firewall", text })
+}
