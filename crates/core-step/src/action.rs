@@ -92,12 +92,14 @@ pub type Output<O> = <O as Operation>::Output;
 
 type AnyReply = Result<Box<dyn AnyShape>, ApiError>;
 
+type Prepare = fn(&Call, &View<'_>, Box<dyn AnyShape>) -> Result<Job, ApiError>;
+
 /// How an action runs, its types erased.
 #[derive(Clone, Copy)]
 pub enum Run {
     Read(fn(&Call, &View<'_>, Box<dyn AnyShape>) -> AnyReply),
     Write(fn(&Call, &mut Tx<'_>, Box<dyn AnyShape>) -> AnyReply),
-    Data(fn(&Call, &View<'_>, Box<dyn AnyShape>) -> Result<Job, ApiError>),
+    Data(Prepare),
 }
 
 /// One entry of a slice's list of actions.

@@ -3,6 +3,7 @@
 
 mod client;
 mod commands;
+mod data;
 mod data_dir;
 mod endpoint;
 mod local_ca;

@@ -14,6 +14,7 @@ use service_iam::operator;
 use service_iam::reports::EnsureRoot;
 use tokio::net::TcpListener;
 
+use crate::data::Stores;
 use crate::data_dir::DataDir;
 use crate::endpoint::Endpoint;
 use crate::operator::HouseOperator;
@@ -61,8 +62,10 @@ pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
     let run = Run { settings, what, dir, keeper, started };
     let journal = state::open(settings, &run.dir, endpoint.first())?;
     let engine = Engine::start(slices::registry(), journal, Options::default())?;
-    let served = runtime.block_on(run.serve(&engine, &endpoint, listeners, certificate));
+    let stores = Stores::open(&run.dir)?;
+    let served = runtime.block_on(run.serve(&engine, &stores, &endpoint, listeners, certificate));
     Endpoint::remove(&run.dir);
+    stores.stop();
     engine.stop();
     run.tell("stopped", "stopped");
     served.map(|()| ExitCode::SUCCESS)
@@ -111,7 +114,7 @@ fn endpoint(
 }
 
 impl Run<'_> {
-    fn gateway(&self, engine: &Engine, endpoint: &Endpoint) -> Arc<Gateway> {
+    fn gateway(&self, engine: &Engine, stores: &Stores, endpoint: &Endpoint) -> Arc<Gateway> {
         // Alone there is nobody to pass a write on to.
         let forward = match self.settings.state {
             StateArgument::Embedded => None,
@@ -120,19 +123,22 @@ impl Run<'_> {
             }
         };
         let operator = Arc::new(HouseOperator { account: self.settings.account_id });
-        let parts = Parts { operator: Some(operator), forward, ..Parts::default() };
+        let data = stores.handlers(engine);
+        let parts = Parts { operator: Some(operator), forward, data, ..Parts::default() };
         Gateway::new(engine.clone(), parts)
     }
 
     async fn serve(
         &self,
         engine: &Engine,
+        stores: &Stores,
         endpoint: &Endpoint,
         listeners: Vec<TcpListener>,
         certificate: Option<Certificate>,
     ) -> Result<()> {
         let mut signals = Signals::new()?;
-        let gateway = self.gateway(engine, endpoint);
+        let gateway = self.gateway(engine, stores, endpoint);
+        stores.start(engine);
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
         let mut running = Vec::new();
         for listener in listeners {

@@ -1,0 +1,36 @@
+//! DisassociateKmsKey.
+
+use aws_protocol::ApiError;
+use core_state::Tx;
+use core_step::{Call, Demands, Input, Output, View, WriteAction};
+use model_logs as api;
+
+use crate::rows::group::LogGroup;
+use crate::rules::{groups, permissions};
+
+pub struct DisassociateKmsKey;
+
+impl WriteAction for DisassociateKmsKey {
+    type Op = api::ops::DisassociateKmsKey;
+
+    fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
+        let name = groups::given(
+            input.log_group_name.as_deref(),
+            input.resource_identifier.as_deref(),
+        );
+        permissions::on_group(call, view, "logs:DisassociateKmsKey", name).into()
+    }
+
+    fn run(
+        call: &Call,
+        tx: &mut Tx<'_>,
+        input: Input<Self::Op>,
+    ) -> Result<Output<Self::Op>, ApiError> {
+        let (name, identifier) =
+            (input.log_group_name.as_deref(), input.resource_identifier.as_deref());
+        // AWS: the identifier may also be that of query results, which are not offered.
+        let key = groups::one_of(tx, call, name, identifier)?.key.clone();
+        tx.edit::<LogGroup>(&key, |group| group.kms_key_id = None);
+        Ok(api::DisassociateKmsKeyResponse {})
+    }
+}

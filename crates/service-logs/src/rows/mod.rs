@@ -1,0 +1,4 @@
+//! Rows: what the slice remembers, one file a table.
+
+pub mod group;
+pub mod stream;
