@@ -137,9 +137,8 @@ impl Head {
     /// The offset of the next intact head at or behind `from`.
     pub fn find(bytes: &[u8], from: usize) -> Option<usize> {
         let magic = MAGIC.to_le_bytes();
-        let found = |at: &usize| {
-            bytes[*at..].starts_with(&magic) && Head::read(&bytes[*at..]).is_some()
-        };
+        let found =
+            |at: &usize| bytes[*at..].starts_with(&magic) && Head::read(&bytes[*at..]).is_some();
         (from..bytes.len().saturating_sub(FIXED - 1)).find(found)
     }
 

@@ -127,10 +127,12 @@ impl Group {
         state.waiting_bytes -= size;
         let active = state.active.as_mut().expect("only a mover takes it");
         active.file.length += bytes.len() as u64;
-        active.blocks.extend(heads.into_iter().map(|(offset, head)| BlockRef {
-            offset: file.length + offset,
-            head: Arc::new(head),
-        }));
+        active.blocks.extend(
+            heads.into_iter().map(|(offset, head)| BlockRef {
+                offset: file.length + offset,
+                head: Arc::new(head),
+            }),
+        );
         let full = active.file.length >= SEAL_AT || now - file.begun >= SEAL_AFTER;
         drop(state);
         moved(size);

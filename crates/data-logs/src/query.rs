@@ -173,11 +173,7 @@ impl Query {
         Ok(sources)
     }
 
-    pub fn run(
-        &self,
-        group: &Group,
-        matches: &dyn Fn(&str) -> bool,
-    ) -> Result<Page, StoreError> {
+    pub fn run(&self, group: &Group, matches: &dyn Fn(&str) -> bool) -> Result<Page, StoreError> {
         let mut found = Best::new(self);
         let mut damaged = 0;
         let mut scanned = 0;
@@ -327,8 +323,8 @@ impl<'q> Best<'q> {
             let stop = sign * stop;
             let position =
                 Position { timestamp: (stop >> 64) as i64, number: (stop & MASK) as u64 };
-            more = (!self.overflow || self.lines.is_empty() || !behind.is_empty())
-                .then_some(position);
+            more =
+                (!self.overflow || self.lines.is_empty() || !behind.is_empty()).then_some(position);
         }
         if more.is_none() && self.overflow {
             more = self.lines.last_key_value().map(|(_, line)| line.position);

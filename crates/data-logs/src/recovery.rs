@@ -175,9 +175,8 @@ fn look_through(path: &Path, before: u64, covered: Option<u64>) -> Result<Looked
     }
     // Blocks without their last one, not covered: they are intact, and all that there is.
     if !open.is_empty() && covered.is_none_or(|first| first > through.max(1)) {
-        good = open.last().map_or(good, |block: &BlockRef| {
-            block.offset as usize + block.head.block()
-        });
+        good =
+            open.last().map_or(good, |block: &BlockRef| block.offset as usize + block.head.block());
         blocks.append(&mut open);
     }
     if good < bytes.len() && damaged == 0 {

@@ -203,11 +203,7 @@ impl Store {
     }
 
     /// Read lines that match. Blocks; for a thread that may.
-    pub fn read(
-        &self,
-        query: &Query,
-        matches: &dyn Fn(&str) -> bool,
-    ) -> Result<Page, StoreError> {
+    pub fn read(&self, query: &Query, matches: &dyn Fn(&str) -> bool) -> Result<Page, StoreError> {
         let Some(group) = self.find(&query.group) else { return Ok(Page::default()) };
         let page = query.run(&group, matches)?;
         self.damaged.fetch_add(page.damaged, Ordering::Relaxed);

@@ -14,10 +14,8 @@ impl WriteAction for AssociateKmsKey {
     type Op = api::ops::AssociateKmsKey;
 
     fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
-        let name = groups::given(
-            input.log_group_name.as_deref(),
-            input.resource_identifier.as_deref(),
-        );
+        let name =
+            groups::given(input.log_group_name.as_deref(), input.resource_identifier.as_deref());
         permissions::on_group(call, view, "logs:AssociateKmsKey", name).into()
     }
 

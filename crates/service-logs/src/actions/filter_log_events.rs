@@ -119,7 +119,8 @@ impl Job {
             timestamp: Some(event.place.timestamp),
         };
         let way = if backward { 'b' } else { 'f' };
-        let seal = |place| page::seal(&list(group), &format!("{way}{}", events::digits(place, group)));
+        let seal =
+            |place| page::seal(&list(group), &format!("{way}{}", events::digits(place, group)));
         api::FilterLogEventsResponse {
             events: Some(found.into_iter().map(event).collect()),
             next_token: more.map(seal),

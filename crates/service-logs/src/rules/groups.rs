@@ -60,7 +60,8 @@ pub fn identified<'s>(
             return Err(invalid("Invalid logGroupIdentifier"));
         }
         let scope = call.scope();
-        let here = arn.account.parse() == Ok(scope.account) && arn.region.parse() == Ok(scope.region);
+        let here =
+            arn.account.parse() == Ok(scope.account) && arn.region.parse() == Ok(scope.region);
         if !here {
             return Err(no_group());
         }

@@ -93,7 +93,10 @@ fn place(at: Position) -> Place {
 }
 
 impl Logs {
-    async fn put(self, job: data::put_log_events::Job) -> Result<api::PutLogEventsResponse, ApiError> {
+    async fn put(
+        self,
+        job: data::put_log_events::Job,
+    ) -> Result<api::PutLogEventsResponse, ApiError> {
         let (group, stream, ingested) = (job.group, job.stream, job.ingested);
         let (events, kept) = job.split();
         if events.is_empty() {
@@ -146,7 +149,10 @@ impl Logs {
         lines.into_iter().filter_map(event).collect()
     }
 
-    async fn get(self, job: data::get_log_events::Job) -> Result<api::GetLogEventsResponse, ApiError> {
+    async fn get(
+        self,
+        job: data::get_log_events::Job,
+    ) -> Result<api::GetLogEventsResponse, ApiError> {
         let page = self.read(query(&job.wanted), |_| true).await?;
         Ok(job.finish(self.named(page.lines)))
     }
@@ -218,7 +224,11 @@ impl Session {
     }
 
     /// Whether some that match had to be left out.
-    fn take(&self, tailed: &data_logs::Tailed, lines: &mut Vec<api::LiveTailSessionLogEvent>) -> bool {
+    fn take(
+        &self,
+        tailed: &data_logs::Tailed,
+        lines: &mut Vec<api::LiveTailSessionLogEvent>,
+    ) -> bool {
         let Some(group) = self.job.groups.get(&tailed.group) else { return false };
         let view = self.logs.engine.view();
         let view = core_step::View::new(&view.state, Time(tailed.ingested()));
@@ -254,9 +264,13 @@ fn update(
 }
 
 fn timed_out() -> api::StartLiveTailResponseStream {
-    let error =
-        api::SessionTimeoutException { message: Some("The live tail session has timed out.".into()) };
-    api::StartLiveTailResponseStream { session_timeout_exception: Some(error), ..Default::default() }
+    let error = api::SessionTimeoutException {
+        message: Some("The live tail session has timed out.".into()),
+    };
+    api::StartLiveTailResponseStream {
+        session_timeout_exception: Some(error),
+        ..Default::default()
+    }
 }
 
 /// How often what was deleted or has expired is looked for.

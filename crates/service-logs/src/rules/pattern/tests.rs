@@ -31,7 +31,8 @@ fn terms() {
 
 #[test]
 fn fields() {
-    let line = "127.0.0.1 Prod frank [10/Oct/2000:13:25:15 -0700] \"GET /index.html HTTP/1.0\" 404 1534";
+    let line =
+        "127.0.0.1 Prod frank [10/Oct/2000:13:25:15 -0700] \"GET /index.html HTTP/1.0\" 404 1534";
     for pattern in [
         "[ip, user, username, timestamp, request, status_code, bytes]",
         "[ip, user, username, timestamp, request, status_code = 404, bytes]",
@@ -98,9 +99,26 @@ fn members() {
 #[test]
 fn patterns_that_are_none() {
     for wrong in [
-        "\"open", "%open", "{", "{}", "{ $.a }", "{ $.a = }", "{ $.a = 1", "{ a = 1 }", "[a", "[a,]",
-        "[..., ...]", "[a = 1 && b = 2]", "{ $.a IS 1 }", "{ $.a < b }", "%(a)%", "%[%", "{ $.a = 1 } x",
-        "a(b", "?", "{ $.a[x] = 1 }",
+        "\"open",
+        "%open",
+        "{",
+        "{}",
+        "{ $.a }",
+        "{ $.a = }",
+        "{ $.a = 1",
+        "{ a = 1 }",
+        "[a",
+        "[a,]",
+        "[..., ...]",
+        "[a = 1 && b = 2]",
+        "{ $.a IS 1 }",
+        "{ $.a < b }",
+        "%(a)%",
+        "%[%",
+        "{ $.a = 1 } x",
+        "a(b",
+        "?",
+        "{ $.a[x] = 1 }",
     ] {
         assert!(FilterPattern::parse(wrong).is_err(), "{wrong}");
     }
