@@ -12,6 +12,7 @@ mod error;
 mod hosts_file;
 mod inside;
 mod machine;
+pub mod names;
 pub mod namespaces;
 mod netlink;
 mod ports;

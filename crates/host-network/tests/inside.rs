@@ -111,3 +111,112 @@ fn the_metadata_endpoint_knows_who_asks_and_the_loopback_is_the_hosts_own() {
         drop((answering.join().unwrap(), secret));
     });
 }
+
+#[test]
+fn a_kill_leaves_networks_that_the_next_agent_takes_over() {
+    World::enter("adoption", |world| {
+        let tcp = Protocol::Tcp;
+        let first = open(world);
+        let task = first.add_bridge_task("task").unwrap();
+        serve(&task.namespace, 80, "task");
+        let mapped = first.map_ports("task", &[PortRequest::fixed(80, 8080, tcp)]).unwrap();
+        first.add_isolated_task("alone").unwrap();
+        first.add_bridge_task("stranger").unwrap();
+        // What a kill in the middle of making one leaves: a file that names what is not there.
+        let file = world.tag().run_dir(&world.run()).join("tasks/half.json");
+        let mut half = Attachment { id: "half".into(), ..task.clone() };
+        half.namespace = file.with_extension("net");
+        half.wire.as_mut().unwrap().number = 77;
+        half.wire.as_mut().unwrap().index = 0;
+        half.wire.as_mut().unwrap().address = Ipv4Addr::new(172, 17, 200, 1);
+        half.ports.clear();
+        std::fs::write(&file, serde_json::to_string(&half).unwrap()).unwrap();
+        // Nothing is told to end: this is all that a kill -9 does to it.
+        drop(first);
+
+        let second = open(world);
+        assert!(!file.exists());
+        let names: Vec<_> = second.list().into_iter().map(|task| task.id).collect();
+        assert_eq!(names, ["alone", "stranger", "task"]);
+        assert_eq!(second.find("task").unwrap().ports, mapped);
+        assert_eq!(second.add_bridge_task("task").unwrap(), second.find("task").unwrap());
+        assert!(ask((Ipv4Addr::LOCALHOST, 8080)).unwrap().starts_with("task"));
+        assert!(second.map_ports("stranger", &[PortRequest::fixed(80, 8080, tcp)]).is_err());
+        let fresh = second.add_bridge_task("fresh").unwrap();
+        assert!(
+            second.list().iter().filter(|other| other.address() == fresh.address()).count() == 1
+        );
+
+        let removed = second.reconcile(|id| id == "task" || id == "fresh").unwrap();
+        assert_eq!(&removed[..2], ["alone", "stranger"]);
+        assert!(ask((Ipv4Addr::LOCALHOST, 8080)).unwrap().starts_with("task"));
+        assert!(second.list().iter().all(|task| task.id == "task" || task.id == "fresh"));
+    });
+}
+
+#[test]
+fn nobody_speaks_in_anothers_name() {
+    World::enter("spoofing", |world| {
+        let inside = open(world);
+        let honest = inside.add_bridge_task("honest").unwrap();
+        let liar = inside.add_bridge_task("liar").unwrap();
+        let receiver = UdpSocket::bind("0.0.0.0:7777").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let gateway = inside.gateway();
+        let send = |from: &Attachment, source: Ipv4Addr, text: &'static [u8]| {
+            namespaces::inside(&from.namespace, || {
+                // The liar gives itself the other's address, as root in a container with NET_ADMIN could.
+                world::add_address("lo", source);
+                let socket = UdpSocket::bind((source, 0)).unwrap();
+                socket.send_to(text, (gateway, 7777)).unwrap();
+                Ok(())
+            })
+            .unwrap();
+        };
+        send(&liar, address(&honest), b"lie");
+        send(&liar, Ipv4Addr::new(10, 1, 2, 3), b"lie");
+        send(&liar, address(&liar), b"truth");
+        let mut buffer = [0; 16];
+        let (length, from) = receiver.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from.ip()), (&b"truth"[..], address(&liar).into()));
+    });
+}
+
+#[test]
+fn a_hundred_tasks_have_networks_at_once() {
+    World::enter("hundred", |world| {
+        let inside = open(world);
+        std::thread::scope(|scope| {
+            for part in 0..4 {
+                let inside = &inside;
+                scope.spawn(move || {
+                    for number in 0..25 {
+                        let id = format!("task-{part}-{number}");
+                        inside.add_bridge_task(&id).unwrap();
+                        inside.map_ports(&id, &[PortRequest::dynamic(80, Protocol::Tcp)]).unwrap();
+                    }
+                });
+            }
+        });
+        let tasks = inside.list();
+        assert_eq!(tasks.len(), 100);
+        let addresses: std::collections::BTreeSet<_> = tasks.iter().map(address).collect();
+        let ports: std::collections::BTreeSet<_> =
+            tasks.iter().map(|task| task.ports[0].host.first).collect();
+        assert_eq!((addresses.len(), ports.len()), (100, 100));
+        for task in &tasks {
+            serve(&task.namespace, 80, "task");
+            assert!(
+                ask((Ipv4Addr::LOCALHOST, task.ports[0].host.first)).unwrap().starts_with("task")
+            );
+        }
+        for task in &tasks {
+            inside.remove(&task.id).unwrap();
+            inside.remove(&task.id).unwrap();
+        }
+        assert!(inside.list().is_empty());
+        for task in &tasks {
+            assert!(!task.namespace.exists());
+        }
+    });
+}

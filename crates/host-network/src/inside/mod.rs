@@ -211,7 +211,10 @@ impl Inside {
         for mut task in state::read_all(&self.folder)? {
             let link = task.wire.as_ref().map(|wire| self.link_name(wire));
             let link = link.map(|name| present.iter().find(|link| link.name == name));
-            let whole = namespaces::is_pinned(&task.namespace) && !matches!(link, Some(None));
+            // The index is written when all else is done.
+            let finished = task.wire.as_ref().is_none_or(|wire| wire.index != 0);
+            let whole =
+                finished && namespaces::is_pinned(&task.namespace) && !matches!(link, Some(None));
             if !whole {
                 tracing::info!(task = task.id, "forgetting a network that was left half made");
                 self.dismantle(&mut live, &task)?;
@@ -332,14 +335,17 @@ impl Inside {
             for (name, value) in sysctl::TASK {
                 sysctl::try_write(name, value);
             }
-            let socket = Socket::route()?;
+            let mut socket = Socket::route()?;
+            let mut batch = Batch::default();
+            links::up(&mut batch, links::LOOPBACK);
+            socket.send(&batch)?;
+            // A namespace that is pinned has at least its loopback, whenever we are killed.
             namespaces::pin(NamespaceKind::Network, &pin)?;
             let file = "/proc/thread-self/ns/net";
             let namespace = File::open(file).map_err(|e| Error::file("open", file, e))?;
             Ok((socket, namespace))
         })?;
         let mut there = Batch::default();
-        links::up(&mut there, links::LOOPBACK);
         if let Some(wire) = &mut task.wire {
             self.connect(task.kind, wire, namespace.as_fd())?;
             links::address(&mut there, links::FIRST, wire.address, wire.prefix, true);

@@ -104,3 +104,12 @@ pub fn serve(namespace: &Path, port: u16, name: &'static str) {
         }
     });
 }
+
+/// Gives a link of the calling thread's namespace one more address, by the `ip` command.
+pub fn add_address(link: &str, address: Ipv4Addr) {
+    let done = std::process::Command::new("ip")
+        .args(["address", "replace", &format!("{address}/32"), "dev", link])
+        .status()
+        .unwrap();
+    assert!(done.success());
+}
