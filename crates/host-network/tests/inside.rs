@@ -82,6 +82,17 @@ fn udp_and_ranges_reach_their_ports() {
         server.send_to(b"answer", from).unwrap();
         let (length, from) = client.recv_from(&mut buffer).unwrap();
         assert_eq!((&buffer[..length], from), (&b"answer"[..], (Ipv4Addr::LOCALHOST, 5353).into()));
+        // The next task on that port hears the same client.
+        inside.remove("task").unwrap();
+        let next = inside.add_bridge_task("next").unwrap();
+        let server =
+            namespaces::inside(&next.namespace, || Ok(UdpSocket::bind("0.0.0.0:53").unwrap()))
+                .unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        inside.map_ports("next", &requests[..1]).unwrap();
+        client.send_to(b"again", (Ipv4Addr::LOCALHOST, 5353)).unwrap();
+        let (length, _) = server.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"again");
     });
 }
 

@@ -183,3 +183,50 @@ fn a_clash_with_a_route_is_named() {
         assert_ne!(second.vpc().cidr, cidr);
     });
 }
+
+#[test]
+fn tasks_get_out_and_nobody_gets_in_unasked() {
+    World::enter("outside", |world| {
+        let outside =
+            world::Outside::connect(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+        let mut machine = open(world);
+        let host = machine.add_host("i-1", Zone::A, "one").unwrap();
+        let agent = inside(world, &host);
+        at(&host, || {
+            let task = agent.add_bridge_task("task").unwrap();
+            serve(&task.namespace, 80, "task");
+            agent.map_ports("task", &[PortRequest::fixed(80, 8080, Protocol::Tcp)]).unwrap();
+        });
+        serve(&outside.namespace, 80, "internet");
+        let task = agent.find("task").unwrap();
+        // Behind two translations: the host's and the machine's.
+        let answer = at(&host, || {
+            namespaces::inside(&task.namespace, || Ok(ask((outside.there, 80)).unwrap())).unwrap()
+        });
+        assert_eq!(answer, format!("internet {}", outside.here));
+        let door = TcpListener::bind((machine.gateways()[0], 4000)).unwrap();
+        namespaces::inside(&outside.namespace, || {
+            world::add_route(machine.vpc().cidr, outside.here);
+            let connect = |to: (Ipv4Addr, u16)| {
+                std::net::TcpStream::connect_timeout(
+                    &to.into(),
+                    std::time::Duration::from_millis(300),
+                )
+            };
+            assert!(connect((host.address, 8080)).is_err(), "a host was reached from outside");
+            assert!(connect((machine.gateways()[0], 4000)).is_err(), "the control plane was");
+            Ok(())
+        })
+        .unwrap();
+        drop(door);
+        let uplink = "/proc/sys/net/ipv4/conf/out0/forwarding";
+        assert_eq!(std::fs::read_to_string(uplink).unwrap().trim(), "1");
+        let options = host_network::CleanOptions {
+            run: world.run(),
+            hosts_file: world.hosts_file(),
+            ..host_network::CleanOptions::new(world.data_dir())
+        };
+        assert!(host_network::clean(&options).unwrap().failed.is_empty());
+        assert_eq!(std::fs::read_to_string(uplink).unwrap().trim(), "0");
+    });
+}

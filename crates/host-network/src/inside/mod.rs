@@ -4,10 +4,12 @@
 //! shares a wire with another, so none can speak in another's name, and one set of (link, address) pairs says who may
 //! send what. To the task it looks as Docker's bridge does: an address, a gateway, a way out.
 
+mod attachment;
+mod ground;
 mod state;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -15,16 +17,19 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use ipnet::Ipv4Net;
-use serde::{Deserialize, Serialize};
 
-use crate::addresses::{self, Pool, Taken, mac_of};
+pub use attachment::{Attachment, Eni, InsideOptions, Kind, Wire};
+use ground::Uplink;
+
+use crate::addresses::{Pool, mac_of};
 use crate::error::{Error, Result};
 use crate::namespaces::{self, Kind as NamespaceKind};
+use crate::netlink::conntrack;
 use crate::netlink::links::{self, End, Mac};
 use crate::netlink::{Batch, Socket};
-use crate::ports::{self, DYNAMIC, PortMapping, PortRange, PortRequest, Ports, Protocol};
+use crate::ports::{self, PortMapping, PortRequest, Ports, Protocol};
 use crate::sysctl;
-use crate::tag::{self, Tag};
+use crate::tag;
 
 /// AWS: the agent answers tasks for credentials and metadata at this address...
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
@@ -32,98 +37,8 @@ pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 pub const METADATA_PORT: u16 = 51679;
 /// The name of a task's link inside its namespace.
 const TASK_LINK: &str = "eth0";
-
-/// How a host's inside is laid out.
-#[derive(Clone, Debug)]
-pub struct InsideOptions {
-    pub tag: Tag,
-    /// Where pins and states live; [`tag::RUN`] but in tests.
-    pub run: PathBuf,
-    /// Where on 127.0.0.1 the agent listens for [`METADATA`].
-    pub metadata_port: u16,
-    /// AWS: ECS_DYNAMIC_HOST_PORT_RANGE.
-    pub dynamic_ports: PortRange,
-    /// The range of bridge tasks; the first of Docker's that clashes with no route if absent.
-    pub bridge: Option<Ipv4Net>,
-    /// AWS: ECS_AWSVPC_BLOCK_IMDS. Tasks can't reach 169.254.169.254.
-    pub block_instance_metadata: bool,
-}
-
-impl InsideOptions {
-    pub fn new(tag: Tag) -> InsideOptions {
-        InsideOptions {
-            tag,
-            run: tag::RUN.into(),
-            metadata_port: METADATA_PORT,
-            dynamic_ports: DYNAMIC,
-            bridge: None,
-            block_instance_metadata: false,
-        }
-    }
-}
-
-/// How a task is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// `networkMode: bridge`: an address that only this host knows, reached by host ports.
-    Bridge,
-    /// `networkMode: awsvpc`: an address of the VPC.
-    Eni,
-    /// `networkMode: none`: a loopback and nothing else.
-    Isolated,
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Kind::Bridge => "bridge",
-            Kind::Eni => "awsvpc",
-            Kind::Isolated => "none",
-        }
-    }
-}
-
-/// A network interface of the VPC, as the control plane allotted it.
-#[derive(Clone, Debug)]
-pub struct Eni {
-    pub mac: Mac,
-    pub address: Ipv4Addr,
-    /// The length of the subnet's prefix.
-    pub prefix: u8,
-    pub gateway: Ipv4Addr,
-}
-
-/// A task's network, as it is in the kernel and in the state file beside its pin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attachment {
-    pub id: String,
-    pub kind: Kind,
-    /// The pinned namespace, to be joined by its containers.
-    pub namespace: PathBuf,
-    /// Absent for isolated tasks.
-    pub wire: Option<Wire>,
-    pub ports: Vec<PortMapping>,
-}
-
-impl Attachment {
-    pub fn address(&self) -> Option<Ipv4Addr> {
-        self.wire.as_ref().map(|wire| wire.address)
-    }
-}
-
-/// A task's link and what goes over it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wire {
-    /// The number in the link's name on the host's side.
-    pub number: u32,
-    /// The link's index on the host's side; 0 until it is made.
-    pub index: u32,
-    pub address: Ipv4Addr,
-    pub prefix: u8,
-    pub gateway: Ipv4Addr,
-    pub mac: Mac,
-}
+/// Numbers of four digits fit into a link's name; no host has as many tasks.
+const LINK_NUMBERS: u32 = 10_000;
 
 /// The networks of one host's tasks.
 #[derive(Debug)]
@@ -133,14 +48,6 @@ pub struct Inside {
     uplink: Option<Uplink>,
     mtu: u32,
     live: Mutex<Live>,
-}
-
-/// The link by which this namespace reaches the world.
-#[derive(Clone, Debug)]
-struct Uplink {
-    index: u32,
-    name: String,
-    address: Option<Ipv4Addr>,
 }
 
 #[derive(Debug)]
@@ -154,6 +61,24 @@ struct Live {
     tasks: BTreeMap<String, Attachment>,
 }
 
+impl Live {
+    /// A number for a link's name that no link has, the one longest out of use first: the kernel may still be taking
+    /// the last one down.
+    fn free_number(&mut self) -> u32 {
+        let used: BTreeSet<u32> = self
+            .tasks
+            .values()
+            .filter_map(|task| task.wire.as_ref())
+            .map(|wire| wire.number)
+            .collect();
+        let after = (self.next_number..LINK_NUMBERS).chain(0..self.next_number);
+        let number =
+            after.into_iter().find(|number| !used.contains(number)).unwrap_or(self.next_number);
+        self.next_number = (number + 1) % LINK_NUMBERS;
+        number
+    }
+}
+
 impl Inside {
     /// Opens the calling thread's network namespace: makes what is missing, takes over the tasks that are there, and
     /// forgets those that a reboot or a kill left half made.
@@ -165,13 +90,13 @@ impl Inside {
         let filter = Socket::netfilter()?;
         let all = links::list(&mut route)?;
         let routes = links::routes(&mut route)?;
-        let uplink = find_uplink(&mut route, &all, &routes)?;
+        let uplink = ground::find_uplink(&mut route, &all, &routes)?;
         let mtu = uplink
             .as_ref()
             .and_then(|u| all.iter().find(|l| l.index == u.index))
             .map_or(1500, |l| l.mtu);
         let bridge = options.tag.task_bridge();
-        let cidr = bridge_range(&options, &mut route, &all, &routes)?;
+        let cidr = ground::bridge_range(&options, &mut route, &all, &routes)?;
         let pool = Pool::new(cidr);
         if !all.iter().any(|link| link.name == bridge) {
             let mut batch = Batch::default();
@@ -222,7 +147,7 @@ impl Inside {
             }
             if let (Some(wire), Some(Some(link))) = (&mut task.wire, link) {
                 wire.index = link.index;
-                live.next_number = live.next_number.max(wire.number + 1);
+                live.next_number = live.next_number.max(wire.number + 1) % LINK_NUMBERS;
                 live.pool.mark(wire.address);
             }
             for mapping in &task.ports {
@@ -305,8 +230,7 @@ impl Inside {
             }
             let mut wire = wire(&mut live)?;
             if let Some(wire) = &mut wire {
-                wire.number = live.next_number;
-                live.next_number = (live.next_number + 1) % 10_000;
+                wire.number = live.free_number();
             }
             let namespace = state::pin(&self.folder, id);
             let task = Attachment { id: id.to_owned(), kind, namespace, wire, ports: Vec::new() };
@@ -440,6 +364,11 @@ impl Inside {
             links::delete_proxy(&mut batch, uplink.index, wire.address);
         }
         failed.extend(live.route.send_all(&batch).unwrap_or_default());
+        if ports.iter().any(|mapping| mapping.protocol == Protocol::Udp)
+            && let Err(error) = conntrack::forget(&mut live.filter, wire.address)
+        {
+            tracing::warn!(%error, "whoever speaks UDP to an ended task goes on speaking to nobody");
+        }
         for (what, error) in failed.iter().filter(|(_, error)| !gone(error)) {
             tracing::warn!(link = self.link_name(wire), "cannot {what}: {error}");
         }
@@ -555,56 +484,4 @@ impl Inside {
 /// The host's side of the wire has an address of its own, so that the task can be told it and needn't ask.
 fn host_side_mac(wire: &Wire) -> Mac {
     mac_of(wire.address, 0)
-}
-
-fn find_uplink(
-    route: &mut Socket,
-    all: &[links::Link],
-    routes: &[links::Route],
-) -> Result<Option<Uplink>> {
-    let Some(default) = routes.iter().find(|route| route.to.prefix_len() == 0) else {
-        return Ok(None);
-    };
-    let Some(link) = all.iter().find(|link| link.index == default.device) else { return Ok(None) };
-    let address = links::addresses(route)?.into_iter().find(|(index, _)| *index == link.index);
-    let address = address.map(|(_, network)| network.addr());
-    Ok(Some(Uplink { index: link.index, name: link.name.clone(), address }))
-}
-
-/// The range that the bridge has already, the one that was asked for, or a free one.
-fn bridge_range(
-    options: &InsideOptions,
-    route: &mut Socket,
-    all: &[links::Link],
-    routes: &[links::Route],
-) -> Result<Ipv4Net> {
-    if let Some(link) = all.iter().find(|link| link.name == options.tag.task_bridge()) {
-        let found = links::addresses(route)?.into_iter().find(|(index, _)| *index == link.index);
-        if let Some((_, network)) = found {
-            return Ok(network.trunc());
-        }
-    }
-    let taken: Vec<Taken> = routes
-        .iter()
-        .map(|route| Taken {
-            route: route.to,
-            device: all
-                .iter()
-                .find(|l| l.index == route.device)
-                .map_or_else(String::new, |l| l.name.clone()),
-        })
-        .collect();
-    match options.bridge {
-        Some(cidr) => match addresses::clash(cidr, &taken) {
-            None => Ok(cidr),
-            Some(found) => {
-                Err(Error::RouteClash { cidr, route: found.route, device: found.device.clone() })
-            }
-        },
-        None => addresses::free_range(
-            "the tasks of bridge mode",
-            addresses::bridge_candidates(),
-            &taken,
-        ),
-    }
 }

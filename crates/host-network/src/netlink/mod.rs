@@ -3,6 +3,7 @@
 //! The kernel works a whole batch off inside `send`, so that when `send` returns every answer already waits in the
 //! socket: no event loop is needed, and a batch of eight messages costs two system calls.
 
+pub mod conntrack;
 pub mod links;
 pub mod nft;
 
@@ -148,11 +149,23 @@ impl Socket {
         request: &R,
         mut row: impl FnMut(R::ReplyType<'_>),
     ) -> Result<()> {
-        let mut batch = Batch::default();
         let Protocol::Raw { request_type, .. } = request.protocol() else {
             unreachable!("generic netlink is not spoken here");
         };
-        batch.message(what, request_type, request.flags() | NLM_F_DUMP, request.payload());
+        self.dump_raw(what, request_type, request.payload(), |payload| {
+            row(R::decode_reply(payload))
+        })
+    }
+
+    fn dump_raw(
+        &mut self,
+        what: &str,
+        kind: u16,
+        payload: &[u8],
+        mut row: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let mut batch = Batch::default();
+        batch.message(what, kind, NLM_F_DUMP, payload);
         self.write(&batch.bytes)?;
         let mut buffer = vec![0u8; 1 << 18];
         loop {
@@ -167,7 +180,7 @@ impl Socket {
                 }
                 match message.kind {
                     NLMSG_DONE | NLMSG_ERROR => return Ok(()),
-                    _ => row(R::decode_reply(message.payload)),
+                    _ => row(message.payload),
                 }
             }
         }

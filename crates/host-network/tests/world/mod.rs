@@ -107,9 +107,56 @@ pub fn serve(namespace: &Path, port: u16, name: &'static str) {
 
 /// Gives a link of the calling thread's namespace one more address, by the `ip` command.
 pub fn add_address(link: &str, address: Ipv4Addr) {
-    let done = std::process::Command::new("ip")
-        .args(["address", "replace", &format!("{address}/32"), "dev", link])
-        .status()
+    ip(&format!("address replace {address}/32 dev {link}"));
+}
+
+fn ip(arguments: &str) {
+    let done = std::process::Command::new("ip").args(arguments.split(' ')).status().unwrap();
+    assert!(done.success(), "ip {arguments}");
+}
+
+pub fn add_route(to: ipnet::Ipv4Net, by: Ipv4Addr) {
+    ip(&format!("route replace {to} via {by}"));
+}
+
+/// What lies beyond the machine: a namespace at the far end of its default route.
+pub struct Outside {
+    pub namespace: PathBuf,
+    pub here: Ipv4Addr,
+    pub there: Ipv4Addr,
+    holder: std::process::Child,
+}
+
+impl Outside {
+    pub fn connect(there: Ipv4Addr, here: Ipv4Addr) -> Outside {
+        let mut holder = std::process::Command::new("unshare");
+        let holder =
+            holder.args(["-n", "cat"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let namespace = PathBuf::from(format!("/proc/{}/ns/net", holder.id()));
+        let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+        // Until it has left this namespace.
+        while std::fs::read_link(&namespace).unwrap() == own {
+            std::thread::yield_now();
+        }
+        ip("link add out0 type veth peer name in0");
+        ip(&format!("link set in0 netns {}", holder.id()));
+        ip(&format!("address add {here}/24 dev out0"));
+        ip("link set out0 up");
+        ip(&format!("route add default via {there}"));
+        namespaces::inside(&namespace, || {
+            ip(&format!("address add {there}/24 dev in0"));
+            ip("link set in0 up");
+            loopback_up();
+            Ok(())
+        })
         .unwrap();
-    assert!(done.success());
+        Outside { namespace, here, there, holder }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        self.holder.kill().unwrap();
+        self.holder.wait().unwrap();
+    }
 }
