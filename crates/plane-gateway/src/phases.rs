@@ -394,7 +394,7 @@ pub(crate) fn sigv4_request(parts: &request::Parts) -> Request<'_> {
     }
 }
 
-fn origin(parts: &request::Parts, peer: Peer) -> Origin {
+pub(crate) fn origin(parts: &request::Parts, peer: Peer) -> Origin {
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let host = text(header::HOST).or(authority).unwrap_or("localhost");

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use aws_protocol::{ApiError, Protocol};
 use base64::Engine as _;
 use bytes::Bytes;
-use core_step::{Caller, View};
-use core_types::{Region, Time};
+use core_step::{Call, Origin, View};
+use core_types::Time;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -24,7 +24,7 @@ use plane_engine::{Engine, Role};
 use sha1::{Digest, Sha1};
 use tokio::sync::Semaphore;
 
-use crate::phases::{Gateway, Incoming, Peer, clock, sigv4_request};
+use crate::phases::{Gateway, Incoming, Peer, clock, origin, sigv4_request};
 use crate::request_id;
 
 /// The connection after its upgrade.
@@ -43,9 +43,9 @@ pub enum Gate {
 pub struct Opening<'a> {
     pub engine: &'a Engine,
     pub parts: &'a Parts,
-    pub peer: Peer,
-    /// The caller and the region of its signature, where the gate asks for one.
-    pub caller: Option<(Arc<Caller>, Region)>,
+    pub origin: Arc<Origin>,
+    /// The caller by its signature, where the gate asks for one.
+    pub call: Option<Call>,
 }
 
 /// Carries a socket on until it ends.
@@ -150,8 +150,8 @@ impl Gateway {
         let clock = clock();
         let view = View::new(&published.state, Time(clock.as_millis() as i64));
         let true_peer = self.forward.as_ref().and_then(|f| f.true_peer(&view, parts));
-        let peer = true_peer.unwrap_or(peer);
-        let caller = match gate {
+        let origin = Arc::new(origin(parts, true_peer.unwrap_or(peer)));
+        let call = match gate {
             Gate::Open => None,
             Gate::Signed(name) => {
                 let (signature, id) = (sigv4_request(parts), request_id::next());
@@ -159,11 +159,12 @@ impl Gateway {
                 let incoming = Incoming { parts, body, signature, peer, id: &id };
                 let protocol = Protocol::AwsJson11;
                 let known = self.authenticate(&incoming, &view, clock, name, protocol)?;
-                Some((known.caller, known.region))
+                let (caller, region) = (known.caller, known.region);
+                Some(Call { caller, region, request_id: id, origin: origin.clone() })
             }
         };
         let response = agreed(&parts.headers)?;
-        let opening = Opening { engine: &self.engine, parts, peer, caller };
+        let opening = Opening { engine: &self.engine, parts, origin, call };
         Ok((response, Some(door.sockets.open(opening)?)))
     }
 }

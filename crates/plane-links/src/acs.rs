@@ -58,8 +58,10 @@ pub(crate) enum End {
 }
 
 /// What the agent's URL tells beside its identity.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Hello {
+    /// Scheme and host by which the agent came.
+    pub endpoint: String,
     /// 2: the agent answers heartbeats.
     pub protocol_version: u32,
     pub send_credentials: bool,
@@ -428,7 +430,8 @@ impl Connection {
         let mut full = Vec::with_capacity(tasks.len());
         for task in tasks {
             let credentials = issued.remove(task).unwrap_or_default();
-            if let Some(payload) = self.links.world.payload(&at, *task, credentials) {
+            let endpoint = &self.hello.endpoint;
+            if let Some(payload) = self.links.world.payload(&at, *task, endpoint, credentials) {
                 full.push(payload);
                 told.push((*task, desired));
             }

@@ -210,8 +210,9 @@ impl Links {
     }
 
     fn open_acs(&self, opening: &Opening<'_>) -> Result<Conversation, SocketRefused> {
-        let (agent, query) = self.admit(opening)?;
+        let (agent, query) = self.admit(opening, "ecs:Poll")?;
         let hello = Hello {
+            endpoint: opening.origin.endpoint.clone(),
             protocol_version: query.number("protocolVersion").unwrap_or(1) as u32,
             send_credentials: query.text("sendCredentials") == "true",
             seq_num: query.number("seqNum").unwrap_or(0),
@@ -282,7 +283,7 @@ impl Links {
     }
 
     fn open_tcs(&self, opening: &Opening<'_>) -> Result<Conversation, SocketRefused> {
-        let (agent, _) = self.admit(opening)?;
+        let (agent, _) = self.admit(opening, "ecs:StartTelemetrySession")?;
         let links = self.itself.upgrade().ok_or_else(stopping)?;
         let engine = opening.engine.clone();
         Ok(Box::new(move |stream| {
@@ -302,7 +303,11 @@ impl Links {
         }))
     }
 
-    fn admit(&self, opening: &Opening<'_>) -> Result<(Agent, Query), SocketRefused> {
+    fn admit(
+        &self,
+        opening: &Opening<'_>,
+        action: &'static str,
+    ) -> Result<(Agent, Query), SocketRefused> {
         let query = Query::of(opening.parts.uri.query().unwrap_or_default());
         // AWS: the two sockets name the same things differently.
         let either = |one: &str, other: &str| match query.text(one) {
@@ -310,6 +315,7 @@ impl Links {
             text => text.to_owned(),
         };
         let poll = Poll {
+            action,
             cluster: either("clusterArn", "cluster"),
             container_instance: either("containerInstanceArn", "containerInstance"),
         };
@@ -318,10 +324,10 @@ impl Links {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Err(SocketRefused::new(status, "ServerException", text));
         }
-        let (caller, region) = opening.caller.as_ref().ok_or_else(stopping)?;
+        let call = opening.call.as_ref().ok_or_else(stopping)?;
         let published = opening.engine.view();
         let view = View::new(&published.state, now());
-        let agent = self.world.admit(&view, caller, *region, &poll)?;
+        let agent = self.world.admit(&view, call, &poll)?;
         Ok((agent, query))
     }
 }

@@ -5,15 +5,17 @@ use std::pin::Pin;
 use aws_agent::task::{ElasticNetworkInterface, RoleCredentials, Task};
 use aws_protocol::ApiError;
 use core_state::Change;
-use core_step::{Caller, View};
-use core_types::{Id128, Region, Time};
+use core_step::{Call, View};
+use core_types::{Id128, Time};
 use plane_engine::{Engine, Refusal};
 
 pub type Future<'a, T> = Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
 
 /// Whom a socket says it speaks for, as its URL has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
+    /// The permission that it takes: `ecs:Poll` or `ecs:StartTelemetrySession`.
+    pub action: &'static str,
     /// AWS: a name or an ARN, whatever the agent was configured with.
     pub cluster: String,
     pub container_instance: String,
@@ -135,13 +137,7 @@ pub enum Told {
 pub trait World: Send + Sync + 'static {
     /// The instance that this caller may speak for. AWS: another's is AccessDeniedException, one that
     /// was deregistered InactiveInstanceException.
-    fn admit(
-        &self,
-        view: &View<'_>,
-        caller: &Caller,
-        region: Region,
-        poll: &Poll,
-    ) -> Result<Agent, ApiError>;
+    fn admit(&self, view: &View<'_>, call: &Call, poll: &Poll) -> Result<Agent, ApiError>;
 
     /// Whether the instance is still registered.
     fn is_registered(&self, view: &View<'_>, instance: Id128) -> bool;
@@ -157,8 +153,14 @@ pub trait World: Send + Sync + 'static {
     /// The key of a task by its ARN.
     fn task(&self, view: &View<'_>, arn: &str) -> Option<Id128>;
 
-    /// The task in full, with what is wanted of it.
-    fn payload(&self, view: &View<'_>, task: Id128, credentials: Credentials) -> Option<Task>;
+    /// The task in full, with what is wanted of it. `endpoint` is this server as its host has it.
+    fn payload(
+        &self,
+        view: &View<'_>,
+        task: Id128,
+        endpoint: &str,
+        credentials: Credentials,
+    ) -> Option<Task>;
 
     /// Credentials, in the order of the wants; `None` where the role cannot be had (any more).
     fn credentials<'a>(

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use plane_engine::{Engine, Options, Refusal};
 use plane_gateway::{Forward, Gateway, Parts, Serving};
+use plane_links::{LastFigures, Links, Pace};
 use serde_json::{Value, json};
 use service_iam::operator;
 use service_iam::reports::EnsureRoot;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use crate::data::Stores;
 use crate::data_dir::DataDir;
 use crate::endpoint::Endpoint;
+use crate::links::Rows;
 use crate::operator::HouseOperator;
 use crate::root_key::RootKey;
 use crate::settings::{Settings, StateArgument};
@@ -114,7 +116,13 @@ fn endpoint(
 }
 
 impl Run<'_> {
-    fn gateway(&self, engine: &Engine, stores: &Stores, endpoint: &Endpoint) -> Arc<Gateway> {
+    fn gateway(
+        &self,
+        engine: &Engine,
+        stores: &Stores,
+        links: Arc<Links>,
+        endpoint: &Endpoint,
+    ) -> Arc<Gateway> {
         // Alone there is nobody to pass a write on to.
         let forward = match self.settings.state {
             StateArgument::Embedded => None,
@@ -123,8 +131,13 @@ impl Run<'_> {
             }
         };
         let operator = Arc::new(HouseOperator { account: self.settings.account_id });
-        let data = stores.handlers(engine);
-        let parts = Parts { operator: Some(operator), forward, data, ..Parts::default() };
+        let parts = Parts {
+            operator: Some(operator),
+            forward,
+            data: stores.handlers(engine),
+            sockets: Some(links),
+            ..Parts::default()
+        };
         Gateway::new(engine.clone(), parts)
     }
 
@@ -137,7 +150,10 @@ impl Run<'_> {
         certificate: Option<Certificate>,
     ) -> Result<()> {
         let mut signals = Signals::new()?;
-        let gateway = self.gateway(engine, stores, endpoint);
+        let rows = Arc::new(Rows { engine: engine.clone() });
+        let links = Links::new(rows, Arc::new(LastFigures::default()), Pace::default());
+        tokio::spawn(links.clone().run(engine.clone()));
+        let gateway = self.gateway(engine, stores, links.clone(), endpoint);
         stores.start(engine);
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
         let mut running = Vec::new();
@@ -164,6 +180,8 @@ impl Run<'_> {
             signals.any().await;
             std::process::exit(130);
         });
+        // Agents dial anew, wherever there is a server then; their tasks go on.
+        links.end_all();
         let stops = running.into_iter().map(|listener| tokio::spawn(listener.stop()));
         for stop in stops.collect::<Vec<_>>() {
             stop.await.context("a listener ended badly")?;

@@ -14,7 +14,7 @@ use aws_protocol::ApiError;
 use aws_sigv4::{SignBody, Signer, Style};
 use core_state::{Change, Row, SchemaBuilder, Tx};
 use core_step::*;
-use core_types::{AccountId, Id128, Region, Time};
+use core_types::{AccountId, Id128, Time};
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue};
 use plane_engine::{Engine, Options, Refusal};
@@ -162,15 +162,9 @@ fn row_of(job: &Job) -> Assignment {
 }
 
 impl World for Rows {
-    fn admit(
-        &self,
-        view: &View<'_>,
-        caller: &Caller,
-        _: Region,
-        poll: &Poll,
-    ) -> Result<Agent, ApiError> {
+    fn admit(&self, view: &View<'_>, call: &Call, poll: &Poll) -> Result<Agent, ApiError> {
         let machine = view.all::<Machine>().find(|m| machine_arn(m.id) == poll.container_instance);
-        let Some(machine) = machine.filter(|machine| *machine.owner == *caller.arn) else {
+        let Some(machine) = machine.filter(|machine| *machine.owner == *call.caller.arn) else {
             return Err(ApiError::new("AccessDeniedException", 403, "not yours"));
         };
         match machine.registered {
@@ -212,6 +206,7 @@ impl World for Rows {
         &self,
         view: &View<'_>,
         task: Id128,
+        _: &str,
         made: plane_links::Credentials,
     ) -> Option<Task> {
         let job = view.get::<Job>(&task)?;
