@@ -1,11 +1,13 @@
 //! What must hold in every state of the slice.
 
-use core_state::State;
+use core_state::{RowKey, State};
 use core_step::Invariant;
+use core_task::Desired;
 
 use crate::rows::cluster::{Cluster, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
+use crate::rows::task::{HostPorts, Task};
 use crate::rows::task_definition::{Family, Status, TaskDefinition};
 use crate::rules::attributes;
 use crate::rules::strategy::BUILT_IN;
@@ -16,6 +18,8 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/task-definitions-say-what-their-key-says", check: definitions },
     Invariant { name: "ecs/clusters-have-the-providers-they-use", check: clusters },
     Invariant { name: "ecs/instances-are-in-clusters-that-stand", check: instances },
+    Invariant { name: "ecs/tasks-are-where-they-say", check: tasks },
+    Invariant { name: "ecs/ports-of-hosts-are-held-once", check: ports },
 ];
 
 fn families(state: &State, tell: &mut dyn FnMut(String)) {
@@ -108,6 +112,42 @@ fn instances(state: &State, tell: &mut dyn FnMut(String)) {
         }
         if row.custom_attributes.len() > attributes::MOST {
             tell(format!("{} has too many custom attributes", row.arn()));
+        }
+    }
+}
+
+fn tasks(state: &State, tell: &mut dyn FnMut(String)) {
+    for row in state.all::<Task>() {
+        let id = row.id;
+        if row.given_up && !row.is_stopped() {
+            tell(format!("task {id} was given up and has not stopped"));
+        }
+        if row.is_stopped() && row.desired_status == Desired::Running {
+            tell(format!("task {id} has stopped and is wanted running"));
+        }
+        let host = row.host.and_then(|host| state.get::<ContainerInstance>(&host));
+        match (row.host, host) {
+            (Some(_), Some(host)) if host.cluster.0 != row.cluster.0 => {
+                tell(format!("task {id} is on a host of another account or region"));
+            }
+            (Some(_), Some(host))
+                if host.status == InstanceStatus::Inactive && !row.is_stopped() =>
+            {
+                tell(format!("task {id} runs on a host that was deregistered"));
+            }
+            (Some(_), None) if !row.is_stopped() => {
+                tell(format!("task {id} runs on a host that is not there"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn ports(state: &State, tell: &mut dyn FnMut(String)) {
+    for ((host, udp, port), held) in state.sums::<HostPorts>(RowKey::least()) {
+        if held != 1 {
+            let kind = if *udp { "UDP" } else { "TCP" };
+            tell(format!("{kind} port {port} of host {host} is held {held} times"));
         }
     }
 }

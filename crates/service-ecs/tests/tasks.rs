@@ -123,7 +123,11 @@ fn a_running_task_holds_its_host_its_cluster_and_its_definition() {
     world.pass(Duration::from_secs(7200));
     let shown = world.call("DescribeTaskDefinition", web.clone());
     assert_eq!(shown["taskDefinition"]["status"], "DELETE_IN_PROGRESS");
-    world.report(Placed(Task { observed_status: TaskStatus::Stopped, ..running }));
+    world.report(Placed(Task {
+        observed_status: TaskStatus::Stopped,
+        desired_status: Desired::Stopped,
+        ..running
+    }));
     world.pass(Duration::from_secs(120));
     world.refusal("DescribeTaskDefinition", web);
     world.call("DeleteCluster", json!({"cluster": "c"}));

@@ -119,8 +119,8 @@ fn chosen<'t>(task: &'t Task, given: Option<&str>) -> Result<&'t Container, ApiE
 
 /// Whether a shell can be had in the container now; its host.
 fn check(state: &State, task: &Task, container: &Container) -> Result<Id128, ApiError> {
-    let agents = task.extras.iter().flat_map(|extras| &extras.exec_agents);
-    let agent = agents.filter(|agent| agent.container == container.name).next_back();
+    let mut agents = task.extras.iter().flat_map(|extras| &extras.exec_agents);
+    let agent = agents.find(|agent| agent.container == container.name);
     let stopped = agent.is_none_or(|agent| agent.observed_status == ExecStatus::Stopped);
     let runs = container.observed_status == ContainerStatus::Running;
     if !task.exec_enabled || stopped || !runs || task.desired_status == Desired::Stopped {
