@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use core_step::{Core, Event, OnPanic, Registry, Report, Slice};
-use core_task::{ContainerReport, ContainerStatus, Desired, TaskReport, TaskStatus};
+use core_task::{ContainerReport, ContainerStatus, TaskReport, TaskStatus};
 use core_types::{Dice, Id128, Scope, Time};
 use service_ecs::reports::TaskObserved;
 use service_ecs::rows::task::{Container, Launch, Task};
@@ -38,36 +38,19 @@ impl Report for PutTasks {
 pub fn task(id: Id128, host: Id128, scope: Scope, at: Time) -> Task {
     // Text is made anew for each row, as it is when rows come from requests or from the journal.
     let text = |s: &str| Arc::<str>::from(s);
+    let definition = (text("web-frontend"), 42);
     Task {
-        id,
-        cluster: (scope, text("production")),
-        family: text("web-frontend"),
-        revision: 42,
-        launch: Launch::Ec2,
         host: Some(host),
         service: Some(text("web-frontend")),
         started_by: Some(text("ecs-svc/1234567890123456789")),
-        desired_status: Desired::Running,
-        observed_status: TaskStatus::Pending,
-        containers: Box::new([Container {
-            name: text("web"),
-            observed_status: ContainerStatus::Pending,
-            exit_code: None,
-            reason: None,
-            runtime_id: None,
-        }]),
-        created_at: at,
-        pull_started_at: None,
-        pull_stopped_at: None,
-        started_at: None,
-        stopping_at: None,
-        execution_stopped_at: None,
-        stopped_at: None,
-        stopped_reason: None,
-        version: 1,
-        extras: None,
+        cpu: 256,
+        memory: 512,
+        containers: Box::new([Container::new(id, text("web"))]),
+        ..Task::new(id, (scope, text("production")), definition, Launch::Ec2, at)
     }
 }
+
+const IMAGE: &str = "sha256:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 fn observation(task: Id128, status: TaskStatus, container: ContainerStatus) -> Event {
     let runtime_id = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -77,6 +60,8 @@ fn observation(task: Id128, status: TaskStatus, container: ContainerStatus) -> E
         exit_code: (container == ContainerStatus::Stopped).then_some(0),
         reason: None,
         runtime_id: Some(runtime_id),
+        image_digest: Some(IMAGE),
+        ..Default::default()
     };
     let report =
         TaskReport { status: Some(status), containers: vec![container], ..Default::default() };

@@ -26,39 +26,14 @@ impl Report for Placed {
 }
 
 fn task(host: Option<Id128>, status: TaskStatus) -> Task {
+    let cluster = ("123456789012/us-east-1".parse().unwrap(), "c".into());
     Task {
-        id: Id128([7; 16]),
-        cluster: ("123456789012/us-east-1".parse().unwrap(), "c".into()),
-        family: "web".into(),
-        revision: 1,
-        launch: Launch::Ec2,
         host,
-        service: None,
-        group: None,
-        started_by: None,
         cpu: 100,
         memory: 64,
         ports: Box::new([HostPort { udp: false, port: 8080 }]),
-        exec_enabled: false,
-        credentials_id: Id128::default(),
-        desired_status: Desired::Running,
         observed_status: status,
-        containers: Box::new([]),
-        observed_acknowledged: None,
-        given_up: false,
-        created_at: Time(0),
-        connectivity_at: None,
-        pull_started_at: None,
-        pull_stopped_at: None,
-        started_at: None,
-        stopping_at: None,
-        execution_stopped_at: None,
-        stopped_at: None,
-        stop_code: None,
-        stopped_reason: None,
-        forget_at: None,
-        version: 1,
-        extras: None,
+        ..Task::new(Id128([7; 16]), cluster, ("web".into(), 1), Launch::Ec2, Time(0))
     }
 }
 

@@ -127,6 +127,23 @@ pub struct Container {
     pub observed_health: Option<(Health, Time)>,
 }
 
+impl Container {
+    /// One that nobody has seen yet.
+    pub fn new(id: Id128, name: Arc<str>) -> Container {
+        Container {
+            id,
+            name,
+            observed_status: ContainerStatus::Pending,
+            exit_code: None,
+            reason: None,
+            runtime_id: None,
+            image_digest: None,
+            bindings: None,
+            observed_health: None,
+        }
+    }
+}
+
 /// The program inside a container that `ExecuteCommand` speaks to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExecAgent {
@@ -296,6 +313,50 @@ pub struct Task {
 }
 
 impl Task {
+    /// One that shall run, is nowhere yet, and holds nothing.
+    pub fn new(
+        id: Id128,
+        cluster: ClusterKey,
+        (family, revision): (Arc<str>, u32),
+        launch: Launch,
+        created_at: Time,
+    ) -> Task {
+        Task {
+            id,
+            cluster,
+            family,
+            revision,
+            launch,
+            host: None,
+            service: None,
+            group: None,
+            started_by: None,
+            cpu: 0,
+            memory: 0,
+            ports: Box::new([]),
+            exec_enabled: false,
+            credentials_id: Id128::default(),
+            desired_status: Desired::Running,
+            observed_status: TaskStatus::Pending,
+            containers: Box::new([]),
+            observed_acknowledged: None,
+            given_up: false,
+            created_at,
+            connectivity_at: None,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            started_at: None,
+            stopping_at: None,
+            execution_stopped_at: None,
+            stopped_at: None,
+            stop_code: None,
+            stopped_reason: None,
+            forget_at: None,
+            version: 1,
+            extras: None,
+        }
+    }
+
     pub fn arn(&self) -> String {
         arn_of(&self.cluster, self.id)
     }

@@ -6,7 +6,7 @@ use aws_protocol::ApiError;
 use core_placement::{Ask, Need, Placed};
 use core_state::{State, Tx};
 use core_step::{Call, Demand};
-use core_task::{ContainerStatus, Desired, TaskStatus};
+use core_task::TaskStatus;
 use core_types::Id128;
 use model_ecs::{self as api, errors};
 
@@ -250,60 +250,31 @@ impl Prepared {
         let id = tx.dice.id();
         let definition = &self.definition.definition;
         let all = containers_of(definition).iter();
-        let containers: Box<[Container]> = all
-            .map(|container| Container {
-                id: tx.dice.id(),
-                name: name_of(container).into(),
-                observed_status: ContainerStatus::Pending,
-                exit_code: None,
-                reason: None,
-                runtime_id: None,
-                image_digest: None,
-                bindings: None,
-                observed_health: None,
-            })
-            .collect();
+        let containers: Box<[Container]> =
+            all.map(|one| Container::new(tx.dice.id(), name_of(one).into())).collect();
         let port = |udp| move |port: &u16| HostPort { udp, port: *port };
-        let ports =
-            self.need.tcp.iter().map(port(false)).chain(self.need.udp.iter().map(port(true)));
+        let (tcp, udp) =
+            (self.need.tcp.iter().map(port(false)), self.need.udp.iter().map(port(true)));
         let extras = self.extras(&containers, placed, provider);
+        let (_, family, revision) = &self.definition.key;
+        let named = (family.clone(), *revision);
         let task = Task {
-            id,
-            cluster: self.cluster.clone(),
-            family: self.definition.key.1.clone(),
-            revision: self.definition.key.2,
-            launch: self.launch,
             host: Some(placed.instance),
-            service: None,
             group: self.group.clone(),
             started_by: self.started_by.clone(),
             cpu: u32::try_from(self.need.cpu).unwrap_or_default(),
             memory: u32::try_from(self.need.memory).unwrap_or_default(),
-            ports: ports.collect(),
+            ports: tcp.chain(udp).collect(),
             exec_enabled: self.exec_enabled,
             credentials_id: tx.dice.id(),
-            desired_status: Desired::Running,
             // AWS: with an interface of its own it waits for that first.
             observed_status: match is_mode(definition, "awsvpc") {
                 true => TaskStatus::Provisioning,
                 false => TaskStatus::Pending,
             },
             containers,
-            observed_acknowledged: None,
-            given_up: false,
-            created_at: tx.now(),
-            connectivity_at: None,
-            pull_started_at: None,
-            pull_stopped_at: None,
-            started_at: None,
-            stopping_at: None,
-            execution_stopped_at: None,
-            stopped_at: None,
-            stop_code: None,
-            stopped_reason: None,
-            forget_at: None,
-            version: 1,
             extras: (extras != Extras::default()).then(|| Box::new(extras)),
+            ..Task::new(id, self.cluster.clone(), named, self.launch, tx.now())
         };
         tx.put(task);
         id
