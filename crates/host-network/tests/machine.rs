@@ -117,6 +117,22 @@ fn an_eni_task_has_an_address_of_the_vpc() {
             })
             .unwrap();
         });
+        // The agent knows it, and the host itself, by their addresses.
+        let agent = at(&one, || TcpListener::bind((Ipv4Addr::LOCALHOST, 51679)).unwrap());
+        std::thread::spawn(move || {
+            while let Ok((mut stream, from)) = agent.accept() {
+                let _ = std::io::Write::write_all(&mut stream, from.ip().to_string().as_bytes());
+            }
+        });
+        let metadata = (host_network::METADATA, 80);
+        at(&one, || {
+            assert_eq!(ask(metadata).unwrap(), one.address.to_string());
+            let task = first.find("web").unwrap();
+            let answer =
+                namespaces::inside(&task.namespace, || Ok(ask(metadata).unwrap())).unwrap();
+            assert_eq!(answer, address.to_string());
+            assert_eq!(first.task_at(address).as_deref(), Some("web"));
+        });
         // What the task sends comes from its own address.
         serve(&two.network, 81, "host");
         at(&one, || {
@@ -228,5 +244,19 @@ fn tasks_get_out_and_nobody_gets_in_unasked() {
         };
         assert!(host_network::clean(&options).unwrap().failed.is_empty());
         assert_eq!(std::fs::read_to_string(uplink).unwrap().trim(), "0");
+    });
+}
+
+#[test]
+fn the_doctor_finds_that_everything_works_here_and_leaves_nothing() {
+    World::enter("doctor", |_| {
+        use host_network::doctor::Level;
+        let findings = host_network::doctor::examine();
+        assert!(findings.iter().all(|finding| finding.level != Level::Bad), "{findings:?}");
+        assert!(findings.iter().any(|f| f.level == Level::Warning && f.subject == "way out"));
+        assert_eq!(
+            std::fs::read_to_string("/proc/thread-self/net/dev").unwrap().lines().count(),
+            3
+        );
     });
 }

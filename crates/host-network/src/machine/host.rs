@@ -34,7 +34,13 @@ fn pins(place: &HostPlace) -> [(Kind, &PathBuf); 3] {
 /// Whether a host of an earlier run is still there with all it needs.
 pub fn is_whole(place: &HostPlace, link: &str, route: &mut Socket) -> Result<bool> {
     let pinned = pins(place).iter().all(|(_, path)| namespaces::is_pinned(path));
-    Ok(pinned && links::find(route, link)?.is_some())
+    if !pinned || links::find(route, link)?.is_none() {
+        return Ok(false);
+    }
+    // Its way out is the last thing that a host is given.
+    namespaces::inside(&place.network, || {
+        Ok(links::routes(&mut Socket::route()?)?.iter().any(|route| route.to.prefix_len() == 0))
+    })
 }
 
 pub fn remove(place: &HostPlace, link: &str, route: &mut Socket) -> Result<()> {
