@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod codegen;
 mod coverage;
+mod guest;
 mod prerequisites;
 mod python;
 mod scaffold;
@@ -32,6 +33,8 @@ enum Task {
     Tidy,
     /// Measures; figures go into docs/BENCHMARKS.md.
     Bench(bench::Arguments),
+    /// Runs tests in a virtual machine with cgroup v2, where this machine can have one.
+    TestV2(guest::Arguments),
     /// Installs what the tests need of the machine (root, apt), or names it; `ci` begins with it.
     Prerequisites,
     /// Makes the Python environment of the tests and prints its interpreter.
@@ -62,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Task::Coverage(arguments) => coverage::run(&root, &arguments),
         Task::Tidy => tidy::run(&root),
         Task::Bench(arguments) => bench::run(&root, &arguments),
+        Task::TestV2(arguments) => guest::run(&root, &arguments),
         Task::Prerequisites => prerequisites::ensure(),
         Task::Python => {
             println!("{}", python::interpreter(&root)?.display());
