@@ -35,6 +35,12 @@ pub enum Error {
     Size { what: &'static str, expected: u64, actual: u64 },
     #[error("the image store {path} was written by a newer version (format {found})")]
     Newer { path: PathBuf, found: u32 },
+    #[error(transparent)]
+    Registry(#[from] crate::registry::RegistryError),
+    #[error("{} has been retried {attempts} time(s): {}{source}", stage.told(), aim(*stage, reference))]
+    Pull { stage: crate::pull::Stage, attempts: u32, reference: Option<String>, source: Box<Error> },
+    #[error("failed to extract layer {layer}: {source}")]
+    Layer { layer: Digest, source: Box<Error> },
     #[error("the pull was cancelled")]
     Cancelled,
 }
@@ -51,8 +57,19 @@ impl Error {
         match self {
             Error::DiskFull { .. } => true,
             Error::Unpack(why) => why.is_disk_full(),
+            Error::Pull { source, .. } | Error::Layer { source, .. } => source.is_disk_full(),
             _ => false,
         }
+    }
+}
+
+/// containerd's words for what it was about.
+fn aim(stage: crate::pull::Stage, reference: &Option<String>) -> String {
+    match (stage, reference) {
+        (crate::pull::Stage::Manifest, Some(reference)) => {
+            format!("failed to resolve ref {reference}: ")
+        }
+        _ => "failed to copy: ".into(),
     }
 }
 

@@ -5,12 +5,18 @@
 //! by rename, so nothing half is ever seen; locks end with the process that held them, so several
 //! agents share a store, and any of them may die at any time.
 
+mod behavior;
+mod build;
 mod digest;
 mod error;
 mod files;
 mod leases;
 mod load;
+mod pack;
+mod pull;
 mod reference;
+mod registry;
+mod save;
 pub mod spec;
 mod store;
 mod sweep;
@@ -18,9 +24,13 @@ mod table;
 mod tarstream;
 mod unpack;
 
+pub use behavior::{BadBehavior, PullBehavior, PullPlan};
+pub use build::{Copy, HealthRecipe, Port, Recipe};
 pub use digest::{BadDigest, Digest};
 pub use error::{Error, Result};
+pub use pull::{Listener, Progress, PullOptions, Stage, error_name};
 pub use reference::{BadReference, Reference};
+pub use registry::{Credentials, CredentialsError, Registry, RegistryError, Resolved, Settings};
 pub use store::{Image, Store};
 pub use sweep::{Policy, Removed, Swept};
 pub use unpack::{Limits, UnpackError};

@@ -19,7 +19,7 @@ use crate::tarstream::TarStream;
 use crate::unpack::{self, Limits};
 
 /// How often a lock that another process holds is asked for again.
-const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// An open store; clones are the same store.
 #[derive(Clone, Debug)]
@@ -243,6 +243,11 @@ pub(crate) struct Spooled {
 }
 
 impl Work {
+    /// A place for a file, which goes with the work.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// From now on the sweep leaves this blob or layer alone, be it here already or not.
     pub fn pin(&self, digest: Digest) -> Result<()> {
         let _lock = self.store.lock(Mode::Shared)?;

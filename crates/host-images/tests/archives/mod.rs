@@ -1,5 +1,5 @@
 //! Archives made by hand, entry by entry, for the tests.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its own part; tests unwrap")]
 
 use std::fmt::Write;
 
