@@ -3,7 +3,7 @@
 //! stop, and what was downloaded stays to be continued.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -271,14 +271,14 @@ impl Pull {
         }
     }
 
-    fn keep(&self, partial: &PathBuf, place: &PathBuf) -> Result<()> {
+    fn keep(&self, partial: &Path, place: &Path) -> Result<()> {
         let synced = std::fs::File::open(partial).and_then(|file| file.sync_all());
         synced.at("syncing", partial)?;
         std::fs::rename(partial, place).at("keeping", place)?;
         files::sync_dir(&self.work.store.dir("blobs"))
     }
 
-    async fn fetch(&self, wanted: &Descriptor, path: &PathBuf, is_layer: bool) -> Result<()> {
+    async fn fetch(&self, wanted: &Descriptor, path: &Path, is_layer: bool) -> Result<()> {
         let digest = wanted.digest;
         let blob = Blob { reference: self.reference.clone(), digest, size: wanted.size };
         let listener = self.listener.clone();
@@ -287,7 +287,7 @@ impl Pull {
                 listener(Progress::Downloading { layer: digest, done });
             }
         };
-        let (opened, size) = (path.clone(), wanted.size);
+        let (opened, size) = (path.to_owned(), wanted.size);
         let opening = tokio::task::spawn_blocking(move || Partial::open(&opened, size));
         let mut partial = opening.await.expect("opening does not panic")?;
         let (mut attempt, mut continuations) = (1, 0);

@@ -139,7 +139,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Build { folder, tag, config } => {
             let name = reference(tag)?;
             let recipe = find_recipe(folder, config.as_deref())?;
-            let image = busy(shared, |said| Ok(store.build(folder, &recipe, Some(&name), said)?))?;
+            let image =
+                busy(shared, |said| Ok(store.build(folder, &recipe, Some(&name), said)?))?;
             told(shared, "built", &[image])
         }
         What::Ls => list(&store, shared),
@@ -178,7 +179,8 @@ fn open(path: &Path) -> Result<Box<dyn io::BufRead>> {
 }
 
 fn recipe(path: &Path) -> Result<Recipe> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Recipe::read(&text).with_context(|| path.display().to_string())
 }
 
@@ -242,8 +244,9 @@ fn load(store: &Store, shared: &Shared, archive: &Path, tag: Option<&str>) -> Re
     let name = tag.map(reference).transpose()?;
     let shown = archive.display().to_string();
     let archive = open(archive)?;
-    let mut images =
-        busy(shared, |said| store.load(archive, said).with_context(|| format!("cannot load {shown}")))?;
+    let mut images = busy(shared, |said| {
+        store.load(archive, said).with_context(|| format!("cannot load {shown}"))
+    })?;
     if let Some(name) = name {
         if images.len() != 1 {
             return misuse(format!("{} images were loaded: --tag is for one", images.len()));
@@ -320,7 +323,10 @@ fn platform(text: Option<&str>) -> Result<Platform> {
 fn credentials(image: &Reference, user: Option<&str>) -> Result<Option<Credentials>> {
     if let Some(user) = user {
         let mut password = String::new();
-        io::stdin().take(1 << 16).read_to_string(&mut password).context("cannot read the password")?;
+        io::stdin()
+            .take(1 << 16)
+            .read_to_string(&mut password)
+            .context("cannot read the password")?;
         return Ok(Some(Credentials::password(user, password.trim_end_matches(['\r', '\n']))));
     }
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
@@ -352,7 +358,8 @@ fn pull(
     let quiet = shared.quiet || shared.json || !io::stderr().is_terminal();
     let shown = Arc::new(Shown::new(quiet));
     let listener = shown.clone();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let pulled = runtime.block_on(async {
         let pulling = store.pull(&registry, &image, &options, Arc::new(move |p| listener.tell(p)));
         tokio::select! {

@@ -6,6 +6,7 @@ mod check;
 mod clean;
 mod coverage;
 mod env;
+mod image;
 mod replay;
 mod server;
 mod up;
@@ -38,6 +39,8 @@ enum Command {
     Clean(clean::Arguments),
     /// Print a journal's history.
     Replay(replay::Arguments),
+    /// Load, pull, build and list the images of this machine's hosts.
+    Image(image::Arguments),
     /// Make and list accounts.
     Account(account::Arguments),
     #[command(hide = true)]
@@ -77,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Clean(arguments) => clean::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),
