@@ -49,8 +49,7 @@ pub fn recover(wal_dir: &Path, groups_dir: &Path) -> Result<Recovered, StoreErro
             tracing::warn!("{}: cut off {lost} bytes at its end", path.display());
         }
     }
-    for entry in std::fs::read_dir(groups_dir).map_err(|error| read(groups_dir, error))? {
-        let path = entry.map_err(|error| read(groups_dir, error))?.path();
+    for path in wal::entries(groups_dir).map_err(|error| read(groups_dir, error))? {
         let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
             continue;
         };

@@ -18,7 +18,7 @@ use crate::group::{Group, State};
 use crate::query::{Page, Query};
 use crate::recovery;
 use crate::tail::{Tail, Tails};
-use crate::wal::{self, Wal};
+use crate::wal;
 use crate::writer::{Append, Writer};
 
 /// Bounds of the store.
@@ -108,13 +108,8 @@ impl Store {
     /// Open or make the store in a directory. One process at a time.
     pub fn open(dir: &Path, options: Options) -> Result<Store, StoreError> {
         let (wal_dir, groups_dir) = (dir.join("wal"), dir.join("groups"));
-        for dir in [&wal_dir, &groups_dir] {
-            let made = std::fs::create_dir_all(dir);
-            made.map_err(|error| StoreError::io(dir, "made", &error))?;
-        }
         let found = recovery::recover(&wal_dir, &groups_dir)?;
         let last = found.wals.last().map_or(0, |(number, _)| *number);
-        let wal = Wal::create(&wal_dir, last + 1)?;
         let backlog = Backlog::new(options.backlog.max(found.waiting * 2));
         backlog.add(found.waiting);
         let shared = Arc::new(Shared {
@@ -131,7 +126,14 @@ impl Store {
             let groups = std::mem::take(&mut groups);
             let _ = to_flusher.send(Work::Retire { path, groups });
         }
-        let writer = Writer { shared: shared.clone(), dir: wal_dir, wal, inbox, to_flusher };
+        let writer = Writer {
+            shared: shared.clone(),
+            dir: wal_dir,
+            wal: None,
+            next: last + 1,
+            inbox,
+            to_flusher,
+        };
         let for_flusher = shared.clone();
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);

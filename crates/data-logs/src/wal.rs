@@ -21,7 +21,6 @@ pub const HEAD: usize = 24;
 
 /// A file that is being written.
 pub struct Wal {
-    pub number: u64,
     pub path: PathBuf,
     pub length: u64,
     /// Groups with lines in it, whose segments must be synced before it can go.
@@ -75,11 +74,19 @@ pub fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     numbered(dir, "wal")
 }
 
+/// What is in a directory, which need not be there.
+pub fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(dir) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Files named by a number and an extension, in order.
 pub fn numbered(dir: &Path, extension: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
+    for path in entries(dir)? {
         if path.extension().is_some_and(|found| found == extension)
             && let Some(number) = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok())
         {
@@ -97,11 +104,13 @@ pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
 
 impl Wal {
     pub fn create(dir: &Path, number: u64) -> Result<Wal, StoreError> {
+        let made = std::fs::create_dir_all(dir);
+        made.map_err(|error| StoreError::io(dir, "made", &error))?;
         let path = dir.join(format!("{number:010}.wal"));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
         let file = file.map_err(|error| StoreError::io(&path, "made", &error))?;
         sync_dir(dir)?;
-        Ok(Wal { number, path, length: 0, groups: BTreeMap::new(), file })
+        Ok(Wal { path, length: 0, groups: BTreeMap::new(), file })
     }
 
     /// Write and sync. After an error nothing of it counts, and the flag tells whether the file

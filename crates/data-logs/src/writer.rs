@@ -32,7 +32,9 @@ pub struct Append {
 pub struct Writer {
     pub shared: Arc<Shared>,
     pub dir: PathBuf,
-    pub wal: Wal,
+    /// Made when the first lines come: a start asks nothing of the disk.
+    pub wal: Option<Wal>,
+    pub next: u64,
     pub inbox: mpsc::Receiver<Append>,
     pub to_flusher: std::sync::mpsc::SyncSender<Work>,
 }
@@ -83,7 +85,7 @@ impl Writer {
                 self.send(Work::Move(group));
             }
         }
-        if self.wal.length >= ROTATE_AT {
+        if self.wal.as_ref().is_some_and(|wal| wal.length >= ROTATE_AT) {
             self.rotate();
         }
     }
@@ -99,28 +101,30 @@ impl Writer {
                 wal::put(&mut bytes, append.group.id, chunk);
             }
         }
-        if let Err((error, usable)) = self.wal.append(&bytes) {
+        let wal = match &mut self.wal {
+            Some(wal) => wal,
+            none => {
+                let made = Wal::create(&self.dir, self.next)?;
+                self.next += 1;
+                none.insert(made)
+            }
+        };
+        if let Err((error, usable)) = wal.append(&bytes) {
             if !usable {
                 self.rotate();
             }
             return Err(error);
         }
         for append in batch {
-            let groups = &mut self.wal.groups;
-            groups.entry(append.group.id).or_insert_with(|| append.group.clone());
+            wal.groups.entry(append.group.id).or_insert_with(|| append.group.clone());
         }
         Ok(())
     }
 
+    /// The next lines go into another file; this one goes once its lines are in segments.
     fn rotate(&mut self) {
-        match Wal::create(&self.dir, self.wal.number + 1) {
-            Ok(next) => {
-                let last = std::mem::replace(&mut self.wal, next);
-                let groups = last.groups.into_values().collect();
-                self.send(Work::Retire { path: last.path, groups });
-            }
-            // The full or damaged file is tried on; its next write tells the same trouble.
-            Err(error) => self.shared.trouble.tell(&error),
+        if let Some(Wal { path, groups, .. }) = self.wal.take() {
+            self.send(Work::Retire { path, groups: groups.into_values().collect() });
         }
     }
 
