@@ -1,7 +1,12 @@
 """CloudWatch Logs: groups, streams, lines in and out, patterns, live tail."""
 
+import json
+import subprocess
+import sys
+import threading
 import time
 import uuid
+from pathlib import Path
 
 import boto3
 import pytest
@@ -12,6 +17,7 @@ from wharf_server import ACCOUNT, REGION, ROOT_KEY, ROOT_SECRET
 ARN = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:"
 HOUR = 3600 * 1000
 DAY = 24 * HOUR
+AWS = str(Path(sys.executable).parent / "aws")
 
 
 @pytest.fixture(scope="module")
@@ -300,8 +306,9 @@ def test_tags(logs, refused, group):
     logs.untag_resource(resourceArn=ARN + group, tagKeys=["a"])
     logs.untag_log_group(logGroupName=group, tags=["b"])
     assert logs.list_tags_for_resource(resourceArn=ARN + group)["tags"] == {}
+    logs.tag_resource(resourceArn=ARN + group, tags={str(n): "" for n in range(50)})
     with refused("TooManyTagsException"):
-        logs.tag_resource(resourceArn=ARN + group, tags={str(n): "" for n in range(50)} | {"x": ""})
+        logs.tag_resource(resourceArn=ARN + group, tags={"one more": ""})
     with refused("ResourceNotFoundException"):
         logs.list_tags_for_resource(resourceArn=f"{ARN}{group}-gone")
 
@@ -386,6 +393,66 @@ def test_a_flood_is_sampled(logs, tailing, group, stream):
         pass
     assert len(update["sessionResults"]) == 500 and update["sessionMetadata"]["sampled"]
     answer["responseStream"].close()
+
+
+def test_the_command_line_tails(server, logs, group, stream):
+    """With the variable that `wharf env` sets; print-only prints each line as JSON."""
+    environment = server.shell() | {
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true", "PYTHONUNBUFFERED": "1"}
+    command = [AWS, "logs", "start-live-tail", "--log-group-identifiers", ARN + group]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as tail:
+        try:
+            # A line for each look, until one is seen: when the session has begun it does not say.
+            done = threading.Event()
+            writer = threading.Thread(target=lambda: [
+                put(logs, stream, "ahoy") for _ in iter(lambda: done.wait(0.2), True)])
+            writer.start()
+            first = tail.stdout.readline()
+        finally:
+            done.set()
+            tail.kill()
+    assert "ahoy" in first
+
+
+@pytest.fixture
+def reader(iam, server, name, group):
+    """May look at one group, and write to one of its streams."""
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["logs:Get*", "logs:Filter*", "logs:DescribeLogStreams"],
+             "Resource": f"{ARN}{group}:*"},
+            {"Effect": "Allow", "Action": "logs:PutLogEvents",
+             "Resource": f"{ARN}{group}:log-stream:s"},
+            {"Effect": "Allow", "Action": "logs:ListTagsForResource", "Resource": ARN + group},
+        ]}))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return server.client("logs", key=key["AccessKeyId"], secret=key["SecretAccessKey"])
+
+
+def test_permissions_are_asked_on_groups_and_streams(logs, reader, refused, group, stream, name):
+    denied = "AccessDeniedException"
+    put(reader, stream, "mine")
+    assert messages(reader.get_log_events(**stream)) == ["mine"]
+    assert messages(reader.filter_log_events(logGroupName=group)) == ["mine"]
+    assert len(reader.describe_log_streams(logGroupName=group)["logStreams"]) == 1
+    assert reader.list_tags_for_resource(resourceArn=ARN + group)["tags"] == {}
+    logs.create_log_stream(logGroupName=group, logStreamName="other")
+    told = f"logs:PutLogEvents on resource: {ARN}{group}:log-stream:other"
+    with refused(denied, lambda text: told in text, 400):
+        put(reader, {"logGroupName": group, "logStreamName": "other"}, "not mine")
+    logs.create_log_group(logGroupName=f"{name}-2")
+    with refused(denied):
+        reader.filter_log_events(logGroupName=f"{name}-2")
+    with refused(denied):
+        reader.describe_log_groups()
+    with refused(denied):
+        reader.create_log_stream(logGroupName=group, logStreamName="third")
+    with refused(denied):
+        reader.delete_log_group(logGroupName=group)
+    with refused(denied, lambda text: "logs:Unmask" in text):
+        reader.get_log_events(**stream, unmask=True)
+    assert messages(logs.filter_log_events(logGroupName=group)) == ["mine"]
 
 
 def test_lines_survive_a_kill(server, logs, group, stream):

@@ -1,6 +1,7 @@
 """Every paginator of botocore's, with pages of one: all that is there, once, in one order."""
 
 import json
+import time
 
 import pytest
 
@@ -16,9 +17,14 @@ ALLOW = json.dumps({"Version": "2012-10-17", "Statement": [
 
 
 @pytest.fixture(scope="module")
-def filled(ecs, iam):
+def filled(ecs, iam, server):
     """At least three of everything that a list lists."""
+    logs = server.client("logs")
     for n in range(MANY):
+        logs.create_log_group(logGroupName=f"l-{n}")
+        logs.create_log_stream(logGroupName="l-0", logStreamName=f"s-{n}")
+        logs.put_log_events(logGroupName="l-0", logStreamName=f"s-{n}", logEvents=[
+            {"timestamp": int(time.time() * 1000), "message": f"line {n}"}])
         ecs.create_cluster(clusterName=f"c-{n}")
         ecs.register_task_definition(family=f"f-{n}", containerDefinitions=[
             {"name": "a", "image": "b", "memory": 8}])
@@ -55,6 +61,9 @@ PAGED = [
     ("ecs", "list_task_definitions", {}, MANY),
     ("ecs", "list_task_definition_families", {}, MANY),
     ("ecs", "list_account_settings", {"effectiveSettings": True}, MANY),
+    ("logs", "describe_log_groups", {}, MANY),
+    ("logs", "describe_log_streams", {"logGroupName": "l-0"}, MANY),
+    ("logs", "filter_log_events", {"logGroupName": "l-0"}, MANY),
     ("iam", "list_users", {}, MANY),
     ("iam", "list_groups", {}, MANY),
     ("iam", "list_roles", {}, MANY),
@@ -115,7 +124,7 @@ def test_all_once(server, filled, service, operation, arguments, least):
     client = server.client(service)
     by_one, pages = items(client, operation, arguments, 1)
     # AWS: account settings come ten at a time.
-    most = 10 if operation == "list_account_settings" else 100
+    most = {"list_account_settings": 10}.get(operation, 50 if service == "logs" else 100)
     whole, _ = items(client, operation, arguments, most)
     assert len(whole) >= least
     # An answer with several lists tells them one after the other, whatever the order of all.
@@ -142,7 +151,7 @@ def test_an_empty_page(server, filled, service, operation, arguments):
 def test_every_paginator_is_tried(server):
     """A list that begins to be offered needs a line above."""
     tried = {operation for _, operation, *_ in PAGED + EMPTY} | TAGS_OF_ONE
-    for service in ("ecs", "iam", "sts"):
+    for service in ("ecs", "iam", "logs", "sts"):
         client = server.client(service)
         for method, operation in client.meta.method_to_api_mapping.items():
             if client.can_paginate(method) and method not in tried:

@@ -7,11 +7,13 @@ use http::{Method, Response, StatusCode};
 use plane_engine::{Engine, Role};
 
 use crate::figures::Figures;
+use crate::phases::MoreFigures;
 
 /// The answer to an operator's request, if it is one.
 pub fn answer(
     engine: &Engine,
     figures: &Figures,
+    more: Option<&MoreFigures>,
     parts: &http::request::Parts,
 ) -> Option<Response<Bytes>> {
     // A signed GET may be S3's for an object of that name.
@@ -22,7 +24,11 @@ pub fn answer(
     let (status, text) = match parts.uri.path() {
         "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
         "/readyz" => ready(engine),
-        "/metrics" => (StatusCode::OK, metrics(engine, figures)),
+        "/metrics" => {
+            let mut text = metrics(engine, figures);
+            more.into_iter().for_each(|more| more(&mut text));
+            (StatusCode::OK, text)
+        }
         _ => return None,
     };
     let id = crate::request_id::next();

@@ -68,7 +68,12 @@ pub struct Parts {
     pub data: Handlers,
     /// Who carries on what is said on websockets; without it none is opened.
     pub sockets: Option<Arc<dyn Sockets>>,
+    /// Writes further figures for `/metrics`, in Prometheus' text form.
+    pub figures: Option<MoreFigures>,
 }
+
+/// Appends to the text of `/metrics`.
+pub type MoreFigures = Box<dyn Fn(&mut String) + Send + Sync>;
 
 /// Everything a request needs.
 pub struct Gateway {
@@ -81,6 +86,7 @@ pub struct Gateway {
     operator: Option<Arc<dyn Operator>>,
     pub(crate) forward: Option<Forward>,
     data: Handlers,
+    more_figures: Option<MoreFigures>,
     door: Option<Door>,
     /// Set when the server stops: replies that go on end then.
     pub(crate) stopping: watch::Sender<bool>,
@@ -141,7 +147,7 @@ impl Gateway {
         let offered = Offered::new(&engine);
         let names = offered.0.iter().map(|(_, action)| (action.op.service.id, action.op.name));
         let figures = Figures::new(names.collect());
-        let Parts { limits, operator, forward, data, sockets } = parts;
+        let Parts { limits, operator, forward, data, sockets, figures: more_figures } = parts;
         let places = Arc::new(Semaphore::new(limits.sockets));
         let door = sockets.map(|sockets| Door { sockets, places });
         let keys = SigningKeys::new(1024);
@@ -156,6 +162,7 @@ impl Gateway {
             operator,
             forward,
             data,
+            more_figures,
             door,
             stopping,
         })
@@ -179,7 +186,7 @@ impl Gateway {
             return self.open_socket(door, gate, request, peer).await.map(ReplyBody::from);
         }
         let (parts, body) = request.into_parts();
-        if let Some(response) = admin::answer(&self.engine, &self.figures, &parts) {
+        if let Some(response) = self.administer(&parts) {
             return response.map(ReplyBody::from);
         }
         let request_id = request_id::next();
@@ -203,6 +210,10 @@ impl Gateway {
             micros = took.as_micros() as u64,
         );
         ended.response
+    }
+
+    fn administer(&self, parts: &request::Parts) -> Option<Response<Bytes>> {
+        admin::answer(&self.engine, &self.figures, self.more_figures.as_ref(), parts)
     }
 
     async fn run(&self, parts: &request::Parts, body: &Bytes, peer: Peer, id: &Arc<str>) -> Ended {

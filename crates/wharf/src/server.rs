@@ -136,6 +136,7 @@ impl Run<'_> {
             forward,
             data: stores.handlers(engine),
             sockets: Some(links),
+            figures: Some(stores.figures()),
             ..Parts::default()
         };
         Gateway::new(engine.clone(), parts)

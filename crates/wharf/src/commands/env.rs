@@ -49,6 +49,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ("AWS_DEFAULT_REGION", region),
         ("AWS_ACCESS_KEY_ID", key.access_key_id),
         ("AWS_SECRET_ACCESS_KEY", key.secret_access_key),
+        // Live tails and the like would be asked of `stream-` and our address, a name of nobody's.
+        ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true".to_owned()),
     ];
     let mut unsets: Vec<String> = IN_THE_WAY.map(str::to_owned).to_vec();
     // A service's own endpoint wins over the general one; whichever are set are in our environment.

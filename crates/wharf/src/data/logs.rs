@@ -1,5 +1,6 @@
 //! CloudWatch Logs' data actions on the log store.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,6 +271,18 @@ fn timed_out() -> api::StartLiveTailResponseStream {
     api::StartLiveTailResponseStream {
         session_timeout_exception: Some(error),
         ..Default::default()
+    }
+}
+
+pub fn write_figures(now: data_logs::Figures, out: &mut String) {
+    for (name, kind, n) in [
+        ("wharf_logs_lines_total", "counter", now.lines),
+        ("wharf_logs_bytes_total", "counter", now.bytes),
+        ("wharf_logs_damaged_total", "counter", now.damaged),
+        ("wharf_logs_groups", "gauge", now.groups),
+        ("wharf_logs_waiting_bytes", "gauge", now.waiting_bytes),
+    ] {
+        let _ = writeln!(out, "# TYPE {name} {kind}\n{name} {n}");
     }
 }
 

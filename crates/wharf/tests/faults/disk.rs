@@ -19,13 +19,13 @@ use crate::world::{Chance, end_of, last_segment, rounds, wait_for};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A small file system of memory, gone at the end.
-struct SmallDisk {
+pub struct SmallDisk {
     folder: TempDir,
     mounted: bool,
 }
 
 impl SmallDisk {
-    fn mount(size: &str) -> Option<SmallDisk> {
+    pub fn mount(size: &str) -> Option<SmallDisk> {
         let folder = TempDir::new().unwrap();
         let options = format!("size={size},mode=0700");
         let mount = Command::new("mount")
@@ -40,7 +40,7 @@ impl SmallDisk {
         mounted.then_some(disk)
     }
 
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -49,14 +49,14 @@ impl SmallDisk {
     }
 
     /// Takes whatever is free, to the last block.
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut ballast = File::options().append(true).create(true).open(self.ballast()).unwrap();
         for size in [1 << 20, 4096, 1] {
             while ballast.write_all(&vec![1; size]).is_ok() {}
         }
     }
 
-    fn free(&self) {
+    pub fn free(&self) {
         std::fs::remove_file(self.ballast()).unwrap();
     }
 }

@@ -9,6 +9,7 @@ mod clock;
 mod disk;
 mod kill;
 mod leaders;
+mod logs;
 mod partition;
 mod torn;
 mod world;

@@ -54,7 +54,20 @@ impl Client {
     /// One operation of ECS.
     pub fn ecs(&mut self, operation: &str, input: &Value) -> Result<Value, Failure> {
         let request = self.request(operation, &input.to_string());
-        let (status, body) = self.exchange(&request).map_err(Failure::Lost)?;
+        self.ask(&request)
+    }
+
+    /// One operation of CloudWatch Logs.
+    pub fn logs(&mut self, operation: &str, input: &Value) -> Result<Value, Failure> {
+        let target = format!("Logs_20140328.{operation}");
+        let request = self.request_to("logs", &target, &input.to_string());
+        self.ask(&request)
+    }
+
+    fn ask(&mut self, request: &[u8]) -> Result<Value, Failure> {
+        let (status, body) = self.exchange(request).map_err(Failure::Lost)?;
+        // Some operations answer nothing at all.
+        let body = if body.is_empty() { b"{}".to_vec() } else { body };
         let body: Value = serde_json::from_slice(&body)
             .map_err(|error| Failure::Lost(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         if status == 200 {
@@ -80,19 +93,23 @@ impl Client {
 
     /// A signed request as it goes over the wire.
     pub fn request(&self, operation: &str, body: &str) -> Vec<u8> {
-        let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
         let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        self.request_to("ecs", &target, body)
+    }
+
+    fn request_to(&self, service: &str, target: &str, body: &str) -> Vec<u8> {
+        let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
         let mut headers = HeaderMap::new();
         let value = |text: &str| HeaderValue::from_str(text).unwrap();
         headers.insert("host", value(&self.address.to_string()));
         headers.insert("content-type", value("application/x-amz-json-1.1"));
-        headers.insert("x-amz-target", value(&target));
+        headers.insert("x-amz-target", value(target));
         let signer = Signer {
             access_key: KEY,
             secret: SECRET,
             token: None,
             region: "us-east-1",
-            service: "ecs",
+            service,
             style: Style::General,
             now: clock + self.ahead,
         };
