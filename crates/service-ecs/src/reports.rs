@@ -9,7 +9,9 @@ use core_step::Report;
 use core_task::{Desired, TaskReport, TaskStatus, observe};
 use core_types::{Id128, Time};
 
-use crate::rows::container_instance::{Check, ConnectedInstances, ContainerInstance};
+use crate::rows::container_instance::{
+    Check, ConnectedInstances, ContainerInstance, InstanceStatus,
+};
 use crate::rows::exec_session::ExecSession;
 use crate::rows::task::{AttachmentStatus, ExecAgent, ExecStatus, Health, Task, TasksOn};
 use crate::rows::timing::Timing;
@@ -67,7 +69,8 @@ impl Report for AgentConnected {
         let settled_at = tx.now() + timing::RETURNED_HOSTS_TELL_WITHIN;
         let waits = tx.by::<TasksOn>(&self.instance).any(|task| task.given_up);
         tx.edit::<ContainerInstance>(&self.instance, |row| {
-            if self.session < row.observed_session {
+            let gone = row.status == InstanceStatus::Inactive;
+            if gone || self.session < row.observed_session {
                 return;
             }
             row.version += u64::from(!row.observed_connected);

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
 pub use crate::rows::task_indexes::{
-    ClusterTasks, Count, Held, HostHolds, HostPorts, HostTasks, TaskOfAttachment, TasksIn,
-    TasksOfService, TasksOn,
+    ClusterTasks, Count, GroupKind, Held, HostGroups, HostHolds, HostPorts, HostTasks,
+    TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
 };
 
 /// Where a task runs, or would.
@@ -366,12 +366,17 @@ impl Task {
     }
 
     /// AWS: a task that is no service's is of its family's group.
-    pub fn group(&self) -> Arc<str> {
+    pub fn group_of(&self) -> (GroupKind, &Arc<str>) {
         match (&self.group, &self.service) {
-            (Some(group), _) => group.clone(),
-            (None, Some(service)) => format!("service:{service}").into(),
-            (None, None) => format!("family:{}", self.family).into(),
+            (Some(group), _) => (GroupKind::Named, group),
+            (None, Some(service)) => (GroupKind::Service, service),
+            (None, None) => (GroupKind::Family, &self.family),
         }
+    }
+
+    pub fn group(&self) -> Arc<str> {
+        let (kind, of) = self.group_of();
+        kind.name(of)
     }
 
     /// Whether it holds resources of its host.
@@ -422,6 +427,7 @@ impl Row for Task {
         declare.index::<TaskOfAttachment>();
         declare.tally::<ClusterTasks>();
         declare.tally::<HostTasks>();
+        declare.tally::<HostGroups>();
         declare.tally::<HostHolds>();
         declare.tally::<HostPorts>();
     }

@@ -116,6 +116,47 @@ impl Tally for HostTasks {
     }
 }
 
+/// Whose group a task is of: its family's, its service's, or one that its caller named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum GroupKind {
+    Family,
+    Service,
+    Named,
+}
+
+impl RowKey for GroupKind {
+    fn least() -> Self {
+        GroupKind::Family
+    }
+}
+
+impl GroupKind {
+    /// The group as AWS writes it.
+    pub fn name(self, of: &Arc<str>) -> Arc<str> {
+        match self {
+            GroupKind::Family => format!("family:{of}").into(),
+            GroupKind::Service => format!("service:{of}").into(),
+            GroupKind::Named => of.clone(),
+        }
+    }
+}
+
+/// Tasks of a host by their groups. AWS: one that is to stop does not count for constraints and
+/// spreading.
+pub struct HostGroups;
+
+impl Tally for HostGroups {
+    type Row = Task;
+    type Key = (Id128, GroupKind, Arc<str>);
+
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+        if let (Some(host), true, Desired::Running) = (row.host, row.holds(), row.desired_status) {
+            let (kind, of) = row.group_of();
+            add((host, kind, of.clone()), 1);
+        }
+    }
+}
+
 /// A resource that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Held {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use aws_protocol::ApiError;
 use core_placement::{Constraint, Field, Free, Instance, Need, Pool, Reason, Refused, Strategy};
-use core_state::State;
-use core_task::Desired;
+use core_state::{RowKey, State};
 use model_ecs::{self as api, errors};
 
 use super::{query, resources};
@@ -14,7 +13,9 @@ use crate::rows::cluster::ClusterKey;
 use crate::rows::container_instance::{
     ContainerInstance, FargatePool, InstanceStatus, InstancesIn, arn_of,
 };
-use crate::rows::task::{Count, Held, HostHolds, HostPorts, HostTasks, Launch, TasksOn};
+use crate::rows::task::{
+    Count, GroupKind, Held, HostGroups, HostHolds, HostPorts, HostTasks, Launch, TasksOn,
+};
 
 /// AWS: ten constraints and five strategies a call.
 const MOST_CONSTRAINTS: usize = 10;
@@ -41,15 +42,17 @@ pub fn pool(state: &State, cluster: &ClusterKey, launch: Launch, provider: Optio
 
 /// An instance as placement sees it.
 pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
+    let all = state.sums::<HostGroups>((row.id, GroupKind::least(), "".into()));
     let mut groups: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+    for ((_, kind, of), n) in all.take_while(|((host, ..), _)| *host == row.id) {
+        // A caller may name a group as AWS would.
+        *groups.entry(kind.name(of)).or_default() += u32::try_from(n).unwrap_or(u32::MAX);
+    }
     let mut gpus = row.gpus.clone();
-    for task in state.by::<TasksOn>(&row.id).filter(|task| task.holds()) {
-        // AWS: a task that is to stop does not count for constraints and spreading.
-        if task.desired_status == Desired::Running {
-            *groups.entry(task.group()).or_default() += 1;
-        }
-        let held = task.extras.iter().flat_map(|extras| &extras.gpus).flat_map(|(_, ids)| ids);
-        let held: Vec<&Arc<str>> = held.collect();
+    if !gpus.is_empty() {
+        let tasks = state.by::<TasksOn>(&row.id).filter(|task| task.holds());
+        let held = tasks.flat_map(|task| task.extras.iter().flat_map(|extras| &extras.gpus));
+        let held: Vec<&Arc<str>> = held.flat_map(|(_, ids)| ids).collect();
         gpus.retain(|gpu| !held.contains(&gpu));
     }
     let registered = |name: &str| {
