@@ -348,7 +348,7 @@ def test_stored_bytes_are_told(logs, group, stream):
 
 @pytest.fixture(scope="module")
 def tailing(server):
-    """boto3 as it must be set for an endpoint of one's own: see docs/logs.md."""
+    """boto3 as it must be set for an endpoint of one's own: see docs/decisions."""
     return boto3.client(
         "logs", endpoint_url=server.endpoint, region_name=REGION, aws_access_key_id=ROOT_KEY,
         aws_secret_access_key=ROOT_SECRET,

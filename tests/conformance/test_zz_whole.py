@@ -7,7 +7,7 @@ itself it has nothing to judge, and says so.
 import pytest
 
 from wharf_server import ANSWERED
-from wire import ecs_request, query_request, send
+from wire import Request, ecs_request, query_request, send
 
 
 
@@ -29,12 +29,19 @@ def offered(server, service):
     """Operations that answer an unsigned request with anything but that they are not there."""
     model = server.client(service).meta.service_model
     for operation in model.operation_names:
-        request = ecs_request(operation) if service == "ecs" else query_request(service, operation)
+        if service == "ecs":
+            request = ecs_request(operation)
+        elif service == "logs":
+            target = {"X-Amz-Target": f"{model.metadata['targetPrefix']}.{operation}"}
+            headers = {"Content-Type": "application/x-amz-json-1.1"} | target
+            request = Request("logs", headers=headers, body=b"{}")
+        else:
+            request = query_request(service, operation)
         if send(server, request).code != "UnsupportedOperation":
             yield operation
 
 
-@pytest.mark.parametrize("service", ["ecs", "iam", "sts"])
+@pytest.mark.parametrize("service", ["ecs", "iam", "logs", "sts"])
 def test_every_operation_was_asked(server, service):
     if sum(ANSWERED.values()) < 1000:
         pytest.skip("only a part of the suite ran")

@@ -1,6 +1,6 @@
 //! One group: lines that wait to be moved, its segments, and what is known of its streams.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -189,16 +189,19 @@ impl Group {
         }
     }
 
-    /// Delete segments in which nothing is younger than `before`, or of no stream that `lives`.
-    pub fn expire(
-        &self,
-        before: Option<i64>,
-        lives: &dyn Fn(&Id128) -> bool,
-    ) -> Result<(), StoreError> {
+    /// Lines that came while it was being removed; returns how many bytes they are.
+    pub fn drop_waiting(&self) -> usize {
+        let mut state = self.lock();
+        state.waiting.clear();
+        std::mem::take(&mut state.waiting_bytes)
+    }
+
+    /// Delete segments in which everything is from before a time, or of streams that are gone.
+    pub fn expire(&self, before: Option<i64>, dead: &BTreeSet<Id128>) -> Result<(), StoreError> {
         let _moving = self.moving();
         let stale = |spans: &[Span], max: i64| {
             before.is_some_and(|before| max < before)
-                || !spans.iter().any(|span| lives(&span.stream))
+                || spans.iter().all(|span| dead.contains(&span.stream))
         };
         let active_is_stale = {
             let state = self.lock();
@@ -217,7 +220,7 @@ impl Group {
                 .into_iter()
                 .partition(|sealed| stale(&sealed.spans, sealed.max));
             state.sealed = kept;
-            state.streams.retain(|stream, _| lives(stream));
+            state.streams.retain(|stream, _| !dead.contains(stream));
             gone
         };
         for sealed in gone {

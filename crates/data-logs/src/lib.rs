@@ -11,8 +11,8 @@
 //! <dir>/groups/<id>/0000000001.seg  block = head(streams, times, checksums) + zstd(chunks), … footer
 //! ```
 //!
-//! The store knows ids only. Names, retention and permissions are rows of the control plane, which
-//! tells it which groups there are (`Store::keep`); lines of a deleted group go with their files.
+//! The store knows ids only. Names, retention and permissions are rows of the control plane, and
+//! whoever sees both tells it what is gone (`Store::remove`, `Store::expire`).
 
 mod block;
 mod chunk;
@@ -30,5 +30,5 @@ mod writer;
 pub use chunk::Line;
 pub use error::StoreError;
 pub use query::{Direction, Found, Page, Position, Query, Streams};
-pub use store::{Figures, Kept, Options, Store, StreamTimes};
+pub use store::{Figures, Options, Store, StreamTimes};
 pub use tail::{Tail, Tailed};

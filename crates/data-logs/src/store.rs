@@ -57,15 +57,6 @@ impl StreamTimes {
     }
 }
 
-/// A group that there is, as the control plane knows it.
-pub struct Kept {
-    pub group: Id128,
-    /// Lines from before this time have expired.
-    pub before: Option<i64>,
-    /// The streams that there are; `None` when that need not be looked at now.
-    pub streams: Option<BTreeSet<Id128>>,
-}
-
 /// For `/metrics`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
@@ -233,27 +224,31 @@ impl Store {
         self.find(&group).map_or(0, |group| group.lock().bytes)
     }
 
-    /// Delete what the control plane no longer has, and what has expired. Blocks.
-    pub fn keep(&self, kept: &[Kept]) -> Result<(), StoreError> {
-        let wanted: HashMap<Id128, &Kept> = kept.iter().map(|kept| (kept.group, kept)).collect();
-        let all: Vec<Arc<Group>> = {
-            let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
-            groups.values().cloned().collect()
-        };
-        for group in all {
-            match wanted.get(&group.id) {
-                None => {
-                    let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-                    groups.remove(&group.id);
-                    drop(groups);
-                    self.shared.backlog.sub(group.remove()?);
-                }
-                Some(kept) => group.expire(kept.before, &|stream| {
-                    kept.streams.as_ref().is_none_or(|streams| streams.contains(stream))
-                })?,
-            }
-        }
+    /// The groups that have lines. Whoever deletes what is gone asks this first and looks at the
+    /// control plane's rows afterwards: the other way round a new group would seem to be gone.
+    pub fn groups(&self) -> Vec<Id128> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.keys().copied().collect()
+    }
+
+    /// Delete a group's lines. Blocks.
+    pub fn remove(&self, group: Id128) -> Result<(), StoreError> {
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(group) = groups.remove(&group) else { return Ok(()) };
+        drop(groups);
+        self.shared.backlog.sub(group.remove()?);
         Ok(())
+    }
+
+    /// Delete files of a group in which all lines are from before a time, or of streams that are
+    /// gone. Blocks.
+    pub fn expire(
+        &self,
+        group: Id128,
+        before: Option<i64>,
+        gone: &BTreeSet<Id128>,
+    ) -> Result<(), StoreError> {
+        self.find(&group).map_or(Ok(()), |group| group.expire(before, gone))
     }
 
     pub fn figures(&self) -> Figures {

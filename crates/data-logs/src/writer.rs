@@ -79,6 +79,9 @@ impl Writer {
                 }
                 state.waiting_bytes
             };
+            if group.removed() {
+                self.shared.backlog.sub(group.drop_waiting());
+            }
             drop(place);
             let _ = reply.send(Ok(end));
             if waiting >= MOVE_AT && !group.queued.swap(true, Ordering::AcqRel) {

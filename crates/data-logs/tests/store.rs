@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use core_types::Id128;
-use data_logs::{Direction, Found, Kept, Line, Options, Page, Position, Query, Store, Streams};
+use data_logs::{Direction, Found, Line, Options, Page, Position, Query, Store, Streams};
 use proptest::prelude::*;
 
 const GROUP: Id128 = Id128([7; 16]);
@@ -315,32 +315,44 @@ fn what_expires_or_is_gone_goes_with_its_files() {
     let store = open(dir.path());
     let other = Id128([8; 16]);
     run(store.append(other, stream(1), 1, &[line(1, "other")])).unwrap();
-    let keep = |before: Option<i64>, streams: Option<BTreeSet<Id128>>| {
-        let kept = [
-            Kept { group: GROUP, before, streams },
-            Kept { group: other, before: None, streams: None },
-        ];
-        store.keep(&kept).unwrap();
+    let expire = |before: Option<i64>, gone: &[u8]| {
+        let gone = gone.iter().map(|n| stream(*n)).collect();
+        store.expire(GROUP, before, &gone).unwrap();
     };
-    keep(None, None);
-    assert!(!all(&store).is_empty());
-    keep(Some(20_000), Some([stream(0), stream(1)].into()));
-    assert!(!all(&store).is_empty(), "a file goes when all in it has expired");
-    keep(Some(1_000_000), None);
+    expire(None, &[]);
+    let whole = all(&store).len();
+    expire(Some(20_000), &[2]);
+    assert_eq!(all(&store).len(), whole, "a file goes when all in it has expired or is gone");
+    assert!(store.stream(GROUP, stream(2)).is_none());
+    expire(Some(1_000_000), &[]);
     assert!(all(&store).is_empty());
     assert_eq!(store.stored_bytes(GROUP), 0);
     assert!(files(&dir.path().join("groups").join(GROUP.to_string()), "seg").is_empty());
     run(store.append(GROUP, stream(1), 1, &[line(2_000_000, "new")])).unwrap();
     assert_eq!(all(&store), ["new"]);
-    store.keep(&[Kept { group: GROUP, before: None, streams: None }]).unwrap();
+    assert_eq!(store.groups().len(), 2);
+    store.remove(other).unwrap();
     let query = Query { group: other, ..everything() };
     assert!(store.read(&query, &|_| true).unwrap().lines.is_empty());
     drop(store);
     // The write-ahead file still has lines of the group that is gone: they go at the next look.
     let store = open(dir.path());
-    store.keep(&[Kept { group: GROUP, before: None, streams: None }]).unwrap();
+    assert!(store.groups().contains(&other));
+    store.remove(other).unwrap();
     assert!(store.read(&query, &|_| true).unwrap().lines.is_empty());
     assert_eq!(all(&store), ["new"]);
+}
+
+#[test]
+fn a_file_of_streams_that_are_gone_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let store = open(dir.path());
+    store.expire(GROUP, None, &[stream(0), stream(1)].into()).unwrap();
+    assert!(!all(&store).is_empty());
+    store.expire(GROUP, None, &[stream(0), stream(1), stream(2)].into()).unwrap();
+    assert!(all(&store).is_empty());
+    wait_for_rest(&store);
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Kept {
             next_sequence_token: Some(events::digits(next, self.group)),
             rejected_log_events_info: self.rejected,
             // Entities are shown by operations that are not offered, and are not kept.
-            rejected_entity_info: self.with_entity.then(|| api::RejectedEntityInfo {
+            rejected_entity_info: self.with_entity.then_some(api::RejectedEntityInfo {
                 error_type: Some(api::EntityRejectionErrorType::UNSUPPORTED_LOG_GROUP_TYPE),
             }),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_protocol::ApiError;
 use core_types::{Id128, Time};
-use data_logs::{Direction, Found, Kept, Line, Page, Position, Query, Store, StoreError, Streams};
+use data_logs::{Direction, Found, Line, Page, Position, Query, Store, StoreError, Streams};
 use model_logs::{self as api, errors};
 use plane_engine::{Engine, Role};
 use plane_gateway::{Event as StreamEvent, Events, Handlers};
@@ -302,22 +302,36 @@ pub async fn keep_in_step(store: Arc<Store>, engine: Engine) {
         if engine.role() != Role::Leader {
             continue;
         }
-        let (store, view) = (store.clone(), engine.view());
-        let kept = tokio::task::spawn_blocking(move || {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            let now = Time(now.unwrap_or_default().as_millis() as i64);
-            let with_streams = nth % STREAMS_EVERY == 0;
-            let keep = |(group, before): (Id128, Option<Time>)| Kept {
-                group,
-                before: before.map(Time::millis),
-                streams: with_streams.then(|| ops::streams(&view.state, group)),
-            };
-            store.keep(&ops::groups(&view.state, now).map(keep).collect::<Vec<_>>())
-        });
+        let (store, engine) = (store.clone(), engine.clone());
+        let with_streams = nth % STREAMS_EVERY == 0;
+        let kept = tokio::task::spawn_blocking(move || look(&store, &engine, with_streams));
         match kept.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!("expired lines could not be deleted: {error}"),
             Err(error) => tracing::error!("expired lines could not be deleted: {error}"),
         }
     }
+}
+
+fn look(store: &Store, engine: &Engine, with_streams: bool) -> Result<(), StoreError> {
+    // What has lines had its row before them: rows are looked at afterwards.
+    let streams = |group| match with_streams {
+        true => store.streams(group).into_keys().collect(),
+        false => Vec::new(),
+    };
+    let found = store.groups().into_iter().map(|group| (group, streams(group)));
+    let found: Vec<(Id128, Vec<Id128>)> = found.collect();
+    let view = engine.view();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = Time(now.unwrap_or_default().as_millis() as i64);
+    for (group, streams) in found {
+        let Some(row) = ops::group(&view.state, group) else {
+            store.remove(group)?;
+            continue;
+        };
+        let is_gone = |stream: &Id128| ops::stream(&view.state, *stream).is_none();
+        let gone = streams.into_iter().filter(is_gone).collect();
+        store.expire(group, row.expired(now).map(Time::millis), &gone)?;
+    }
+    Ok(())
 }
