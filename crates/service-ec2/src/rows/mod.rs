@@ -1,0 +1,5 @@
+//! Rows, one file a table.
+
+pub mod host;
+pub mod interface;
+pub mod network;
