@@ -5,8 +5,7 @@ use std::sync::Arc;
 use core_step::{Registry, Slice};
 
 /// In the order of who may ask whom: a slice only knows those before it.
-static SLICES: &[&Slice] =
-    &[
+static SLICES: &[&Slice] = &[
     &service_iam::SLICE,
     &service_sts::SLICE,
     &service_logs::SLICE,
