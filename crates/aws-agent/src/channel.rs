@@ -246,6 +246,19 @@ shape! {
     }
 }
 
+impl OpenDataChannel {
+    /// The longest first frame that is read.
+    pub const MAX: usize = 16 << 10;
+
+    pub fn read(text: &str) -> Result<Self, ChannelError> {
+        if text.len() > Self::MAX {
+            return Err(ChannelError::TooLong(text.len()));
+        }
+        serde_json::from_str(text)
+            .map_err(|e| ChannelError::Content { what: "the first frame", why: e.to_string() })
+    }
+}
+
 /// The one action that this end asks of a client.
 pub const SESSION_TYPE: &str = "SessionType";
 

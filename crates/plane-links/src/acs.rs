@@ -32,6 +32,9 @@ const ENGINE: Duration = Duration::from_secs(10);
 /// When credentials that were not acknowledged are made again.
 const UNHEARD: Duration = Duration::from_secs(20);
 
+/// When a session of ExecuteCommand is told again: somebody waits before a screen.
+const EXEC_UNHEARD: Duration = Duration::from_secs(3);
+
 /// How long delivery rests when the engine is busy.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -84,6 +87,9 @@ pub(crate) struct Connection {
     /// Tasks whose interfaces were told on this connection, and the messages that went unheard so far.
     attached: BTreeSet<Id128>,
     attaching: HashMap<String, (Assignment, Instant)>,
+    /// Sessions of ExecuteCommand that were told, by message, and when they count as unheard.
+    exec: HashMap<String, (String, Instant)>,
+    exec_heard: BTreeSet<String>,
     messages: u64,
     unanswered: u32,
     beat_at: Instant,
@@ -117,6 +123,8 @@ impl Connection {
             renewed: HashMap::new(),
             attached: BTreeSet::new(),
             attaching: HashMap::new(),
+            exec: HashMap::new(),
+            exec_heard: BTreeSet::new(),
             messages: 0,
             unanswered: 0,
             beat_at: start,
@@ -206,7 +214,8 @@ impl Connection {
             timeline,
             tasks,
         };
-        self.say(manifest)
+        self.say(manifest)?;
+        self.tell_exec()
     }
 
     fn each_assignment(&mut self, view: &Published, mut each: impl FnMut(&mut Self, Assignment)) {
@@ -234,6 +243,9 @@ impl Connection {
             None => {}
         }
         dirty.tasks.iter().for_each(|task| self.delivery.touch(*task));
+        if dirty.exec {
+            self.tell_exec()?;
+        }
         if !dirty.instance && !dirty.everything {
             return Ok(());
         }
@@ -251,7 +263,8 @@ impl Connection {
 
     fn next_wake(&self) -> Option<Instant> {
         let unheard = self.renewed.values().map(|(_, due)| *due);
-        let unheard = unheard.chain(self.attaching.values().map(|(_, due)| *due)).min();
+        let unheard = unheard.chain(self.attaching.values().map(|(_, due)| *due));
+        let unheard = unheard.chain(self.exec.values().map(|(_, due)| *due)).min();
         let own = [Some(self.beat_at), Some(self.ends_at), self.paused_until];
         let times = own.into_iter().chain([self.delivery.due(), unheard]);
         let renewal = self.host.renewals(|renewals| renewals.next());
@@ -275,6 +288,11 @@ impl Connection {
             self.host.renewals(|renewals| renewals.ask(want, crate::links::now(), true));
         }
         self.attach_again(now)?;
+        let told = self.exec.len();
+        self.exec.retain(|_, (_, due)| *due > now);
+        if self.exec.len() < told {
+            self.tell_exec()?;
+        }
         if now < self.beat_at {
             return Ok(());
         }
@@ -307,6 +325,9 @@ impl Connection {
             FromAgent::HeartbeatAck(_) => self.unanswered = 0,
             FromAgent::Ack(ack) => {
                 self.attaching.remove(&ack.message_id);
+                if let Some((session, _)) = self.exec.remove(&ack.message_id) {
+                    self.exec_heard.insert(session);
+                }
                 self.acknowledged(&ack.message_id).await;
             }
             FromAgent::Nack(nack) => {
@@ -482,6 +503,37 @@ impl Connection {
             wait_timeout_ms: ATTACH_MS,
             elastic_network_interfaces: row.attaching,
         })
+    }
+
+    /// Sessions of ExecuteCommand that the host is to open and has not heard of.
+    fn tell_exec(&mut self) -> Result<(), End> {
+        let (published, world) = (self.engine.view(), self.links.world.clone());
+        let view = View::new(&published.state, now());
+        let mut waiting = Vec::new();
+        world.exec_sessions(&view, self.agent.instance, &mut |session| waiting.push(session));
+        // Those that are over are forgotten.
+        self.exec_heard.retain(|heard| waiting.iter().any(|session| session.id == *heard));
+        let known: BTreeSet<&String> =
+            self.exec.values().map(|(session, _)| session).chain(&self.exec_heard).collect();
+        waiting.retain(|session| !known.contains(&session.id) && session.waits_until > now());
+        for session in waiting {
+            let message_id = self.next_message();
+            let due = Instant::now() + EXEC_UNHEARD;
+            self.exec.insert(message_id.clone(), (session.id.clone(), due));
+            self.say(acs::Exec {
+                message_id,
+                cluster_arn: self.agent.cluster_arn.clone(),
+                container_instance_arn: self.agent.arn.clone(),
+                task_arn: session.task_arn,
+                container_name: session.container,
+                path: format!("{}/{}", aws_agent::paths::EXEC, session.id),
+                session_id: session.id,
+                command: session.command,
+                interactive: session.interactive,
+                expires_at: session.waits_until.millis(),
+            })?;
+        }
+        Ok(())
     }
 
     /// Make credentials. `None`: the engine makes none now. A role that is gone has none, which is tried

@@ -14,6 +14,7 @@
 mod acs;
 mod credentials;
 mod delivery;
+mod exec;
 mod links;
 mod mailbox;
 mod socket;
@@ -24,6 +25,6 @@ mod world;
 pub use links::{Links, Pace};
 pub use telemetry::{ContainerFigures, LastFigures, TaskFigures, Telemetry};
 pub use world::{
-    Agent, Assignment, Credentials, Desired, Future, Issued, Poll, RoleType, Told, Touched, Want,
-    World,
+    Agent, Assignment, Credentials, Desired, ExecSession, Future, Issued, Poll, RoleType, Told,
+    Touched, Want, World,
 };

@@ -17,6 +17,7 @@ use plane_gateway::{Conversation, Gate, Opening, SocketRefused, Sockets};
 
 use crate::acs::{Connection, End, Hello};
 use crate::credentials::Renewals;
+use crate::exec::{self, Meetings};
 use crate::mailbox::{Ending, Mailbox};
 use crate::socket::Socket;
 use crate::telemetry::Telemetry;
@@ -93,6 +94,7 @@ pub struct Links {
     sessions: AtomicU64,
     /// The term in which agents are let in: its `Reset` is durable.
     open_in: AtomicU64,
+    pub(crate) meetings: Meetings,
     itself: Weak<Links>,
 }
 
@@ -105,6 +107,7 @@ impl Links {
             hosts: Mutex::default(),
             sessions: AtomicU64::new(0),
             open_in: AtomicU64::new(0),
+            meetings: Meetings::default(),
             itself: itself.clone(),
         })
     }
@@ -207,6 +210,24 @@ impl Links {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_secs(5));
         }
+    }
+
+    /// Tell it until it is taken.
+    pub(crate) async fn tell(&self, engine: &Engine, told: Told) {
+        self.tell_until_taken(engine, told, || true).await;
+    }
+
+    fn open_exec(&self, opening: &Opening<'_>, id: &str) -> Result<Conversation, SocketRefused> {
+        let (agent, _) = self.admit(opening, "ecs:Poll")?;
+        let links = self.itself.upgrade().ok_or_else(stopping)?;
+        let (engine, id) = (opening.engine.clone(), id.to_owned());
+        Ok(Box::new(move |stream| Box::pin(exec::serve_host(links, engine, agent, id, stream))))
+    }
+
+    fn open_channel(&self, opening: &Opening<'_>, id: &str) -> Result<Conversation, SocketRefused> {
+        let links = self.itself.upgrade().ok_or_else(stopping)?;
+        let (engine, id) = (opening.engine.clone(), id.to_owned());
+        Ok(Box::new(move |stream| Box::pin(exec::serve_client(links, engine, id, stream))))
     }
 
     fn open_acs(&self, opening: &Opening<'_>) -> Result<Conversation, SocketRefused> {
@@ -337,18 +358,45 @@ fn stopping() -> SocketRefused {
     SocketRefused::new(StatusCode::SERVICE_UNAVAILABLE, "ServerException", text)
 }
 
+/// What a path names.
+enum Path<'a> {
+    Acs,
+    Tcs,
+    /// The host's side of an exec session.
+    Exec(&'a str),
+    /// The client's side.
+    Channel(&'a str),
+}
+
+impl Path<'_> {
+    fn of(path: &str) -> Option<Path<'_>> {
+        let id = |rest: &'_ str| rest.len() <= 128 && !rest.is_empty() && !rest.contains('/');
+        let below = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/').filter(|r| id(r));
+        match path.strip_suffix(paths::SOCKET) {
+            Some(paths::ACS) => Some(Path::Acs),
+            Some(paths::TCS) => Some(Path::Tcs),
+            _ => below(paths::EXEC)
+                .map(Path::Exec)
+                .or_else(|| below(paths::DATA_CHANNEL).map(Path::Channel)),
+        }
+    }
+}
+
 impl Sockets for Links {
     fn gate(&self, path: &str) -> Option<Gate> {
-        match path.strip_suffix(paths::SOCKET)? {
-            paths::ACS | paths::TCS => Some(Gate::Signed("ecs")),
-            _ => None,
-        }
+        Some(match Path::of(path)? {
+            Path::Acs | Path::Tcs | Path::Exec(_) => Gate::Signed("ecs"),
+            Path::Channel(_) => Gate::Open,
+        })
     }
 
     fn open(&self, opening: Opening<'_>) -> Result<Conversation, SocketRefused> {
-        match opening.parts.uri.path().strip_suffix(paths::SOCKET) {
-            Some(paths::ACS) => self.open_acs(&opening),
-            _ => self.open_tcs(&opening),
+        match Path::of(opening.parts.uri.path()) {
+            Some(Path::Acs) => self.open_acs(&opening),
+            Some(Path::Tcs) => self.open_tcs(&opening),
+            Some(Path::Exec(id)) => self.open_exec(&opening, id),
+            Some(Path::Channel(id)) => self.open_channel(&opening, id),
+            None => Err(stopping()),
         }
     }
 }

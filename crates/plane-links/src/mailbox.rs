@@ -27,6 +27,7 @@ pub(crate) struct Dirty {
     pub tasks: BTreeSet<Id128>,
     pub everything: bool,
     pub instance: bool,
+    pub exec: bool,
     pub ending: Option<Ending>,
 }
 
@@ -45,6 +46,7 @@ impl Mailbox {
     pub fn touch(&self, touched: Touched) {
         self.put(|dirty| match touched {
             Touched::Instance => dirty.instance = true,
+            Touched::Exec => dirty.exec = true,
             Touched::Task(_) if dirty.everything => {}
             Touched::Task(task) => {
                 dirty.tasks.insert(task);
@@ -59,7 +61,7 @@ impl Mailbox {
     pub fn everything(&self) {
         self.put(|dirty| {
             dirty.tasks.clear();
-            (dirty.everything, dirty.instance) = (true, true);
+            (dirty.everything, dirty.instance, dirty.exec) = (true, true, true);
         });
     }
 

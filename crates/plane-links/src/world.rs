@@ -90,6 +90,22 @@ pub struct Credentials {
     pub execution: Option<RoleCredentials>,
 }
 
+/// A session of ExecuteCommand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecSession {
+    pub id: String,
+    pub instance: Id128,
+    pub task_arn: String,
+    pub container: String,
+    pub command: String,
+    pub interactive: bool,
+    /// Whoever has it is the client.
+    pub token: String,
+    /// Both sides have come already.
+    pub opened: bool,
+    pub waits_until: Time,
+}
+
 /// What a list of changes concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touched {
@@ -97,6 +113,8 @@ pub enum Touched {
     Task(Id128),
     /// The instance itself.
     Instance,
+    /// Its sessions of ExecuteCommand.
+    Exec,
 }
 
 /// What the links report.
@@ -130,6 +148,12 @@ pub enum Told {
         check: String,
         status: String,
         at: Time,
+    },
+    ExecOpened {
+        session: String,
+    },
+    ExecEnded {
+        session: String,
     },
 }
 
@@ -168,6 +192,11 @@ pub trait World: Send + Sync + 'static {
         engine: &'a Engine,
         wants: Vec<Want>,
     ) -> Future<'a, Result<Vec<Option<Issued>>, Refusal>>;
+
+    /// Sessions that an instance is to open.
+    fn exec_sessions(&self, view: &View<'_>, instance: Id128, each: &mut dyn FnMut(ExecSession));
+
+    fn exec_session(&self, view: &View<'_>, id: &str) -> Option<ExecSession>;
 
     fn tell<'a>(&'a self, engine: &'a Engine, told: Told) -> Future<'a, Result<(), Refusal>>;
 }

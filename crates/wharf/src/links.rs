@@ -12,14 +12,15 @@ use core_task::Desired as Wanted;
 use core_types::Id128;
 use plane_engine::{Engine, Refusal};
 use plane_links::{
-    Agent, Assignment, Credentials, Desired, Future, Issued, Poll, RoleType, Told, Touched, Want,
-    World,
+    Agent, Assignment, Credentials, Desired, ExecSession, Future, Issued, Poll, RoleType, Told,
+    Touched, Want, World,
 };
 use service_ecs::feeds::{self, RoleAsked, RoleKind};
 use service_ecs::reports;
 use service_ecs::rows::container_instance::ContainerInstance;
+use service_ecs::rows::exec_session::{ExecSession as Session, SessionsOn};
 use service_ecs::rows::task::{Health, Task};
-use service_iam::ops::{self, Given, Session, Who};
+use service_iam::ops::{self, Given, Who};
 
 /// AWS: a task's credentials live six hours.
 const CREDENTIALS_LIVE: Duration = Duration::from_secs(6 * 3600);
@@ -68,6 +69,21 @@ fn assignment(view: &View<'_>, task: &Task) -> Option<Assignment> {
     })
 }
 
+fn exec_session(view: &View<'_>, row: &Session) -> ExecSession {
+    let task = view.get::<Task>(&row.task);
+    ExecSession {
+        id: row.id.to_string(),
+        instance: row.host,
+        task_arn: task.map(Task::arn).unwrap_or_default(),
+        container: row.container.to_string(),
+        command: row.command.clone(),
+        interactive: row.interactive,
+        token: row.token.to_string(),
+        opened: row.opened_at.is_some(),
+        waits_until: row.forget_at.unwrap_or_default(),
+    }
+}
+
 impl World for Rows {
     fn admit(&self, view: &View<'_>, call: &Call, poll: &Poll) -> Result<Agent, ApiError> {
         let (account, region) = (call.account(), call.region);
@@ -96,6 +112,8 @@ impl World for Rows {
                 if let Some(host) = task.host {
                     touch(host, Touched::Task(task.id));
                 }
+            } else if let Some(row) = change.row::<Session>() {
+                touch(row.host, Touched::Exec);
             } else if let Some((before, after)) = change.of::<ContainerInstance>()
                 && before.map(|row| row.status) != after.map(|row| row.status)
                 && let Some(row) = before
@@ -146,6 +164,16 @@ impl World for Rows {
         })
     }
 
+    fn exec_sessions(&self, view: &View<'_>, instance: Id128, each: &mut dyn FnMut(ExecSession)) {
+        for row in view.by::<SessionsOn>(&instance) {
+            each(exec_session(view, row));
+        }
+    }
+
+    fn exec_session(&self, view: &View<'_>, id: &str) -> Option<ExecSession> {
+        view.get::<Session>(&id.into()).map(|row| exec_session(view, row))
+    }
+
     fn tell<'a>(&'a self, engine: &'a Engine, told: Told) -> Future<'a, Result<(), Refusal>> {
         Box::pin(async move {
             if let Some(report) = report(told) {
@@ -177,6 +205,8 @@ fn report(told: Told) -> Option<Box<dyn Report>> {
         Told::InstanceStatus { instance, check, status, at } => {
             Box::new(reports::InstanceHealth { instance, check, status, at })
         }
+        Told::ExecOpened { session } => Box::new(reports::ExecOpened { session }),
+        Told::ExecEnded { session } => Box::new(reports::ExecEnded { session }),
     })
 }
 
@@ -200,7 +230,7 @@ fn issue(tx: &mut Tx<'_>, want: Want) -> Option<Issued> {
     let session: Arc<str> = want.task.to_string().into();
     let (account, name, id) = (role.account(), role.name().clone(), role.id().clone());
     let (issued, expires) = (tx.now(), tx.now() + CREDENTIALS_LIVE);
-    let made = ops::issue(tx, account, |secret| Session {
+    let made = ops::issue(tx, account, |secret| ops::Session {
         account,
         who: Who::Role { name, id, session },
         secret,

@@ -74,6 +74,23 @@ impl Row for Job {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exec {
+    pub id: String,
+    pub machine: Id128,
+    pub opened: bool,
+    pub waits_until: i64,
+}
+
+impl Row for Exec {
+    type Key = String;
+    const TABLE: &'static str = "execs";
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
 pub fn id(n: u8) -> Id128 {
     Id128([n; 16])
 }
@@ -122,7 +139,7 @@ static SLICE: Slice = Slice {
     actions: &[],
     loops: &[],
     tables: |schema: &mut SchemaBuilder| {
-        schema.table::<Machine>().table::<Job>();
+        schema.table::<Machine>().table::<Job>().table::<Exec>();
     },
     invariants: &[],
 };
@@ -161,6 +178,20 @@ fn row_of(job: &Job) -> Assignment {
     }
 }
 
+fn session_of(exec: &Exec) -> ExecSession {
+    ExecSession {
+        id: exec.id.clone(),
+        instance: exec.machine,
+        task_arn: job_arn(id(10)),
+        container: "web".to_owned(),
+        command: "/bin/sh".to_owned(),
+        interactive: true,
+        token: format!("token of {}", exec.id),
+        opened: exec.opened,
+        waits_until: Time(exec.waits_until),
+    }
+}
+
 impl World for Rows {
     fn admit(&self, view: &View<'_>, call: &Call, poll: &Poll) -> Result<Agent, ApiError> {
         let machine = view.all::<Machine>().find(|m| machine_arn(m.id) == poll.container_instance);
@@ -179,6 +210,9 @@ impl World for Rows {
 
     fn concerned(&self, changes: &[Change], touch: &mut dyn FnMut(Id128, Touched)) {
         for change in changes {
+            if let Some(exec) = change.row::<Exec>() {
+                touch(exec.machine, Touched::Exec);
+            }
             if let Some(job) = change.row::<Job>() {
                 touch(job.machine, Touched::Task(job.id));
             }
@@ -237,6 +271,15 @@ impl World for Rows {
         })
     }
 
+    fn exec_sessions(&self, view: &View<'_>, machine: Id128, each: &mut dyn FnMut(ExecSession)) {
+        let waiting = |exec: &&Exec| exec.machine == machine && !exec.opened;
+        view.all::<Exec>().filter(waiting).for_each(|exec| each(session_of(exec)));
+    }
+
+    fn exec_session(&self, view: &View<'_>, id: &str) -> Option<ExecSession> {
+        view.get::<Exec>(&id.to_owned()).map(session_of)
+    }
+
     fn tell<'a>(&'a self, engine: &'a Engine, told: Told) -> Future<'a, Result<(), Refusal>> {
         let report = Do(move |tx: &mut Tx<'_>| take(tx, told));
         Box::pin(async move { engine.report(Box::new(report)).await.map(|_| ()) })
@@ -271,6 +314,12 @@ fn take(tx: &mut Tx<'_>, told: Told) {
             tx.edit::<Job>(&task, |job| job.health.push(status));
         }
         Told::InstanceStatus { .. } => {}
+        Told::ExecOpened { session } => {
+            tx.edit::<Exec>(&session, |exec| exec.opened = true);
+        }
+        Told::ExecEnded { session } => {
+            tx.delete::<Exec>(&session);
+        }
     }
 }
 
