@@ -52,6 +52,14 @@ impl Error {
         Error::Invalid { what, why: why.into() }
     }
 
+    /// What went wrong at the bottom of it.
+    pub fn root(&self) -> &Error {
+        match self {
+            Error::Pull { source, .. } | Error::Layer { source, .. } => source.root(),
+            other => other,
+        }
+    }
+
     /// Whether the disk (or its quota) is what ran out.
     pub fn is_disk_full(&self) -> bool {
         match self {

@@ -241,7 +241,7 @@ impl Pull {
         self.work.pin(digest)?;
         let place = self.work.store.blob(digest);
         let path = self.work.lock_path("blob", digest);
-        let _lock = loop {
+        let lock = loop {
             if place.exists() {
                 if is_layer {
                     self.tell(Progress::Exists { layer: digest });
@@ -257,12 +257,11 @@ impl Pull {
             return Ok(());
         }
         let partial_path = self.work.store.dir("partial").join(digest.hex());
-        let fetched = self.fetch(wanted, &partial_path, is_layer).await;
-        match fetched {
-            Ok(()) => self.keep(&partial_path, &place),
+        match self.fetch(wanted, &partial_path, is_layer, lock).await {
+            Ok(_partial) => self.keep(&partial_path, &place),
             Err(error) => {
                 // Room is what is needed most now; and lies are not continued.
-                let lied = matches!(error, Error::Digest { .. } | Error::Size { .. });
+                let lied = matches!(error.root(), Error::Digest { .. } | Error::Size { .. });
                 if error.is_disk_full() || lied {
                     files::remove(&partial_path)?;
                 }
@@ -278,7 +277,13 @@ impl Pull {
         files::sync_dir(&self.work.store.dir("blobs"))
     }
 
-    async fn fetch(&self, wanted: &Descriptor, path: &Path, is_layer: bool) -> Result<()> {
+    async fn fetch(
+        &self,
+        wanted: &Descriptor,
+        path: &Path,
+        is_layer: bool,
+        lock: Lock,
+    ) -> Result<Partial> {
         let digest = wanted.digest;
         let blob = Blob { reference: self.reference.clone(), digest, size: wanted.size };
         let listener = self.listener.clone();
@@ -288,7 +293,7 @@ impl Pull {
             }
         };
         let (opened, size) = (path.to_owned(), wanted.size);
-        let opening = tokio::task::spawn_blocking(move || Partial::open(&opened, size));
+        let opening = tokio::task::spawn_blocking(move || Partial::open(&opened, size, lock));
         let mut partial = opening.await.expect("opening does not panic")?;
         let (mut attempt, mut continuations) = (1, 0);
         loop {
@@ -297,11 +302,11 @@ impl Pull {
             let (after, result) = self.registry.fetch(&blob, credentials, partial, &told).await;
             partial = after;
             let error = match result {
-                Ok(()) if partial.digest() == digest => return Ok(()),
+                Ok(()) if partial.digest() == digest => return Ok(partial),
                 Ok(()) => {
                     let actual = partial.digest();
                     let what = "failed commit on ref: unexpected commit digest";
-                    return Err(Error::Digest { what, expected: digest, actual });
+                    Error::Digest { what, expected: digest, actual }
                 }
                 Err(error) => error,
             };
@@ -326,11 +331,7 @@ impl Pull {
 
 /// AWS's name for why a container has no image: the first word of its reason.
 pub fn error_name(error: &Error) -> &'static str {
-    let root = match error {
-        Error::Pull { source, .. } => source,
-        other => other,
-    };
-    match (error, root) {
+    match (error, error.root()) {
         (_, Error::Registry(RegistryError::Authorize(_))) => "CannotPullContainerAuthError",
         // The registry answered, and with nothing that could be used.
         (

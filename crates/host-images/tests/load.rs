@@ -1,5 +1,7 @@
 //! Archives in, images out: what `docker save` and OCI tools write, and what an attacker might.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod archives;
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};

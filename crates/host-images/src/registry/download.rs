@@ -14,6 +14,7 @@ use super::transport::Flowing;
 use super::{Credentials, Registry, RegistryError};
 use crate::digest::Digest;
 use crate::error::{At, Error, Result};
+use crate::files::Lock;
 use crate::reference::Reference;
 
 /// Chunks between the network and the disk.
@@ -33,11 +34,13 @@ pub(crate) struct Partial {
     file: File,
     hash: Sha256,
     length: u64,
+    /// Goes with the file: a cancelled download's last chunks are still being written for a moment.
+    _lock: Lock,
 }
 
 impl Partial {
     /// Opens the file and takes account of what an earlier attempt left. Blocks.
-    pub fn open(path: &Path, size: u64) -> Result<Partial> {
+    pub fn open(path: &Path, size: u64, lock: Lock) -> Result<Partial> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path);
         let mut partial = Partial {
@@ -45,6 +48,7 @@ impl Partial {
             file: file.at("opening", path)?,
             hash: Sha256::new(),
             length: 0,
+            _lock: lock,
         };
         let mut buffer = vec![0; 128 << 10];
         loop {
