@@ -95,6 +95,7 @@ PAGED = [
 EMPTY = [
     ("ecs", "list_attributes", {"cluster": "c-0", "targetType": "container-instance"}),
     ("ecs", "list_container_instances", {"cluster": "c-0"}),
+    ("ecs", "list_tasks", {"cluster": "c-0"}),
     ("iam", "list_account_aliases", {}), ("iam", "list_mfa_devices", {"UserName": "u-0"}),
     ("iam", "list_server_certificates", {}), ("iam", "list_virtual_mfa_devices", {}),
     ("iam", "list_signing_certificates", {"UserName": "u-0"}),

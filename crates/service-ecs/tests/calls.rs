@@ -26,6 +26,7 @@ fn world() -> World {
     for n in 0..2 {
         let document = json!({"instanceId": format!("i-{n}"), "availabilityZone": "us-east-1a"});
         let input = json!({"cluster": "c", "totalResources": [number("CPU"), number("MEMORY")],
+            "attributes": [{"name": "ecs.capability.execute-command"}],
             "instanceIdentityDocument": document.to_string()});
         let answer = world.call("RegisterContainerInstance", input);
         let instance = id(&answer["containerInstance"]["containerInstanceArn"]);

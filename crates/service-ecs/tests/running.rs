@@ -310,6 +310,30 @@ fn a_lost_host_loses_its_tasks_once() {
 }
 
 #[test]
+fn a_host_that_has_forgotten_itself_has_forgotten_its_tasks() {
+    let mut stage = Stage::new(1);
+    let host = stage.hosts[0];
+    let arn = stage.run_one();
+    let id = id_of(&json!(arn));
+    stage.world.report(PayloadAcknowledged { instance: host, tasks: vec![(id, Desired::Running)] });
+    stage.submit(&arn, json!({"status": "RUNNING"}));
+    let mut again = registration("i-0", "us-east-1a", 1024, 1024);
+    again["containerInstanceArn"] = json!(host.to_string());
+    stage.world.call("RegisterContainerInstance", again.clone());
+    assert_eq!(stage.described(&arn)["lastStatus"], "RUNNING");
+    again.as_object_mut().unwrap().remove("containerInstanceArn");
+    stage.world.call("RegisterContainerInstance", again);
+    let task = stage.described(&arn);
+    assert_eq!(
+        (&task["lastStatus"], &task["stopCode"]),
+        (&json!("STOPPED"), &json!("TerminationNotice"))
+    );
+    stage.world.report(AgentConnected { instance: host, session: 2 });
+    stage.world.pass(Duration::from_secs(61));
+    assert_eq!(stage.free_memory(host), 1024);
+}
+
+#[test]
 fn a_task_that_no_host_has_taken_stops_without_one() {
     let mut stage = Stage::new(1);
     let host = stage.hosts[0];

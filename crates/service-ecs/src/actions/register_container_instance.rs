@@ -15,7 +15,8 @@ use crate::rows::cluster::{Cluster, ClusterKey};
 use crate::rows::container_instance::{
     ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus,
 };
-use crate::rules::{clusters, instances, resources, tags};
+use crate::rows::task::{StopCode, Task, TasksOn};
+use crate::rules::{clusters, instances, life, resources, tags};
 use crate::views;
 
 pub struct RegisterContainerInstance;
@@ -67,6 +68,8 @@ impl WriteAction for RegisterContainerInstance {
             return Err(errors::invalid_parameter_exception("A resource cannot be negative."));
         }
         let resources = resources.into_iter().map(resources::filled).collect();
+        let named = input.container_instance_arn.as_deref().is_some_and(|arn| !arn.is_empty());
+        let forgetful = known.is_some() && machine.instance_id.is_some() && !named;
         let row = match known {
             Some(there) => {
                 check_type(&there, &attributes)?;
@@ -108,8 +111,22 @@ impl WriteAction for RegisterContainerInstance {
             },
         };
         let shown = views::container_instance(tx, &row, true, false);
+        if forgetful {
+            forget_tasks(tx, &row);
+        }
         tx.put(row);
         Ok(api::RegisterContainerInstanceResponse { container_instance: Some(shown) })
+    }
+}
+
+/// An agent remembers its tasks where it remembers its instance's ARN. One that comes without has
+/// lost both: its tasks are nobody's any more, and may not be counted as running.
+fn forget_tasks(tx: &mut Tx<'_>, host: &ContainerInstance) {
+    let reason = life::host_gone(host);
+    let known = |task: &&Task| !task.is_stopped() && task.observed_acknowledged.is_some();
+    let tasks: Vec<_> = tx.by::<TasksOn>(&host.id).filter(known).map(|task| task.id).collect();
+    for task in tasks {
+        life::give_up(tx, task, StopCode::TerminationNotice, &reason, true);
     }
 }
 

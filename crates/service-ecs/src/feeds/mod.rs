@@ -93,7 +93,7 @@ pub fn demands(state: &State, call: &Call, instance: InstanceKey, action: &'stat
 /// Every task that the host is to be told of: those that run there or shall, those that it has not
 /// stopped yet, and those that were given up with it and that it may still run.
 pub fn assignments(state: &State, instance: InstanceKey) -> Vec<Assignment> {
-    let tasks = state.by::<TasksOn>(&instance).filter(|task| !task.is_stopped() || task.given_up);
+    let tasks = state.by::<TasksOn>(&instance).filter(|task| !task.is_settled());
     let assignment = |task: &Task| Assignment {
         task: task.id,
         arn: task.arn(),

@@ -138,7 +138,11 @@ pub fn prepare(
     }
     tags::check_tags(&given.tags)?;
     let tags = tags_of(&row, cluster, given.tags, given.propagate_tags, given.managed_tags)?;
-    let need = placing::need(definition, overrides.as_ref(), launch);
+    let mut need = placing::need(definition, overrides.as_ref(), launch);
+    if given.exec_enabled && launch != Launch::Fargate {
+        // AWS: the agent says whether it can open sessions.
+        need.attributes.push(("ecs.capability.execute-command".to_owned(), None));
+    }
     Ok(Prepared {
         cluster: cluster.clone(),
         launch,
