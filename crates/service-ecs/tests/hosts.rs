@@ -76,6 +76,31 @@ fn a_host_without_a_document_registers_once_under_its_token() {
 }
 
 #[test]
+fn hosts_elsewhere_run_what_names_no_launch_type() {
+    let mut world = world();
+    let external = json!({"attributes": [{"name": "ecs.capability.external"}], "clientToken": "t"});
+    let arn = register(&mut world, external);
+    world.report(AgentConnected { instance: id(&arn), session: 1 });
+    world.call(
+        "RegisterTaskDefinition",
+        json!({"family": "web", "containerDefinitions": [{"name": "a", "image": "i", "memory": 4}]}),
+    );
+    let mut launch = |more: Value| {
+        let mut input = json!({"cluster": "c", "taskDefinition": "web"});
+        more.as_object().unwrap().iter().for_each(|(key, value)| input[key] = value.clone());
+        let answer = world.try_call("RunTask", input)?;
+        Ok::<_, world::Refusal>(answer["tasks"][0]["launchType"].clone())
+    };
+    assert_eq!(launch(json!({})), Ok(json!("EXTERNAL")));
+    assert_eq!(launch(json!({"launchType": "EXTERNAL"})), Ok(json!("EXTERNAL")));
+    let text = "No Container Instances were found in your cluster.";
+    assert_eq!(launch(json!({"launchType": "EC2"})).unwrap_err().1, text);
+    register(&mut world, json!({}));
+    let input = json!({"cluster": "c", "taskDefinition": "web"});
+    assert_eq!(world.call("RunTask", input)["failures"][0]["reason"], "AGENT");
+}
+
+#[test]
 fn speaking_for_another_ones_host_asks_for_more() {
     let mut world = world();
     let arn = register(&mut world, json!({"clientToken": "t"}));

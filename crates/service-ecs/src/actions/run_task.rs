@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use aws_protocol::ApiError;
 use core_placement::{Placement, split};
-use core_state::Tx;
+use core_state::{State, Tx};
 use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use core_types::Id128;
 use model_ecs::{self as api, errors};
 
 use crate::rows::cluster::{Cluster, ClusterKey};
+use crate::rows::container_instance::{ContainerInstance, InstancesIn};
 use crate::rows::run_token::RunToken;
 use crate::rows::task::{Launch, Task};
 use crate::rules::launch::{self, Given, Prepared};
@@ -52,6 +53,14 @@ impl WriteAction for RunTask {
         let given = given(input);
         let mut demands = launch::demands(view, call, "ecs:RunTask", cluster, &given);
         let (scope, name) = clusters::key_of(call, input.cluster.as_deref());
+        let items = input.capacity_provider_strategy.iter().flatten();
+        let providers: Vec<String> = items
+            .filter_map(|item| Some(views::provider_arn(scope, item.capacity_provider.as_deref()?)))
+            .collect();
+        if !providers.is_empty() {
+            let first = demands.remove(0);
+            demands.insert(0, first.with_all("ecs:capacity-provider", providers));
+        }
         let arn = scope.arn("ecs", format_args!("task/{name}/*"));
         demands.extend(tags::demand_on_create(view, call, "RunTask", arn, Some(&given.tags)));
         demands.into()
@@ -84,7 +93,7 @@ impl WriteAction for RunTask {
         {
             return repeated(tx, there, fingerprint);
         }
-        let shares = shares(&cluster, launch_type, items, count)?;
+        let shares = shares(tx, &cluster, launch_type, items, count)?;
         let prepared = launch::prepare(tx, call, &cluster.key, shares[0].launch, given(&input))?;
         let asked = Asked {
             constraints: input.placement_constraints.unwrap_or_default(),
@@ -114,6 +123,7 @@ struct Share {
 
 /// AWS: the call's launch type, or its strategy, or the cluster's default strategy, or EC2.
 fn shares(
+    state: &State,
     cluster: &Cluster,
     launch_type: Option<&str>,
     items: Vec<api::CapacityProviderStrategyItem>,
@@ -133,7 +143,7 @@ fn shares(
         false => strategy::check_strategy(&cluster.capacity_providers, items)?,
     };
     if items.is_empty() {
-        return whole(Launch::Ec2);
+        return whole(usual_launch(state, &cluster.key));
     }
     let number = |n: Option<i32>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
     let weights: Vec<_> =
@@ -155,6 +165,15 @@ fn shares(
         Share { launch, provider: Some(name.into()), count }
     });
     Ok(all.collect())
+}
+
+/// AWS: EC2. Where all hosts of a cluster are elsewhere that could only fail, so it means them.
+fn usual_launch(state: &State, cluster: &ClusterKey) -> Launch {
+    let mut hosts = state.by::<InstancesIn>(cluster).map(ContainerInstance::is_external).peekable();
+    match hosts.peek().is_some() && hosts.all(|external| external) {
+        true => Launch::External,
+        false => Launch::Ec2,
+    }
 }
 
 type Placing = (Vec<Id128>, Vec<api::Failure>);
