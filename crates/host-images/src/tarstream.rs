@@ -164,8 +164,10 @@ impl<R: Read> TarStream<R> {
     fn skip_rest(&mut self) -> Result<(), TarError> {
         let wanted = self.left.checked_add(self.padding).ok_or(TarError::Malformed("a size"))?;
         let skipped = io::copy(&mut (&mut self.inner).take(wanted), &mut io::sink())?;
+        // Some tools leave out what fills the last block; Go's reader, and so Docker, accepts that.
+        let whole = skipped >= self.left;
         (self.left, self.padding) = (0, 0);
-        if skipped == wanted { Ok(()) } else { Err(TarError::Short) }
+        if whole { Ok(()) } else { Err(TarError::Short) }
     }
 
     /// `None` is an entry that means nothing to us, as POSIX wants unknown kinds treated.
@@ -462,6 +464,13 @@ mod tests {
         assert_eq!((all[0].0.mode, all[0].0.uid, all[0].0.mtime), (0o4755, 7, (99, 0)));
         assert_eq!(all[0].1, b"abc");
         assert_eq!(all[1].1, [7; 1000]);
+    }
+
+    #[test]
+    fn the_last_block_need_not_be_filled_but_data_must_be_whole() {
+        let bytes = archive(&[("a", b"abc")]);
+        assert_eq!(walk(&bytes[..515]).unwrap()[0].1, b"abc");
+        assert!(matches!(walk(&bytes[..514]), Err(TarError::Short)));
     }
 
     #[test]

@@ -123,6 +123,16 @@ enum What {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    carry_out(arguments).map_err(|error| {
+        // The store's errors tell their causes themselves.
+        let own = |cause: &(dyn std::error::Error + 'static)| cause.is::<host_images::Error>();
+        let Some(at) = error.chain().position(own) else { return error };
+        let texts: Vec<String> = error.chain().take(at + 1).map(ToString::to_string).collect();
+        anyhow::Error::msg(texts.join(": "))
+    })
+}
+
+fn carry_out(arguments: &Arguments) -> Result<ExitCode> {
     let shared = &arguments.shared;
     let dir = shared.data_dir.resolve()?;
     let store = Store::open(dir.path().join("images")).context("cannot open the image store")?;
