@@ -53,13 +53,14 @@ def messages(answer):
 
 def test_a_group_is_described_as_made(logs, name):
     before = now()
-    logs.create_log_group(logGroupName=name, tags={"team": "harbour"}, kmsKeyId="arn:aws:kms:x:1:key/k")
+    key = "arn:aws:kms:x:1:key/k"
+    logs.create_log_group(logGroupName=name, tags={"team": "harbour"}, kmsKeyId=key)
     [found] = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
     made = found.pop("creationTime")
     assert before - 1000 <= made <= now() + 1000
     assert found == {
         "arn": f"{ARN}{name}:*", "logGroupArn": ARN + name, "logGroupName": name,
-        "logGroupClass": "STANDARD", "kmsKeyId": "arn:aws:kms:x:1:key/k", "metricFilterCount": 0,
+        "logGroupClass": "STANDARD", "kmsKeyId": key, "metricFilterCount": 0,
         "storedBytes": 0, "deletionProtectionEnabled": False,
     }
     assert logs.list_tags_for_resource(resourceArn=ARN + name)["tags"] == {"team": "harbour"}
@@ -76,7 +77,7 @@ def test_errors_are_those_of_aws(logs, refused, group, stream, name):
     with refused("ResourceNotFoundException", no_group, 400):
         logs.describe_log_streams(**gone)
     with refused("ResourceNotFoundException", no_group):
-        logs.put_log_events(**gone, logStreamName="s", logEvents=[{"timestamp": now(), "message": "m"}])
+        put(logs, {**gone, "logStreamName": "s"}, "m")
     with refused("ResourceNotFoundException", no_stream):
         logs.get_log_events(logGroupName=group, logStreamName="gone")
     with refused("ResourceNotFoundException", no_stream):
@@ -236,8 +237,10 @@ def test_filter_interleaves_streams_by_time(logs, refused, group):
     assert [e["logStreamName"] for e in everything] == ["a", "b"] * 3 + ["other"]
     assert len({e["eventId"] for e in everything}) == 7
     assert all(e["ingestionTime"] >= e["timestamp"] for e in everything)
-    assert [e["message"] for e in found(filterPattern="ERROR")] == ["ERROR 0", "ERROR 3", "ERROR other"]
-    assert [e["message"] for e in found(filterPattern="ERROR", logStreamNames=["a"])] == ["ERROR 0"]
+    errors = found(filterPattern="ERROR")
+    assert [e["message"] for e in errors] == ["ERROR 0", "ERROR 3", "ERROR other"]
+    errors = found(filterPattern="ERROR", logStreamNames=["a"])
+    assert [e["message"] for e in errors] == ["ERROR 0"]
     assert len(found(logStreamNamePrefix="a")) == 3
     assert found(PaginationConfig={"PageSize": 2}) == everything
     assert len(found(startTime=at + 2, endTime=at + 4)) == 3
@@ -314,10 +317,11 @@ def test_tags(logs, refused, group):
 
 
 def test_protection_and_keys(logs, refused, group):
-    logs.put_log_group_deletion_protection(logGroupIdentifier=group, deletionProtectionEnabled=True)
+    protect = logs.put_log_group_deletion_protection
+    protect(logGroupIdentifier=group, deletionProtectionEnabled=True)
     with refused("ValidationException"):
         logs.delete_log_group(logGroupName=group)
-    logs.put_log_group_deletion_protection(logGroupIdentifier=group, deletionProtectionEnabled=False)
+    protect(logGroupIdentifier=group, deletionProtectionEnabled=False)
     logs.associate_kms_key(logGroupName=group, kmsKeyId="arn:aws:kms:x:1:key/k")
     [found] = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     assert found["kmsKeyId"] == "arn:aws:kms:x:1:key/k"
@@ -363,7 +367,8 @@ def test_live_tail(logs, tailing, refused, group, stream):
     with refused("ResourceNotFoundException"):
         tailing.start_live_tail(logGroupIdentifiers=[f"{ARN}{group}-gone"])
     answer = tailing.start_live_tail(
-        logGroupIdentifiers=[ARN + group], logStreamNamePrefixes=["s"], logEventFilterPattern="-noise")
+        logGroupIdentifiers=[ARN + group], logStreamNamePrefixes=["s"],
+        logEventFilterPattern="-noise")
     events = iter(answer["responseStream"])
     start = next(events)["sessionStart"]
     assert start["logGroupIdentifiers"] == [ARN + group]

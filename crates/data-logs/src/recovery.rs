@@ -168,8 +168,8 @@ fn look_through(path: &Path, before: u64, covered: Option<u64>) -> Result<Looked
         if covered.is_some_and(|first| first <= through.max(1)) {
             break;
         }
-        let Some(next) = Head::find(&bytes, at + 1) else { break };
         damaged += 1;
+        let Some(next) = Head::find(&bytes, at + 1) else { break };
         at = next;
     }
     // Blocks without their last one, not covered: they are intact, and all that there is.

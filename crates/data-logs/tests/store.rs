@@ -256,6 +256,18 @@ fn a_rotten_block_is_noticed_and_the_others_are_served() {
 }
 
 #[test]
+fn an_end_that_rots_is_told_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = filled(dir.path());
+    let [segment] = &files(dir.path(), "seg")[..] else { panic!("one segment") };
+    flip(segment, std::fs::metadata(segment).unwrap().len() - 1);
+    let store = open(dir.path());
+    assert_eq!(store.figures().damaged, 1);
+    let found = all(&store).len();
+    assert!(found > 0 && found < written.len(), "{found}");
+}
+
+#[test]
 fn a_torn_segment_is_filled_again_from_the_write_ahead_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
