@@ -59,8 +59,8 @@ impl Store {
     }
 }
 
-fn unpacking(error: TarError) -> Error {
-    Error::Unpack(UnpackError::Tar(error))
+fn reading(error: TarError) -> Error {
+    Error::invalid("image archive", error.to_string())
 }
 
 impl Files {
@@ -68,7 +68,7 @@ impl Files {
         let broken = |e: std::io::Error| Error::invalid("image archive", e.to_string());
         let mut stream = TarStream::new(decompress(archive).map_err(broken)?);
         let mut files = Files { by_name: BTreeMap::new(), links: BTreeMap::new() };
-        while let Some(entry) = stream.next().map_err(unpacking)? {
+        while let Some(entry) = stream.next().map_err(reading)? {
             let Some(name) = clean(&entry.path) else {
                 let shown = String::from_utf8_lossy(&entry.path).into_owned();
                 return Err(Error::Unpack(UnpackError::Outside(shown)));
