@@ -42,9 +42,12 @@ impl Reply {
 
 pub type Handler = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
 
+/// Targets with their headers, in the order they were asked for.
+type Log = Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>;
+
 pub struct Fake {
     pub host: String,
-    log: Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>,
+    log: Log,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -59,7 +62,7 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports");
         let host = listener.local_addr().expect("it is bound").to_string();
         let handler: Handler = Arc::new(handler);
-        let log: Arc<Mutex<Vec<_>>> = Arc::default();
+        let log = Log::default();
         let shared = log.clone();
         let task = tokio::spawn(async move {
             let mut serving = tokio::task::JoinSet::new();
@@ -77,11 +80,7 @@ impl Fake {
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    handler: Handler,
-    log: Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>,
-) -> Option<()> {
+async fn serve(mut stream: TcpStream, handler: Handler, log: Log) -> Option<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
