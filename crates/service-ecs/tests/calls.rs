@@ -371,3 +371,56 @@ fn an_operator_may_keep_stopped_tasks_longer() {
     world.pass(Duration::from_secs(2_000));
     assert_eq!(world.call("DescribeTasks", input)["tasks"], json!([]));
 }
+
+mod texts {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever stands where a task, an instance or an attachment is named, the answer is one.
+        #[test]
+        fn names_of_any_kind_are_answered(
+            text in prop_oneof![
+                ".{0,80}",
+                "(arn:aws:ecs:us-east-1:123456789012:)?(task|attachment|container-instance)/(c/)?[0-9a-f-]{0,40}",
+            ],
+            status in "[A-Z_]{0,12}",
+        ) {
+            let mut world = World::new();
+            world.call("CreateCluster", json!({"clusterName": "c"}));
+            let task = json!({"cluster": "c", "task": text});
+            let change = json!({"attachmentArn": text, "status": status});
+            let agent = json!({"containerName": text, "status": status});
+            for (operation, input) in [
+                ("StopTask", task.clone()),
+                ("DescribeTasks", json!({"cluster": "c", "tasks": [text]})),
+                ("GetTaskProtection", json!({"cluster": "c", "tasks": [text]})),
+                ("ListTasks", json!({"cluster": "c", "containerInstance": text})),
+                ("ListTasks", json!({"cluster": "c", "serviceName": text, "nextToken": text})),
+                ("RunTask", json!({"cluster": text, "taskDefinition": text})),
+                ("StartTask", json!({"cluster": "c", "taskDefinition": text,
+                    "containerInstances": [text]})),
+                ("ExecuteCommand", with(task.clone(), json!({"command": text, "interactive": true}))),
+                ("SubmitTaskStateChange", with(task.clone(), json!({"status": status,
+                    "containers": [agent], "managedAgents": [agent], "attachments": [change]}))),
+                ("SubmitContainerStateChange", with(task, agent.clone())),
+                ("SubmitAttachmentStateChanges", json!({"cluster": "c", "attachments": [change]})),
+                ("DiscoverPollEndpoint", json!({"cluster": text, "containerInstance": text})),
+                ("RegisterContainerInstance", json!({"cluster": "c", "clientToken": text,
+                    "instanceIdentityDocument": text, "containerInstanceArn": text})),
+            ] {
+                if let Err((code, message)) = world.try_call(operation, input) {
+                    prop_assert!(!code.is_empty() && !message.is_empty(), "{operation}");
+                }
+            }
+            let scope: core_types::Scope = "123456789012/us-east-1".parse().unwrap();
+            let state = world.core.state();
+            let found = feeds::find_instance(state, scope.account, scope.region, "c", &text);
+            prop_assert!(found.is_err());
+            prop_assert_eq!(feeds::task_of(state, &text), None);
+        }
+    }
+}
