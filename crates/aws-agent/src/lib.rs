@@ -8,6 +8,7 @@
 //! - [`task`]: the task as the agent is given it; [`docker`]: the two JSON strings inside its containers.
 //! - [`tcs`]: metrics, container health and the instance's status, in frames that are signed.
 //! - [`paths`]: where on a server the sockets are.
+//! - [`exec`]: both ends of such a session, as machines that numbers and acknowledgements drive.
 //! - [`channel`]: the binary data channel of an ExecuteCommand session, as session-manager-plugin speaks it.
 
 mod shape;
@@ -15,6 +16,7 @@ mod shape;
 pub mod acs;
 pub mod channel;
 pub mod docker;
+pub mod exec;
 pub mod frame;
 pub mod paths;
 pub mod task;
