@@ -5,9 +5,18 @@
 //! its end and writes both down, so an agent may die, restart and be replaced at any moment, and the
 //! next one knows everything from files and process ids.
 
-#[allow(dead_code, reason = "used by the runtimes")]
+mod bundle;
+mod capabilities;
+mod cgroups;
 mod error;
+mod inroot;
+mod logs;
+mod record;
+mod seccomp;
+mod shimmed;
+pub mod shim;
 mod spec;
+mod users;
 
 use std::time::SystemTime;
 
@@ -16,7 +25,18 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use error::{Error, Phase, Result, reason};
+pub use shimmed::{Config, ShimProgram, Shimmed};
 pub use spec::*;
+
+/// An id is a folder's name and part of a cgroup's.
+pub(crate) fn check_id(id: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let first = id.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if first && id.len() <= 128 && id.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("Invalid container name ({id})")))
+}
 
 /// What starts, watches and ends containers on this machine.
 #[async_trait]

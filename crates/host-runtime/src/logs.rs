@@ -1,0 +1,261 @@
+//! Reading what a shim writes: numbered files, followed by watching their folder. A reader says what
+//! it has delivered in a file beside them, so the next one, in a later agent, goes on there.
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use rustix::fs::inotify;
+use serde::Deserialize;
+use tokio::io::unix::AsyncFd;
+
+use crate::error::{Error, Result};
+use crate::{LogLine, LogPosition, LogReader, LogsFrom, Stream};
+
+/// Bytes taken at once.
+const CHUNK: usize = 256 << 10;
+/// No record is longer: 16 KiB of text, six bytes each at worst.
+const RECORD_LIMIT: usize = 128 << 10;
+
+pub fn log_file(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:08}.log"))
+}
+
+pub fn end_file(dir: &Path) -> PathBuf {
+    dir.join("end")
+}
+
+fn acknowledged_file(dir: &Path) -> PathBuf {
+    dir.join("acknowledged")
+}
+
+/// Nothing more will be written.
+pub fn mark_end(dir: &Path) {
+    if dir.is_dir() {
+        let _ = File::create(end_file(dir));
+    }
+}
+
+/// The files' numbers, rising.
+pub fn numbers(dir: &Path) -> Vec<u64> {
+    let mut found: Vec<u64> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".log")?.parse().ok())
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+pub fn acknowledged(dir: &Path) -> LogPosition {
+    let text = fs::read_to_string(acknowledged_file(dir)).unwrap_or_default();
+    parse_position(&text).unwrap_or_default()
+}
+
+fn parse_position(text: &str) -> Option<LogPosition> {
+    let (major, minor) = text.trim().split_once(' ')?;
+    Some(LogPosition { major: major.parse().ok()?, minor: minor.parse().ok()? })
+}
+
+pub fn acknowledge(dir: &Path, position: LogPosition) -> Result<()> {
+    let path = acknowledged_file(dir);
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, format!("{} {}\n", position.major, position.minor))
+        .and_then(|()| fs::rename(&fresh, &path))
+        .map_err(Error::file("cannot write", &path))
+}
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    stream: Stream,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+}
+
+/// Stream, nanoseconds, text, whether more of the line follows. A record that a full disk has cut
+/// is none.
+pub fn parse(line: &[u8]) -> Option<(Stream, u64, String, bool)> {
+    let record: Record<'_> = serde_json::from_slice(line).ok()?;
+    let time: jiff::Timestamp = record.time.parse().ok()?;
+    let mut text = record.log.into_owned();
+    let partial = !text.ends_with('\n');
+    if !partial {
+        text.pop();
+    }
+    Some((record.stream, u64::try_from(time.as_nanosecond()).unwrap_or(0), text, partial))
+}
+
+pub struct Follower {
+    dir: PathBuf,
+    follow: bool,
+    at: LogPosition,
+    file: Option<File>,
+    buffer: Vec<u8>,
+    watch: Option<AsyncFd<OwnedFd>>,
+}
+
+impl Follower {
+    pub fn open(dir: PathBuf, from: LogsFrom) -> Result<Self> {
+        let watch = if from.follow { Some(watch(&dir)?) } else { None };
+        Ok(Self {
+            dir,
+            follow: from.follow,
+            at: from.position,
+            file: None,
+            buffer: Vec::new(),
+            watch,
+        })
+    }
+
+    /// Read on; false where there is nothing more at the moment.
+    fn fill(&mut self) -> io::Result<bool> {
+        if self.file.is_none() && !self.open_next()? {
+            return Ok(false);
+        }
+        let Some(file) = &mut self.file else { return Ok(false) };
+        let before = self.buffer.len();
+        file.take(CHUNK as u64).read_to_end(&mut self.buffer)?;
+        if self.buffer.len() > before {
+            return Ok(true);
+        }
+        // At its end, with a successor: nothing more comes into this one.
+        let newer = numbers(&self.dir).into_iter().find(|number| *number > self.at.major);
+        let Some(newer) = newer else { return Ok(false) };
+        let before = self.buffer.len();
+        file.take(CHUNK as u64).read_to_end(&mut self.buffer)?;
+        if self.buffer.len() == before {
+            self.buffer.clear();
+            self.file = None;
+            self.at = LogPosition { major: newer, minor: 0 };
+        }
+        Ok(true)
+    }
+
+    fn open_next(&mut self) -> io::Result<bool> {
+        // What was wanted may have been forgotten: then the oldest that is left.
+        let wanted = self.at.major;
+        let Some(number) = numbers(&self.dir).into_iter().find(|number| *number >= wanted) else {
+            return Ok(false);
+        };
+        if number != wanted {
+            self.at = LogPosition { major: number, minor: 0 };
+        }
+        let mut file = match File::open(log_file(&self.dir, number)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(self.at.minor))?;
+        self.file = Some(file);
+        Ok(true)
+    }
+
+    fn lines(&mut self) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        let mut done = 0;
+        for end in memchr::memchr_iter(b'\n', &self.buffer) {
+            let record = &self.buffer[done..end];
+            done = end + 1;
+            self.at.minor += record.len() as u64 + 1;
+            if let Some((stream, time, text, partial)) = parse(record) {
+                lines.push(LogLine { stream, time, text, partial, next: self.at });
+            }
+        }
+        self.buffer.drain(..done);
+        if self.buffer.len() > RECORD_LIMIT {
+            self.at.minor += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        lines
+    }
+}
+
+fn watch(dir: &Path) -> Result<AsyncFd<OwnedFd>> {
+    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+    let made = inotify::init(flags).and_then(|fd| {
+        let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY;
+        inotify::add_watch(&fd, dir, events).map(|_| fd)
+    });
+    let fd = made.map_err(|errno| Error::file("cannot watch", dir)(errno.into()))?;
+    AsyncFd::new(fd).map_err(Error::file("cannot watch", dir))
+}
+
+#[async_trait]
+impl LogReader for Follower {
+    async fn next(&mut self) -> Result<Vec<LogLine>> {
+        loop {
+            // Looked for before reading: what was written before it is then read.
+            let ended = end_file(&self.dir).exists();
+            loop {
+                let more = self.fill().map_err(Error::file("cannot read", &self.dir))?;
+                let lines = self.lines();
+                if !lines.is_empty() {
+                    return Ok(lines);
+                }
+                if !more {
+                    break;
+                }
+            }
+            let (true, Some(watch)) = (self.follow && !ended, &self.watch) else {
+                return Ok(Vec::new());
+            };
+            let mut ready = watch.readable().await.map_err(Error::system("watch a log"))?;
+            let mut events = [0u8; 4096];
+            while let Ok(read) = rustix::io::read(watch.get_ref(), &mut events) {
+                if read < events.len() / 2 {
+                    break;
+                }
+            }
+            ready.clear_ready();
+        }
+    }
+
+    async fn acknowledge(&mut self, position: LogPosition) -> Result<()> {
+        acknowledge(&self.dir, position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_waits_and_goes_on_in_the_next_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let record = |text: &str| {
+            format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00.5Z\"}}\n")
+        };
+        fs::write(log_file(dir.path(), 3), record("a") + "{\"log\":\"cut").unwrap();
+        let from = LogsFrom { position: LogPosition::default(), follow: true };
+        let mut reader = Follower::open(dir.path().to_owned(), from).unwrap();
+        assert_eq!(reader.next().await.unwrap()[0].text, "a");
+        let path = dir.path().to_owned();
+        let writer = std::thread::spawn(move || {
+            fs::write(log_file(&path, 4), record("b")).unwrap();
+            mark_end(&path);
+        });
+        let lines = reader.next().await.unwrap();
+        assert_eq!((lines[0].text.as_str(), lines[0].next.major), ("b", 4));
+        let place = lines[0].next;
+        assert_eq!(reader.next().await.unwrap(), vec![]);
+        writer.join().unwrap();
+        reader.acknowledge(place).await.unwrap();
+        assert_eq!(acknowledged(dir.path()), place);
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_is_survived(line in proptest::collection::vec(any::<u8>(), 0..200), text in ".{0,50}") {
+            parse(&line);
+            parse_position(&text);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! One suite for all runtimes. Each test makes a runtime of its own with a name that no other test
+//! has, and looks afterwards whether anything is left of it.
+
+mod hostile;
+mod life;
+mod world;
