@@ -183,7 +183,7 @@ fn watch(dir: &Path) -> Result<AsyncFd<OwnedFd>> {
         inotify::add_watch(&fd, dir, events).map(|_| fd)
     });
     let fd = made.map_err(|errno| Error::file("cannot watch", dir)(errno.into()))?;
-    AsyncFd::new(fd).map_err(Error::file("cannot watch", dir))
+    crate::record::poll(fd).map_err(Error::file("cannot watch", dir))
 }
 
 #[async_trait]

@@ -191,6 +191,12 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         .map_err(|error| Error::file("cannot understand", path)(io::Error::other(error)))
 }
 
+/// Wait for a descriptor with the others of the agent.
+#[allow(deprecated, reason = "an OwnedFd is always the same descriptor, all that its successor asks")]
+pub fn poll(fd: std::os::fd::OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    tokio::io::unix::AsyncFd::new(fd)
+}
+
 /// Milliseconds since 1970.
 pub fn now() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use rustix::fs::{MemfdFlags, SealFlags, inotify};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::cgroups::Group;
@@ -257,7 +256,7 @@ async fn blocking<T: Send + 'static>(
 /// Until this process has ended.
 async fn process_end(process: Process) -> Result<()> {
     let Some(fd) = process.open() else { return Ok(()) };
-    let fd = AsyncFd::new(fd).map_err(Error::system("watch a process"))?;
+    let fd = record::poll(fd).map_err(Error::system("watch a process"))?;
     fd.readable().await.map(drop).map_err(Error::system("watch a process"))
 }
 
@@ -337,7 +336,7 @@ impl Runtime for Shimmed {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
             .and_then(|fd| inotify::add_watch(&fd, &dir.0, inotify::WatchFlags::CREATE).map(|_| fd))
             .map_err(|errno| Error::file("cannot watch", &dir.0)(errno.into()))?;
-        let watch = AsyncFd::new(watch).map_err(Error::file("cannot watch", &dir.0))?;
+        let watch = record::poll(watch).map_err(Error::file("cannot watch", &dir.0))?;
         loop {
             if let Some(exit) = record::read(&dir.exit())? {
                 return Ok(exit);

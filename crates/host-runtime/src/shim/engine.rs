@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
+use nix::sys::signal::SigSet;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix,
@@ -230,7 +231,12 @@ fn runc(program: &Path, dir: &Dir, words: &[OsString], ends: Option<Ends>) -> Re
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         }
     }
-    let mut child = command.spawn().map_err(Error::file("cannot run", program))?;
+    // A blocked signal would stay blocked in the container.
+    let mask = SigSet::thread_get_mask().unwrap_or_else(|_| SigSet::empty());
+    let _ = SigSet::empty().thread_set_mask();
+    let spawned = command.spawn();
+    let _ = mask.thread_set_mask();
+    let mut child = spawned.map_err(Error::file("cannot run", program))?;
     // Its copies of the container's ends are closed with it.
     drop(command);
     let status = child.wait().map_err(Error::file("cannot wait for", program))?;

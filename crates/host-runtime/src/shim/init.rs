@@ -1,14 +1,14 @@
 //! A tiny init for `initProcessEnabled`: pid 1 passes signals on to its one child and reaps all
 //! others. In the embedded runtime it is this very program, going on where it would have become the
 //! container's: nothing has to be put into the image.
-#![allow(unsafe_code, reason = "fork(2), in a process of one thread that goes on as a loop")]
 
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, Pid};
 
+use super::kernel::{close_others, split};
 use crate::error::{Error, Result};
 
 /// Programs of that kind which a machine may have, for runc.
@@ -38,8 +38,7 @@ pub fn become_init() -> nix::Result<()> {
     let all = SigSet::all();
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), Some(&mut before))?;
-    // SAFETY: one thread, so the child may go on with any code.
-    match unsafe { fork() }? {
+    match split()? {
         ForkResult::Child => {
             let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
             // Of the terminal's foreground, so that it can read and Ctrl-C reaches it.
@@ -48,16 +47,12 @@ pub fn become_init() -> nix::Result<()> {
             Ok(())
         }
         ForkResult::Parent { child } => {
-            let _ = prctl_name();
+            let _ = std::fs::write("/proc/self/comm", "docker-init");
             let _ = nix::unistd::chdir("/");
             close_all();
             std::process::exit(reap(child, &all))
         }
     }
-}
-
-fn prctl_name() -> std::io::Result<()> {
-    std::fs::write("/proc/self/comm", "docker-init")
 }
 
 /// Pipes held here would hide from the shim that the program has closed them.
@@ -68,10 +63,7 @@ fn close_all() {
             let _ = nix::unistd::dup2(fd, number);
         }
     }
-    // SAFETY: nothing in this process uses a descriptor above 2 from here on.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32);
-    }
+    close_others();
 }
 
 fn reap(child: Pid, all: &SigSet) -> i32 {

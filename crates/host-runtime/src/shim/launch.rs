@@ -17,6 +17,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
+use nix::sys::signal::SigSet;
 use nix::unistd::{Gid, Uid};
 use oci_spec::runtime::Spec;
 use seccompiler::BpfProgram;
@@ -26,6 +27,8 @@ use crate::error::Result;
 use crate::spec::ContainerSpec;
 use crate::users::Identity;
 use crate::{capabilities, seccomp};
+
+use super::kernel;
 
 #[derive(Clone)]
 pub struct Launch {
@@ -66,7 +69,7 @@ impl Launch {
 
     fn confine(&self) -> Result<(), String> {
         for filter in self.filters.iter() {
-            seccompiler::apply_filter(filter).map_err(|error| format!("seccomp: {error}"))?;
+            kernel::install(filter).map_err(|error| format!("seccomp: {error}"))?;
         }
         // A container that should have a filter and has none must not start.
         let status = std::fs::read_to_string("/proc/thread-self/status")
@@ -116,6 +119,8 @@ impl Launch {
         if self.init {
             super::init::become_init().map_err(|errno| format!("fork: {errno}"))?;
         }
+        // What the shim blocks for itself, a program would have blocked for good.
+        SigSet::empty().thread_set_mask().map_err(|errno| format!("sigmask: {errno}"))?;
         let pairs = env.iter().filter_map(|pair| pair.split_once('='));
         let error = Command::new(&program)
             .arg0(&args[0])

@@ -7,6 +7,7 @@
 mod engine;
 mod exec;
 mod init;
+mod kernel;
 mod launch;
 mod mounts;
 mod output;

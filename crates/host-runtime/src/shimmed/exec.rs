@@ -192,7 +192,7 @@ impl Terminal {
     fn open(fd: OwnedFd) -> Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)
             .map_err(|errno| Error::system("a terminal")(errno.into()))?;
-        AsyncFd::new(fd).map(Self).map_err(Error::system("a terminal"))
+        record::poll(fd).map(Self).map_err(Error::system("a terminal"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::os::unix::fs::symlink;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,10 +47,16 @@ pub fn on<F: Future<Output = ()>>(kind: Kind, test: impl Fn(Arc<World>) -> F) {
     let world = Arc::new(world);
     let rt = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let rt = rt.unwrap();
-    rt.block_on(async {
-        tokio::time::timeout(PATIENCE, test(world.clone())).await.expect("the test hangs");
-        world.leave_nothing().await;
-    });
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        rt.block_on(async {
+            tokio::time::timeout(PATIENCE, test(world.clone())).await.expect("the test hangs");
+        });
+    }));
+    println!("on {kind:?}");
+    let left = catch_unwind(AssertUnwindSafe(|| rt.block_on(world.leave_nothing())));
+    if let Err(panic) = done.and(left) {
+        resume_unwind(panic);
+    }
 }
 
 pub fn find_program(name: &str) -> Option<PathBuf> {
