@@ -8,6 +8,7 @@
 mod bundle;
 mod capabilities;
 mod cgroups;
+pub mod doctor;
 mod error;
 mod inroot;
 mod logs;

@@ -102,7 +102,7 @@ impl Engine {
                     .as_init(dir.bundle())
                     .with_systemd(false)
                     .build()
-                    .map_err(|error| start_failed(told(report, &error)))?;
+                    .map_err(|error| start_failed(told(dir, report, &error)))?;
                 let pid = container.pid().map_or(0, |pid| pid.as_raw());
                 u32::try_from(pid).map_err(|_| start_failed("no process"))
             }
@@ -145,7 +145,7 @@ impl Engine {
                     .with_process(Some(process))
                     .with_detach(true)
                     .build()
-                    .map_err(|error| Error::Start(told(report, &error)))?;
+                    .map_err(|error| Error::Start(told(dir, report, &error)))?;
                 u32::try_from(pid.as_raw()).map_err(|_| start_failed("no process"))
             }
             Engine::Runc(program) => {
@@ -180,9 +180,21 @@ fn builder(
 }
 
 /// Our own words from inside the container are better than the library's from outside.
-fn told(report: &Report, error: &(dyn std::error::Error + 'static)) -> String {
+fn told(dir: &Dir, report: &Report, error: &(dyn std::error::Error + 'static)) -> String {
     let text = report.text();
-    if text.is_empty() { reason(error) } else { text }
+    if !text.is_empty() {
+        return text;
+    }
+    // The library's errors end where the process that failed is another one; its log has the cause.
+    let mut log = String::new();
+    if let Ok(file) = File::open(dir.messages()) {
+        let _ = file.take(TEXT_LIMIT).read_to_string(&mut log);
+    }
+    let first = log.lines().find_map(|line| line.split_once("ERROR ").map(|(_, rest)| rest.trim()));
+    match first {
+        Some(first) => format!("{}: {first}", reason(error)),
+        None => reason(error),
+    }
 }
 
 fn runc_create(program: &Path, dir: &Dir, spec: &ContainerSpec, stdio: Stdio3) -> Result<u32> {

@@ -66,7 +66,7 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         eprintln!("a container's shim is started by an agent, not by hand");
         return ExitCode::from(2);
     };
-    keep_errors();
+    keep_errors(&arguments.dir);
     let done = match &arguments.exec {
         Some(name) => exec::run(&arguments, name),
         None => run(&arguments),
@@ -80,13 +80,17 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// What libraries complain about goes to standard error, which is a file in the container's folder.
-fn keep_errors() {
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::ERROR)
-        .with_ansi(false)
-        .with_writer(std::io::stderr)
-        .try_init();
+/// What libraries complain about goes to a file in the container's folder: standard error is the
+/// container's by the time that most of it is said.
+fn keep_errors(dir: &Dir) {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(dir.messages());
+    if let Ok(file) = file {
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::ERROR)
+            .with_ansi(false)
+            .with_writer(std::sync::Arc::new(file))
+            .try_init();
+    }
 }
 
 /// One line to the agent that waits; it may be gone.

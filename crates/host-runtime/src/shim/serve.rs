@@ -202,6 +202,17 @@ impl Watched {
         moved
     }
 
+    /// All that the ended container has said, its begun lines included; whether some is left over
+    /// because the files are full.
+    fn drain(&mut self) -> bool {
+        while self.pump() {}
+        if !self.full {
+            self.output.end();
+            self.full = !self.output.flush();
+        }
+        self.full
+    }
+
     fn hear(&mut self, arguments: &Arguments, spec: &ContainerSpec, record: &mut ShimRecord) {
         let Ok((stream, _)) = self.listener.accept() else { return };
         let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
@@ -273,7 +284,7 @@ impl Watched {
         }
         // What it left behind (a shared pid namespace, an exec) ends with it.
         let killed = group.kill();
-        while self.pump() {}
+        let mut rest = self.drain();
         let (code, signal) = match status {
             WaitStatus::Exited(_, code) => (code, None),
             WaitStatus::Signaled(_, signal, _) => (128 + signal as i32, Some(signal as i32)),
@@ -287,17 +298,15 @@ impl Watched {
             finished_at,
             reason: record.failure.take(),
         };
-        self.output.end();
-        self.full = !self.output.flush();
         arguments.dir.record_exit(&exit)?;
         let removed = killed.and_then(|()| group.remove());
         // The rest of the output belongs to a slow reader, who gets his time.
         let mut patience = Instant::now();
         let mut place = self.output.acknowledged();
-        while self.full && patience.elapsed() < READER_PATIENCE {
-            self.reap(0);
+        while rest && patience.elapsed() < READER_PATIENCE {
             self.wait(None)?;
-            self.pump();
+            self.reap(0);
+            rest = self.drain();
             let now = self.output.acknowledged();
             if now != place {
                 (place, patience) = (now, Instant::now());

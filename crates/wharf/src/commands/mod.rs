@@ -5,10 +5,12 @@ mod account;
 mod check;
 mod clean;
 mod coverage;
+mod doctor;
 mod env;
 mod image;
 mod replay;
 mod server;
+mod shim;
 mod up;
 mod version;
 
@@ -37,6 +39,8 @@ enum Command {
     Check(check::Arguments),
     /// Remove everything that Wharf left on this machine: hosts, networks, processes; not the data.
     Clean(clean::Arguments),
+    /// Try what this machine can do for containers, and say what to do where it cannot.
+    Doctor(doctor::Arguments),
     /// Print a journal's history.
     Replay(replay::Arguments),
     /// Load, pull, build and list the images of this machine's hosts.
@@ -45,6 +49,8 @@ enum Command {
     Account(account::Arguments),
     #[command(hide = true)]
     Coverage(coverage::Arguments),
+    #[command(hide = true)]
+    Shim(shim::Arguments),
     /// Print the version.
     Version(version::Arguments),
 }
@@ -83,6 +89,8 @@ pub fn run() -> ExitCode {
         Command::Image(arguments) => image::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Shim(arguments) => shim::run(arguments),
         Command::Version(arguments) => version::run(&arguments),
     };
     match done {

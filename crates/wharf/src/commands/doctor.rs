@@ -1,0 +1,42 @@
+//! `wharf doctor`: what this machine can do for containers, and what to do where it cannot.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use host_runtime::doctor::{Verdict, self_test};
+
+use crate::data_dir::DataDirArgument;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data_dir: DataDirArgument,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let dir = arguments.data_dir.resolve()?;
+    // Where nothing has been started yet, the folder that will hold it says as much.
+    let there = dir.path().ancestors().find(|path| path.is_dir()).context("no folder to look at")?;
+    let findings = self_test(there);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
+        for finding in &findings {
+            let mark = match finding.verdict {
+                Verdict::Good => "ok     ",
+                Verdict::Limited => "limited",
+                Verdict::Missing => "MISSING",
+            };
+            println!("{mark}  {:width$}  {}", finding.name, finding.found);
+            if !finding.advice.is_empty() {
+                println!("         {:width$}  → {}", "", finding.advice);
+            }
+        }
+    }
+    let broken = findings.iter().any(|finding| finding.verdict == Verdict::Missing);
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
