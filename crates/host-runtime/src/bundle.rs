@@ -35,8 +35,22 @@ const READONLY: &[&str] =
     &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const RLIMITS: &[&str] = &[
-    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
-    "rss", "rtprio", "rttime", "sigpending", "stack",
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// Whose engine reads the document.
@@ -207,7 +221,11 @@ pub fn process(
         "args": process.args,
         "env": environment(spec, process, identity),
         "cwd": process.cwd.as_deref().unwrap_or("/"),
-        "capabilities": { "bounding": names, "effective": names, "permitted": names },
+        // The last two are said, since a reader may have defaults for what is absent.
+        "capabilities": {
+            "bounding": names, "effective": names, "permitted": names,
+            "inheritable": [], "ambient": [],
+        },
         "rlimits": rlimits,
         "noNewPrivileges": spec.security.no_new_privileges,
     });
@@ -308,9 +326,7 @@ fn sysctls(spec: &ContainerSpec) -> BTreeMap<String, String> {
 }
 
 fn mounts(spec: &ContainerSpec, looked: &Looked) -> Result<Vec<Value>> {
-    let system = |target: &str, kind: &str, options: &[&str]| {
-        json!({ "destination": target, "type": kind, "source": kind, "options": options })
-    };
+    let system = |target: &str, kind: &str, options: &[&str]| json!({ "destination": target, "type": kind, "source": kind, "options": options });
     let access = if spec.privileged { "rw" } else { "ro" };
     let shm = format!("size={}k", spec.shm_size_mib.unwrap_or(SHM_MIB).saturating_mul(1024));
     let mut list = vec![
@@ -324,9 +340,7 @@ fn mounts(spec: &ContainerSpec, looked: &Looked) -> Result<Vec<Value>> {
         system("/sys", "sysfs", &["nosuid", "noexec", "nodev", access]),
         system("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", access]),
     ];
-    let bind = |source: &Path, target: &str| {
-        json!({ "destination": target, "type": "bind", "source": source, "options": ["rbind", "rw"] })
-    };
+    let bind = |source: &Path, target: &str| json!({ "destination": target, "type": "bind", "source": source, "options": ["rbind", "rw"] });
     let given: Vec<&str> = spec.mounts.iter().map(target_of).collect();
     if !given.contains(&"/dev/mqueue") {
         list.push(match spec.namespaces.ipc {
@@ -384,7 +398,8 @@ fn user_mount(mount: &Mount) -> Result<Value> {
             let mut all = vec!["nosuid".to_owned(), "nodev".into(), "noexec".into()];
             for option in options {
                 // A later word takes an earlier one back, as mount(8) reads them.
-                let opposite = option.strip_prefix("no").map_or(format!("no{option}"), str::to_owned);
+                let opposite =
+                    option.strip_prefix("no").map_or(format!("no{option}"), str::to_owned);
                 let opposite = if *option == "suid" { "nosuid".into() } else { opposite };
                 all.retain(|have| *have != opposite && have != option);
                 if !["suid", "dev", "exec"].contains(&option.as_str()) {
@@ -419,11 +434,8 @@ fn devices(spec: &ContainerSpec) -> Result<(Vec<Value>, Vec<Value>)> {
         }
         return Ok((files, vec![rule(true, "a", None, "rwm")]));
     }
-    let mut rules = vec![
-        rule(false, "a", None, "rwm"),
-        rule(true, "c", None, "m"),
-        rule(true, "b", None, "m"),
-    ];
+    let mut rules =
+        vec![rule(false, "a", None, "rwm"), rule(true, "c", None, "m"), rule(true, "b", None, "m")];
     for (major, minor) in
         [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1)]
     {

@@ -36,9 +36,12 @@ fn parse(name: &str) -> Result<Option<Capability>> {
         .map_err(|_| Error::Invalid(format!("invalid CapAdd: unknown capability: \"{full}\"")))
 }
 
-/// All that this kernel knows.
+/// All that can be given: what this kernel knows and this process has, which may itself have been
+/// started with less.
 pub fn all() -> Vec<Capability> {
-    let mut known: Vec<_> = caps::runtime::thread_all_supported().into_iter().collect();
+    let mine = caps::read(None, caps::CapSet::Bounding).unwrap_or_default();
+    let known = caps::runtime::thread_all_supported();
+    let mut known: Vec<_> = known.intersection(&mine).copied().collect();
     known.sort_by_key(|cap| cap.index());
     known
 }

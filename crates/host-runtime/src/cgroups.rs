@@ -7,9 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::Stats;
 use crate::error::{Error, Result};
 use crate::spec::Resources;
-use crate::Stats;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// How often an emptying group is looked at before it is given up.
@@ -400,7 +400,9 @@ pub fn check(r: &Resources) -> Result<()> {
         );
     }
     if r.memory_swap.is_some_and(|swap| swap > 0) && r.memory.is_none() {
-        return invalid("You should always set the Memory limit when using Memoryswap limit".into());
+        return invalid(
+            "You should always set the Memory limit when using Memoryswap limit".into(),
+        );
     }
     if r.memory_swap.is_some_and(|swap| swap < -1) {
         return invalid(format!("invalid memory and swap: {}", r.memory_swap.unwrap_or(0)));
@@ -411,15 +413,15 @@ pub fn check(r: &Resources) -> Result<()> {
         ));
     }
     if let Some(period) = r.cpu_period.filter(|p| !(1_000..=1_000_000).contains(p)) {
-        return invalid(format!("CPU cfs period can not be less than 1ms or larger than 1s: {period}"));
+        return invalid(format!(
+            "CPU cfs period can not be less than 1ms or larger than 1s: {period}"
+        ));
     }
     if r.cpu_quota.is_some_and(|quota| (0..1_000).contains(&quota)) {
         return invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)".into());
     }
     if let Some(score) = r.oom_score_adj.filter(|s| !(-1000..=1000).contains(s)) {
-        return invalid(format!(
-            "Invalid value {score}, range for oom score adj is [-1000, 1000]"
-        ));
+        return invalid(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]"));
     }
     Ok(())
 }
@@ -555,11 +557,8 @@ mod tests {
         assert_eq!(text, "Minimum memory limit allowed is 6MB");
         refused(Resources { cpu_quota: Some(5), ..Default::default() });
         refused(Resources { swappiness: Some(101), ..Default::default() });
-        let half = Resources {
-            memory: Some(64 << 20),
-            memory_swap: Some(32 << 20),
-            ..Default::default()
-        };
+        let half =
+            Resources { memory: Some(64 << 20), memory_swap: Some(32 << 20), ..Default::default() };
         refused(half);
         check(&Resources::default()).unwrap();
     }

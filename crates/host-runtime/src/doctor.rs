@@ -203,10 +203,8 @@ fn seccomp() -> Finding {
 
 fn namespaces() -> Finding {
     let kinds = ["mnt", "pid", "net", "ipc", "uts"];
-    let lost: Vec<&str> = kinds
-        .into_iter()
-        .filter(|kind| !Path::new("/proc/self/ns").join(kind).exists())
-        .collect();
+    let lost: Vec<&str> =
+        kinds.into_iter().filter(|kind| !Path::new("/proc/self/ns").join(kind).exists()).collect();
     if lost.is_empty() {
         return good("namespaces", kinds.join(" "));
     }

@@ -14,8 +14,8 @@ mod inroot;
 mod logs;
 mod record;
 mod seccomp;
-mod shimmed;
 pub mod shim;
+mod shimmed;
 mod spec;
 mod users;
 

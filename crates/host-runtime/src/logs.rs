@@ -231,7 +231,9 @@ mod tests {
     async fn it_waits_and_goes_on_in_the_next_file() {
         let dir = tempfile::tempdir().unwrap();
         let record = |text: &str| {
-            format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00.5Z\"}}\n")
+            format!(
+                "{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00.5Z\"}}\n"
+            )
         };
         fs::write(log_file(dir.path(), 3), record("a") + "{\"log\":\"cut").unwrap();
         let from = LogsFrom { position: LogPosition::default(), follow: true };

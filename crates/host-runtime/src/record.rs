@@ -27,9 +27,9 @@ impl Process {
 
     /// Zombies do not count: they have ended.
     pub fn alive(&self) -> bool {
-        self.pid != 0 && stat(self.pid).is_some_and(|(state, began)| {
-            began == self.began && !matches!(state, 'Z' | 'X')
-        })
+        self.pid != 0
+            && stat(self.pid)
+                .is_some_and(|(state, began)| began == self.began && !matches!(state, 'Z' | 'X'))
     }
 
     /// A handle on exactly this process, if it is still there (a zombie is).
@@ -192,8 +192,13 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 /// Wait for a descriptor with the others of the agent.
-#[allow(deprecated, reason = "an OwnedFd is always the same descriptor, all that its successor asks")]
-pub fn poll(fd: std::os::fd::OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+#[allow(
+    deprecated,
+    reason = "an OwnedFd is always the same descriptor, all that its successor asks"
+)]
+pub fn poll(
+    fd: std::os::fd::OwnedFd,
+) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
     tokio::io::unix::AsyncFd::new(fd)
 }
 
@@ -215,7 +220,10 @@ mod tests {
         assert!(me.alive() && me.open().is_some());
         let other = Process { began: me.began + 1, ..me };
         assert!(!other.alive() && other.open().is_none());
-        assert_eq!(parse_stat("1 (a) b) S 0 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 77 0"), Some(('S', 77)));
+        assert_eq!(
+            parse_stat("1 (a) b) S 0 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 77 0"),
+            Some(('S', 77))
+        );
     }
 
     #[test]

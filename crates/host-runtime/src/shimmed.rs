@@ -183,7 +183,9 @@ impl Shimmed {
             oom_killed,
             started_at: record.and_then(|record| record.started_at),
             finished_at: record::now(),
-            reason: Some("the container's shim was killed; how the container ended is unknown".into()),
+            reason: Some(
+                "the container's shim was killed; how the container ended is unknown".into(),
+            ),
         };
         dir.record_exit(&exit)?;
         if let Ok(Some(spec)) = record::read::<ContainerSpec>(&dir.spec()) {
@@ -470,4 +472,3 @@ impl Runtime for Shimmed {
         .await
     }
 }
-

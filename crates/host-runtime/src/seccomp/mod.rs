@@ -16,9 +16,7 @@ use seccompiler::{
 };
 
 use crate::error::{Error, Result};
-use table::{
-    BY_CAPABILITY, CLONE_NAMESPACES, COMMON, Call, LEGACY, PERSONALITIES,
-};
+use table::{BY_CAPABILITY, CLONE_NAMESPACES, COMMON, Call, LEGACY, PERSONALITIES};
 
 /// The first number that no kernel of the table's day had; calls from here on answer ENOSYS, so
 /// that a newer libc falls back instead of believing that it is forbidden.
@@ -53,12 +51,11 @@ pub fn compile(capabilities: &[Capability]) -> Result<Vec<BpfProgram>> {
         absent.insert(libc::SYS_clone3, vec![]);
     }
     let mut programs = Vec::new();
-    for (rules, otherwise, then) in [
-        (rules, denied, SeccompAction::Allow),
-        (absent, SeccompAction::Allow, missing),
-    ] {
-        let filter = SeccompFilter::new(rules, otherwise, then, arch)
-            .map_err(|e| failed("write", &e))?;
+    for (rules, otherwise, then) in
+        [(rules, denied, SeccompAction::Allow), (absent, SeccompAction::Allow, missing)]
+    {
+        let filter =
+            SeccompFilter::new(rules, otherwise, then, arch).map_err(|e| failed("write", &e))?;
         programs.push(BpfProgram::try_from(filter).map_err(|e| failed("compile", &e))?);
     }
     Ok(programs)

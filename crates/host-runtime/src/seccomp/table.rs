@@ -66,7 +66,8 @@ pub const LEGACY: &[Call] = calls! {
 };
 
 #[cfg(not(target_arch = "x86_64"))]
-pub const LEGACY: &[Call] = &[("SYS_sync_file_range", 84), ("SYS_renameat", 38), ("SYS_fchmodat2", 452)];
+pub const LEGACY: &[Call] =
+    &[("SYS_sync_file_range", 84), ("SYS_renameat", 38), ("SYS_fchmodat2", 452)];
 
 /// Calls that come with a capability.
 pub const BY_CAPABILITY: &[(Capability, &[Call])] = &[

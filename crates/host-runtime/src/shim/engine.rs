@@ -296,7 +296,8 @@ impl Console {
 
     pub fn receive(self) -> Result<OwnedFd> {
         let system = |errno: rustix::io::Errno| Error::system("a terminal's master")(errno.into());
-        let stream = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC).map_err(system)?;
+        let stream =
+            rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC).map_err(system)?;
         let _ = std::fs::remove_file(&self.path);
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);

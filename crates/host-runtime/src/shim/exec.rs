@@ -11,9 +11,9 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
+use super::Arguments;
 use super::engine::{Console, Ends, Report, Stdio3};
 use super::serve::short_path;
-use super::Arguments;
 use crate::bundle;
 use crate::cgroups::Group;
 use crate::error::{Error, Result};
@@ -39,10 +39,10 @@ pub fn run(arguments: &Arguments, name: &str) -> Result<()> {
 fn start(arguments: &Arguments, name: &str, stream: &UnixStream) -> Result<u32> {
     let dir = &arguments.dir;
     let given = dir.0.join(format!("{name}.json"));
-    let wanted: ExecSpec = record::read(&given)?
-        .ok_or_else(|| Error::NotFound(given.display().to_string()))?;
-    let spec: ContainerSpec = record::read(&dir.spec())?
-        .ok_or_else(|| Error::NotFound(dir.0.display().to_string()))?;
+    let wanted: ExecSpec =
+        record::read(&given)?.ok_or_else(|| Error::NotFound(given.display().to_string()))?;
+    let spec: ContainerSpec =
+        record::read(&dir.spec())?.ok_or_else(|| Error::NotFound(dir.0.display().to_string()))?;
     let record: Option<ShimRecord> = record::read(&dir.shim())?;
     let container = record
         .and_then(|record| record.container.filter(|_| record.started_at.is_some()))

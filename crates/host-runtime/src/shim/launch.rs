@@ -75,9 +75,9 @@ impl Launch {
         let status = std::fs::read_to_string("/proc/thread-self/status")
             .or_else(|_| std::fs::read_to_string("/proc/self/status"))
             .map_err(|error| format!("seccomp: cannot see whether it is on: {error}"))?;
-        let on = status.lines().any(|line| {
-            line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2")
-        });
+        let on = status
+            .lines()
+            .any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"));
         if self.confined && !on {
             return Err("seccomp: no filter is installed after installing it".into());
         }
@@ -86,7 +86,8 @@ impl Launch {
 
     fn drop_powers(&self) -> Result<(), String> {
         let keep: CapsHashSet = self.capabilities.iter().copied().collect();
-        let told = |what: &'static str| move |error: caps::errors::CapsError| format!("{what}: {error}");
+        let told =
+            |what: &'static str| move |error: caps::errors::CapsError| format!("{what}: {error}");
         for capability in capabilities::all() {
             if !keep.contains(&capability) {
                 caps::drop(None, CapSet::Bounding, capability)
@@ -122,12 +123,8 @@ impl Launch {
         // What the shim blocks for itself, a program would have blocked for good.
         SigSet::empty().thread_set_mask().map_err(|errno| format!("sigmask: {errno}"))?;
         let pairs = env.iter().filter_map(|pair| pair.split_once('='));
-        let error = Command::new(&program)
-            .arg0(&args[0])
-            .args(&args[1..])
-            .env_clear()
-            .envs(pairs)
-            .exec();
+        let error =
+            Command::new(&program).arg0(&args[0]).args(&args[1..]).env_clear().envs(pairs).exec();
         Err(format!("exec {}: {}", program.display(), plain(&error)))
     }
 }

@@ -109,8 +109,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     let shim = Process::of(std::process::id()).unwrap_or_default();
     let mut record = ShimRecord { shim, created_at: record::now(), ..Default::default() };
     record::write(&dir.shim(), &record)?;
-    let spec: ContainerSpec = record::read(&dir.spec())?
-        .ok_or_else(|| Error::NotFound(dir.0.display().to_string()))?;
+    let spec: ContainerSpec =
+        record::read(&dir.spec())?.ok_or_else(|| Error::NotFound(dir.0.display().to_string()))?;
     rustix::process::setsid().map_err(|e| Error::system("setsid")(e.into()))?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|e| Error::system("become a subreaper")(e.into()))?;
@@ -168,14 +168,8 @@ fn make(
     };
     group.create()?;
     group.limit(&spec.resources)?;
-    let looked = Looked {
-        rootfs,
-        identity,
-        cgroup: record_path(spec),
-        others,
-        shared_shm,
-        init_program,
-    };
+    let looked =
+        Looked { rootfs, identity, cgroup: record_path(spec), others, shared_shm, init_program };
     let config = bundle::config(spec, &looked, flavour)?;
     let path = dir.bundle();
     std::fs::create_dir_all(&path).map_err(Error::file("cannot make", &path))?;

@@ -7,10 +7,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::Stream;
 use crate::error::{Error, Result};
 use crate::logs::{acknowledged, end_file, log_file, numbers};
 use crate::spec::{LogLimits, WhenFull};
-use crate::Stream;
 
 /// AWS: Docker cuts lines into pieces of 16 KiB, and log drivers put them together again.
 const PIECE: usize = 16 << 10;

@@ -63,7 +63,9 @@ impl Watched {
         }
         let signals = mask
             .thread_block()
-            .and_then(|()| SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))
+            .and_then(|()| {
+                SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            })
             .map_err(|errno| Error::system("a signal descriptor")(errno.into()))?;
         let mut watched = Self {
             output,
@@ -93,7 +95,9 @@ impl Watched {
             self._stdin = Some(write);
             read
         } else {
-            File::open("/dev/null").map_err(Error::file("cannot open", "/dev/null".as_ref()))?.into()
+            File::open("/dev/null")
+                .map_err(Error::file("cannot open", "/dev/null".as_ref()))?
+                .into()
         };
         for fd in [&out_read, &err_read] {
             let _ = rustix::io::ioctl_fionbio(fd, true);

@@ -121,9 +121,9 @@ impl Answers {
             }
             let ready = self.stream.readable().await;
             ready.map_err(Error::system("hear from a shim"))?;
-            let received = self.stream.try_io(Interest::READABLE, || {
-                receive(&self.stream).map_err(io::Error::from)
-            });
+            let received = self
+                .stream
+                .try_io(Interest::READABLE, || receive(&self.stream).map_err(io::Error::from));
             match received {
                 Ok((bytes, _)) if bytes.is_empty() => return Err(lost("it ended without a word")),
                 Ok((bytes, terminal)) => {
@@ -231,9 +231,8 @@ impl AsyncWrite for Half {
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.0.0.poll_write_ready(cx))?;
-            match guard.try_io(|fd| Ok(rustix::io::write(fd.get_ref(), bytes)?)) {
-                Ok(done) => return Poll::Ready(done),
-                Err(_) => {}
+            if let Ok(done) = guard.try_io(|fd| Ok(rustix::io::write(fd.get_ref(), bytes)?)) {
+                return Poll::Ready(done);
             }
         }
     }

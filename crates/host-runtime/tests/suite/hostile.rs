@@ -79,7 +79,8 @@ fn daemons_end_with_their_container() {
 #[test]
 fn an_init_reaps_zombies() {
     on(Kind::Embedded, |world| async move {
-        let script = "for i in 1 2 3; do (sh -c 'true &' ); done; sleep 0.3; ps -o stat,comm; echo done";
+        let script =
+            "for i in 1 2 3; do (sh -c 'true &' ); done; sleep 0.3; ps -o stat,comm; echo done";
         let mut spec = world.script("zombies", script);
         spec.init = true;
         let (_, text) = world.run(&spec).await;
@@ -90,7 +91,8 @@ fn an_init_reaps_zombies() {
 #[test]
 fn a_flood_of_output_is_bounded_on_disk() {
     on_all(|world| async move {
-        let mut spec = world.script("flood", "yes 0123456789012345678901234567890 | head -c 20000000");
+        let mut spec =
+            world.script("flood", "yes 0123456789012345678901234567890 | head -c 20000000");
         spec.stdio.limits = LogLimits { file_size: 1 << 20, files: 2, when_full: WhenFull::Forget };
         world.begin(&spec).await;
         world.runtime.wait("flood").await.unwrap();

@@ -100,7 +100,8 @@ fn confinement_is_dockers() {
         ] {
             assert!(text.contains(wanted), "{wanted} in {text}");
         }
-        let mut spec = world.script("caps", "grep -E 'Seccomp:|CapEff|NoNewPrivs' /proc/self/status");
+        let mut spec =
+            world.script("caps", "grep -E 'Seccomp:|CapEff|NoNewPrivs' /proc/self/status");
         spec.security.cap_drop = vec!["ALL".into()];
         spec.security.cap_add = vec!["NET_ADMIN".into()];
         spec.security.no_new_privileges = true;
@@ -108,15 +109,21 @@ fn confinement_is_dockers() {
         let (_, text) = world.run(&spec).await;
         assert!(text.contains("CapEff:\t0000000000001000"), "{text}");
         assert!(text.contains("NoNewPrivs:\t1") && text.contains("Seccomp:\t0"), "{text}");
-        let mut spec = world.script("priv", "grep Seccomp: /proc/self/status; touch /tmp/a; \
-                                             mount -t tmpfs none /tmp && ls /dev");
+        let mut spec = world.script(
+            "priv",
+            "grep Seccomp: /proc/self/status; touch /tmp/a; \
+                                             mount -t tmpfs none /tmp && ls /dev",
+        );
         spec.privileged = true;
         let (exit, text) = world.run(&spec).await;
         assert!(exit.code == Some(0) && text.contains("Seccomp:\t0"), "{text}");
         let mut spec = world.script("user", "grep -E 'CapEff|Seccomp:' /proc/self/status");
         spec.process.user = Some("1000:1000".into());
         let (_, text) = world.run(&spec).await;
-        assert!(text.contains("CapEff:\t0000000000000000") && text.contains("Seccomp:\t2"), "{text}");
+        assert!(
+            text.contains("CapEff:\t0000000000000000") && text.contains("Seccomp:\t2"),
+            "{text}"
+        );
     });
 }
 
@@ -174,7 +181,8 @@ fn files_mounts_and_devices() {
             ..Default::default()
         }];
         let (_, text) = world.run(&spec).await;
-        for wanted in ["from outside", "10.0.0.1 elsewhere", "ro-bind", "ro-root", "\nt\n", "1:3:"] {
+        for wanted in ["from outside", "10.0.0.1 elsewhere", "ro-bind", "ro-root", "\nt\n", "1:3:"]
+        {
             assert!(text.contains(wanted), "{wanted} in {text}");
         }
         assert!(text.contains("5120") && text.contains("3072"), "{text}");
@@ -236,13 +244,13 @@ fn exec_with_pipes_and_with_a_terminal() {
             world.exec("host", "echo $FROM; grep Seccomp: /proc/self/status; exit 5").await;
         assert_eq!((code, text.as_str()), (5, "container\nSeccomp:\t2\n"));
         // Input reaches it, and its end as well.
-        let mut piped = ExecSpec::default();
-        piped.process = ProcessSpec {
+        let cat = ProcessSpec {
             args: vec!["cat".into()],
             stdin: true,
             user: Some("web".into()),
             ..Default::default()
         };
+        let piped = ExecSpec { process: cat, size: None };
         let mut exec = world.runtime.exec("host", &piped).await.unwrap();
         let mut stdin = exec.stdin.take().unwrap();
         stdin.write_all(b"through and back").await.unwrap();

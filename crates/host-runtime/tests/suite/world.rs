@@ -203,8 +203,9 @@ fn image(dir: &Path) -> Option<PathBuf> {
     std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
     for name in [
         "sh", "cat", "echo", "sleep", "id", "ls", "mount", "hostname", "ps", "env", "tail", "dd",
-        "kill", "yes", "head", "touch", "stty", "wc", "ip", "true", "seq", "mknod", "unshare", "grep",
-        "ulimit", "df", "mkdir", "stat", "chmod", "setsid", "pwd", "tr", "sysctl", "nproc", "su",
+        "kill", "yes", "head", "touch", "stty", "wc", "ip", "true", "seq", "mknod", "unshare",
+        "grep", "ulimit", "df", "mkdir", "stat", "chmod", "setsid", "pwd", "tr", "sysctl", "nproc",
+        "su",
     ] {
         symlink("busybox", root.join("bin").join(name)).unwrap();
     }

@@ -19,7 +19,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let dir = arguments.data_dir.resolve()?;
     // Where nothing has been started yet, the folder that will hold it says as much.
-    let there = dir.path().ancestors().find(|path| path.is_dir()).context("no folder to look at")?;
+    let there =
+        dir.path().ancestors().find(|path| path.is_dir()).context("no folder to look at")?;
     let findings = self_test(there);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
