@@ -24,6 +24,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("wharf", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-", "console"]),
     ("bench", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-"]),
     ("fuzz", &["aws-", "core-", "service-", "model-", "plane-"]),
+    ("pathrs", &[]),
     ("xtask", &[]),
 ];
 
