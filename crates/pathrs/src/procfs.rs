@@ -76,8 +76,7 @@ impl ProcfsHandle {
             ProcfsBase::ProcRoot => path.as_ref().to_owned(),
             ProcfsBase::ProcSelf => Path::new("self").join(path),
         };
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
         openat2(dir, &path, flags.0 | OFlags::CLOEXEC, Mode::empty(), resolve)
             .map(File::from)
             .map_err(Error::of(&path))
