@@ -4,4 +4,21 @@
 //! What to do next is decided by `engine`, which knows no clock and no I/O: a task's specification,
 //! what is observed, and the time go in, steps come out. Everything else carries steps out.
 
+pub mod acs;
+mod agent;
+pub mod clock;
+pub mod config;
+pub mod driver;
 pub mod engine;
+pub mod journal;
+pub mod known;
+pub mod meter;
+pub mod plane;
+pub mod registration;
+pub mod tasks;
+pub mod tcs;
+
+pub use agent::{Agent, AgentError};
+
+/// What the agent calls itself towards the control plane.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

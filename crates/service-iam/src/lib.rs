@@ -3,6 +3,7 @@
 
 mod actions;
 mod decide;
+pub mod hosts;
 mod identity;
 mod invariants;
 pub mod operator;

@@ -46,6 +46,30 @@ pub struct DataDir {
     given: bool,
 }
 
+/// A file that only its owner reads, wherever it is; it appears whole or not at all.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole(path, bytes, 0o600)
+}
+
+fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let fresh = dir.join(format!(".{name}.{}", std::process::id()));
+    let written = (|| {
+        let _ = std::fs::remove_file(&fresh);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
+        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)?;
+        File::open(dir)?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&fresh);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Held for as long as a server runs on the directory; the kernel lets go of it when we end.
 pub struct Lock {
     _file: File,
@@ -124,23 +148,8 @@ impl DataDir {
 
     /// A file for everyone to read: a CA certificate.
     pub fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<PathBuf> {
-        let path = self.path.join(name);
-        let fresh = self.path.join(format!(".{name}.{}", std::process::id()));
-        let written = (|| {
-            let _ = std::fs::remove_file(&fresh);
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
-            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, &path)?;
-            File::open(&self.path)?.sync_all()
-        })();
-        if written.is_err() {
-            let _ = std::fs::remove_file(&fresh);
-        }
-        written.with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
+        write_whole(&self.path.join(name), bytes, mode)?;
+        Ok(self.path.join(name))
     }
 
     /// A file's bytes, or `None` where there is no such file.

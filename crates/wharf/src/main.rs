@@ -6,6 +6,7 @@ mod commands;
 mod data;
 mod data_dir;
 mod endpoint;
+mod hosts;
 mod links;
 mod local_ca;
 mod logs;

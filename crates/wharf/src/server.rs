@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use crate::data::Stores;
 use crate::data_dir::DataDir;
 use crate::endpoint::Endpoint;
+use crate::hosts::{HostArguments, Hosts, Plane, Running};
 use crate::links::Rows;
 use crate::operator::HouseOperator;
 use crate::root_key::RootKey;
@@ -36,7 +37,11 @@ struct Run<'a> {
     started: Instant,
 }
 
-pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
+pub fn run(
+    settings: &Settings,
+    what: &str,
+    hosts: Option<&HostArguments>,
+) -> Result<ExitCode> {
     let started = Instant::now();
     settings.check()?;
     let given = settings.root_key.given()?;
@@ -52,7 +57,8 @@ pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
         .build()
         .context("cannot start threads")?;
     // An address that is taken is told before the journal is touched.
-    let listeners = runtime.block_on(listen(&settings.listen))?;
+    let mut listeners = runtime.block_on(listen(&settings.listen))?;
+    let hosts = hosts.map(|hosts| Hosts::open(hosts, &dir)).transpose()?;
     let endpoint = endpoint(settings, &listeners, certificate.as_ref())?;
     let keeper = Arc::new(RootKeeper {
         dir: dir.clone(),
@@ -65,7 +71,14 @@ pub fn run(settings: &Settings, what: &str) -> Result<ExitCode> {
     let journal = state::open(settings, &run.dir, endpoint.first())?;
     let engine = Engine::start(slices::registry(), journal, Options::default())?;
     let stores = Stores::open(&run.dir)?;
-    let served = runtime.block_on(run.serve(&engine, &stores, &endpoint, listeners, certificate));
+    let port = listeners[0].local_addr().context("a listener without an address")?.port();
+    if let Some(hosts) = &hosts {
+        // Hosts are in namespaces of their own: this machine's loopback is out of their reach.
+        listeners.extend(runtime.block_on(listen(&hosts.listen(port)))?);
+    }
+    let hosts = hosts.map(|hosts| (hosts, port));
+    let served =
+        runtime.block_on(run.serve(&engine, &stores, &endpoint, listeners, certificate, hosts));
     Endpoint::remove(&run.dir);
     stores.stop();
     engine.stop();
@@ -149,6 +162,7 @@ impl Run<'_> {
         endpoint: &Endpoint,
         listeners: Vec<TcpListener>,
         certificate: Option<Certificate>,
+        hosts: Option<(Hosts, u16)>,
     ) -> Result<()> {
         let mut signals = Signals::new()?;
         let rows = Arc::new(Rows { engine: engine.clone() });
@@ -172,7 +186,11 @@ impl Run<'_> {
         let (keeper, kept_for) = (self.keeper.clone(), engine.clone());
         tokio::spawn(async move { keeper.keep_on(&kept_for).await });
         endpoint.write(&self.dir)?;
-        self.tell_ready(endpoint);
+        let hosts = match hosts {
+            Some((hosts, port)) => Some(self.start_hosts(engine, endpoint, hosts, port).await?),
+            None => None,
+        };
+        self.tell_ready(endpoint, hosts.as_ref());
         notify("READY=1");
         signals.any().await;
         notify("STOPPING=1");
@@ -181,6 +199,9 @@ impl Run<'_> {
             signals.any().await;
             std::process::exit(130);
         });
+        if let Some(hosts) = hosts {
+            self.stop_hosts(hosts).await?;
+        }
         // Agents dial anew, wherever there is a server then; their tasks go on.
         links.end_all();
         let stops = running.into_iter().map(|listener| tokio::spawn(listener.stop()));
@@ -190,7 +211,39 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn tell_ready(&self, endpoint: &Endpoint) {
+    async fn start_hosts(
+        &self,
+        engine: &Engine,
+        endpoint: &Endpoint,
+        hosts: Hosts,
+        port: u16,
+    ) -> Result<Running> {
+        let plane = Plane {
+            engine,
+            account: self.settings.account_id,
+            region: self.settings.region,
+            scheme: if endpoint.first().starts_with("https") { "https" } else { "http" },
+            port,
+            ca: endpoint.ca.as_deref(),
+        };
+        hosts.start(&plane).await
+    }
+
+    async fn stop_hosts(&self, hosts: Running) -> Result<()> {
+        if !hosts.removes() {
+            let flag = self.dir.flag();
+            self.tell(
+                "hosts-left",
+                &format!(
+                    "tasks go on running, and the next `wharf up{flag}` takes them back; \
+                     `wharf clean{flag}` removes them"
+                ),
+            );
+        }
+        hosts.stop().await
+    }
+
+    fn tell_ready(&self, endpoint: &Endpoint, hosts: Option<&Running>) {
         let took = self.started.elapsed().as_millis() as u64;
         if self.settings.json {
             let mut event = json!({ "event": "ready", "startMillis": took });
@@ -199,7 +252,16 @@ impl Run<'_> {
             {
                 event.extend(more);
             }
+            if let Some(hosts) = hosts {
+                let each = hosts.told().into_iter().map(|(name, id, address)| {
+                    json!({ "name": name, "id": id, "address": address })
+                });
+                event["hosts"] = each.collect();
+            }
             return say(&event.to_string());
+        }
+        for (name, id, address) in hosts.map(Running::told).unwrap_or_default() {
+            say(&format!("host {name} ({id}) at {address}"));
         }
         let Endpoint { version, region, account, .. } = endpoint;
         let (path, what) = (self.dir.path().display(), self.what);

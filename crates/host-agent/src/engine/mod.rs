@@ -28,5 +28,5 @@ pub use health::{Health, HealthCheck, HealthStatus, Probe};
 pub use plan::{Plan, Step, plan};
 pub use report::{PartChange, Report, Status, TaskChange, Told, report};
 pub use settle::settle;
-pub use spec::{Condition, Dependency, Part, Restart, SpecError, TaskSpec};
+pub use spec::{Condition, DEFAULT_STOP_TIMEOUT, Dependency, Part, Restart, SpecError, TaskSpec};
 pub use state::{Binding, Doing, Event, Failure, Network, PartState, Phase, TaskState};

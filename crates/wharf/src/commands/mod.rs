@@ -2,6 +2,7 @@
 //! line is to blame and 1 otherwise.
 
 mod account;
+mod agent;
 mod check;
 mod clean;
 mod coverage;
@@ -31,8 +32,10 @@ struct Arguments {
 enum Command {
     /// Run the control plane alone: the AWS API, without hosts.
     Server(server::Arguments),
-    /// Run everything that this version has on this machine.
+    /// Run everything on this machine: the control plane and hosts.
     Up(up::Arguments),
+    /// Join this machine to a cluster as a container instance.
+    Agent(agent::Arguments),
     /// Print what points the AWS tools at the running server: eval "$(wharf env)".
     Env(env::Arguments),
     /// Check every invariant: of a running server, or of its journal.
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
     let done = match arguments.command {
         Command::Server(arguments) => server::run(&arguments),
         Command::Up(arguments) => up::run(&arguments),
+        Command::Agent(arguments) => agent::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Clean(arguments) => clean::run(&arguments),

@@ -1,7 +1,8 @@
-//! `wharf up`: all in one on this machine.
+//! `wharf up`: all in one on this machine, hosts included.
 
 use std::process::ExitCode;
 
+use crate::hosts::HostArguments;
 use crate::server;
 use crate::settings::Settings;
 
@@ -9,8 +10,10 @@ use crate::settings::Settings;
 pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    hosts: HostArguments,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    server::run(&arguments.settings, "control plane (this version has no hosts yet)")
+    server::run(&arguments.settings, "control plane and hosts", Some(&arguments.hosts))
 }

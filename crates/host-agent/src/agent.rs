@@ -1,0 +1,196 @@
+//! The agent put together: settings and the host's hands in, a running agent out.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, OnceLock};
+
+use host_endpoints::{Door, Pace, serve};
+use host_images::{Policy, Registry, Settings, Store};
+use host_network::Inside;
+use host_runtime::Runtime;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::acs::{Acs, Endpoints};
+use crate::config::Config;
+use crate::driver::{self, Driver};
+use crate::journal::{Journal, JournalError};
+use crate::known::Shown;
+use crate::meter::Meter;
+use crate::plane::api::Api;
+use crate::plane::connect::{ConnectError, Connector};
+use crate::plane::credentials::Chain;
+use crate::registration::{self, RegistrationError, Resources};
+use crate::tasks::{Parts, Tasks};
+use crate::tcs::Tcs;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("cannot set up the client of registries: {0}")]
+    Registry(#[from] host_images::Error),
+    #[error("cannot listen on port {port}: {source}")]
+    Listen { port: u16, source: std::io::Error },
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+}
+
+/// What an agent works with.
+pub struct Agent {
+    pub config: Config,
+    pub chain: Chain,
+    pub runtime: Arc<dyn Runtime>,
+    pub images: Store,
+    pub network: Arc<Inside>,
+    /// The parent of the tasks' cgroups.
+    pub cgroup: String,
+}
+
+impl Agent {
+    /// Run until the host is refused for good. Dropping the future leaves all containers running.
+    pub async fn run(self) -> Result<(), AgentError> {
+        let config = self.config;
+        let (journal, mut values) = Journal::open(&config.data_dir)?;
+        if !config.checkpoint {
+            values.clear();
+        }
+        let connector = Arc::new(Connector::new(config.ca.as_deref()));
+        let api = Api::new(&config.endpoint, &config.region, self.chain, connector)?;
+        let api = Arc::new(api);
+        let driver = Driver::new(
+            self.runtime,
+            self.images,
+            self.network,
+            driver::Settings {
+                dir: config.data_dir.clone(),
+                cgroup: self.cgroup,
+                endpoint: reachable(&config.endpoint),
+                region: config.region.clone(),
+                cluster: config.cluster.clone(),
+                privileged: config.privileged,
+                pull: config.pull,
+                registry: registry(&config)?,
+                docker_auth: config.docker_auth.clone(),
+                start_timeout: config.start_timeout,
+            },
+        );
+        let resources = Resources::of(&config);
+        let tasks = Tasks::new(Parts {
+            journal: journal.clone(),
+            driver,
+            api: api.clone(),
+            cluster: config.cluster.clone(),
+            stop_timeout: config.stop_timeout,
+            cleanup_wait: config.cleanup_wait,
+            cpu: resources.cpu,
+            memory: resources.memory,
+        });
+        let meter = Arc::new(Meter::default());
+        let instance = Arc::new(OnceLock::new());
+        let shown = Arc::new(Shown {
+            tasks: tasks.clone(),
+            meter: meter.clone(),
+            api: api.clone(),
+            cluster: config.cluster.clone(),
+            instance: instance.clone(),
+            zone: config.availability_zone.clone().unwrap_or_default(),
+        });
+        let mut work = JoinSet::new();
+        serve_endpoints(shown, &config, &mut work).await?;
+        work.spawn(meter.clone().run(tasks.clone()));
+        work.spawn(sweep_images(tasks.clone(), config.clone()));
+        // Containers are looked after before the plane is asked anything: it may be away.
+        tasks.restore(&values).await;
+        let known = values.get("instance").filter(|_| config.checkpoint);
+        let arn = registration::register(&api, &config, &journal, known).await?;
+        let _ = instance.set(arn.clone());
+        tracing::info!("registered as {arn}");
+        let cluster = config.cluster.clone();
+        let endpoints = Endpoints::new(api.clone(), cluster.clone(), arn.clone());
+        work.spawn(
+            Tcs {
+                api: api.clone(),
+                tasks: tasks.clone(),
+                meter,
+                endpoints: endpoints.clone(),
+                cluster: cluster.clone(),
+                instance: arn.clone(),
+                metrics: config.metrics,
+            }
+            .run(),
+        );
+        let connected = watch::Sender::new(false);
+        Acs { api, tasks, cluster, instance: arn, endpoints, connected }.run().await;
+        Ok(())
+    }
+}
+
+/// AWS: the ports of the agent, inside this host's network.
+const CONTAINERS: u16 = host_network::METADATA_PORT;
+const OPERATOR: u16 = 51678;
+
+async fn serve_endpoints(
+    shown: Arc<Shown>,
+    config: &Config,
+    work: &mut JoinSet<()>,
+) -> Result<(), AgentError> {
+    let pace = config.metadata_rate.map_or_else(Pace::default, |(rate, burst)| Pace {
+        steady: f64::from(rate),
+        burst: f64::from(burst),
+    });
+    for (address, port, door) in [
+        (Ipv4Addr::LOCALHOST, CONTAINERS, Door::Containers(pace)),
+        (Ipv4Addr::UNSPECIFIED, OPERATOR, Door::Operator),
+    ] {
+        let listener = TcpListener::bind((address, port)).await;
+        let listener = listener.map_err(|source| AgentError::Listen { port, source })?;
+        let shown = shown.clone();
+        work.spawn(async move {
+            if let Err(error) = serve(listener, shown, door).await {
+                tracing::error!("port {port} is served no more: {error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Images that no container has used for a while make room for others.
+async fn sweep_images(tasks: Arc<Tasks>, config: Config) {
+    let Some(every) = config.image_cleanup.filter(|_| config.pull.cleans_up()) else { return };
+    loop {
+        tokio::time::sleep(every).await;
+        let images = tasks.driver.images.clone();
+        let policy = Policy {
+            minimum_age: config.image_minimum_age,
+            most: config.images_per_cleanup,
+            ..Policy::default()
+        };
+        let sweep = move || images.sweep(&policy, jiff::Timestamp::now());
+        match tokio::task::spawn_blocking(sweep).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!("images were not cleaned up: {error}"),
+            Err(error) => tracing::error!("the clean-up of images ended badly: {error}"),
+        }
+    }
+}
+
+/// A control plane on the host's own loopback is out of its tasks' reach.
+fn reachable(endpoint: &str) -> Option<String> {
+    let uri: http::Uri = endpoint.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']);
+    let loopback = host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    (!loopback).then(|| endpoint.to_owned())
+}
+
+fn registry(config: &Config) -> Result<Arc<Registry>, AgentError> {
+    let settings = Settings {
+        patience: config.pull_inactivity,
+        authorities: config.ca.iter().cloned().collect(),
+        ..Settings::default()
+    };
+    Ok(Arc::new(Registry::new(settings).map_err(host_images::Error::from)?))
+}

@@ -1,0 +1,489 @@
+//! The hands of the engine: each step carried out with images, runtime and network, and its outcome
+//! told as an observation. A step that fails becomes the container's reason.
+
+mod adopt;
+pub(crate) mod container;
+mod copy_up;
+mod files;
+mod process;
+mod pull;
+mod volumes;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use core_types::Time;
+use host_images::{Image, PullBehavior, Registry, Store};
+use host_network::{Attachment, Eni, Inside, PortMapping, PortRange, PortRequest, Protocol};
+use host_runtime::{ExecSpec, GroupSpec, ProcessSpec, Resources, Runtime, SIGTERM};
+use tokio::io::AsyncReadExt;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::clock;
+use crate::engine::{Binding, Event, Failure, Probe, Step};
+use crate::tasks::{Given, Live, NetworkMode};
+
+pub use adopt::Found;
+
+/// Containers that are made at the same time: each wants a processor for a few milliseconds.
+const AT_ONCE: usize = 8;
+const PULLS_AT_ONCE: usize = 4;
+/// AWS: the agent keeps this much of a health check's output.
+const PROBE_OUTPUT: u64 = 1024;
+
+pub struct Settings {
+    /// What belongs to this host alone.
+    pub dir: PathBuf,
+    /// The parent of the tasks' cgroups, absolute within every hierarchy.
+    pub cgroup: String,
+    /// The control plane as tasks reach it; none where they cannot.
+    pub endpoint: Option<String>,
+    pub region: String,
+    pub cluster: String,
+    pub privileged: bool,
+    pub pull: PullBehavior,
+    pub registry: Arc<Registry>,
+    pub docker_auth: Option<serde_json::Value>,
+    pub start_timeout: Duration,
+}
+
+pub struct Driver {
+    pub runtime: Arc<dyn Runtime>,
+    pub images: Store,
+    pub network: Arc<Inside>,
+    pub settings: Settings,
+    making: Semaphore,
+    pulling: Semaphore,
+    /// Pulls under way, by container.
+    pulls: Mutex<BTreeMap<String, Arc<Notify>>>,
+    /// Images by container, while their tasks live.
+    used: Mutex<BTreeMap<String, Arc<Image>>>,
+}
+
+impl Driver {
+    pub fn new(
+        runtime: Arc<dyn Runtime>,
+        images: Store,
+        network: Arc<Inside>,
+        settings: Settings,
+    ) -> Arc<Driver> {
+        Arc::new(Driver {
+            runtime,
+            images,
+            network,
+            settings,
+            making: Semaphore::new(AT_ONCE),
+            pulling: Semaphore::new(PULLS_AT_ONCE),
+            pulls: Mutex::default(),
+            used: Mutex::default(),
+        })
+    }
+
+    /// Carry a step out; the outcome, where there is one to tell.
+    pub async fn carry_out(self: &Arc<Self>, live: &Arc<Live>, step: Step) -> Option<Event> {
+        let given = &live.given;
+        match step {
+            Step::PrepareNetwork => Some(match self.prepare(given).await {
+                Ok(()) => Event::NetworkReady,
+                Err(failure) => Event::NetworkFailed(failure),
+            }),
+            Step::ReleaseNetwork => {
+                self.release(given).await;
+                Some(Event::NetworkReleased)
+            }
+            Step::Pull { part } => Some(self.pull(live, part).await),
+            Step::CancelPull { part } => {
+                let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(pull) = pulls.get(&given.container_id(part)) {
+                    pull.notify_one();
+                }
+                None
+            }
+            Step::Create { part, run } => Some(match self.create(live, part, run).await {
+                Ok(bindings) => Event::Created { part, run, bindings },
+                Err(failure) => Event::Failed { part, failure },
+            }),
+            Step::Start { part, run } => Some(self.start(live, part, run).await),
+            Step::Probe { part, run } => {
+                let probe = self.probe(given, part).await;
+                Some(Event::Probed { part, run, probe })
+            }
+            Step::Terminate { part, run } => {
+                let signal = self.stop_signal(given, part);
+                self.signal(given, part, run, signal).await
+            }
+            Step::Kill { part, run } => {
+                let id = given.container_id(part);
+                match self.runtime.kill(&id).await {
+                    Err(host_runtime::Error::NotFound(_)) => Some(Event::Vanished { part, run }),
+                    Err(error) => {
+                        tracing::warn!("{}: cannot be killed: {error}", id);
+                        None
+                    }
+                    Ok(()) => None,
+                }
+            }
+        }
+    }
+
+    /// The task's cgroup, and its network where all containers share one.
+    async fn prepare(&self, given: &Given) -> Result<(), Failure> {
+        let resource = |text: String| Failure::new(Failure::RESOURCE, text);
+        let group = GroupSpec { path: self.group(given), resources: task_limits(given) };
+        let made = self.runtime.create_group(&group).await;
+        made.map_err(|e| resource(format!("cannot make the task's cgroup: {}", reason(&e))))?;
+        let (network, id) = (self.network.clone(), given.id.clone());
+        let mode = given.network_mode();
+        let eni = match mode {
+            NetworkMode::Awsvpc => Some(eni(given).map_err(resource)?),
+            _ => None,
+        };
+        let add = move || match (mode, eni) {
+            (_, Some(eni)) => network.add_eni_task(&id, &eni).map(drop),
+            (NetworkMode::None, _) => network.add_isolated_task(&id).map(drop),
+            _ => Ok(()),
+        };
+        blocking(add).await.map_err(|e| resource(format!("cannot make the task's network: {e}")))
+    }
+
+    /// A container's network, where it has one of its own.
+    async fn attach(&self, given: &Given, part: usize) -> Result<Option<Attachment>, Failure> {
+        let network = self.network.clone();
+        match given.network_mode() {
+            NetworkMode::Host => Ok(None),
+            NetworkMode::Awsvpc | NetworkMode::None => {
+                let found = network.find(&given.id);
+                let gone = || Failure::new(Failure::CREATE, "the task's network is gone");
+                found.map(Some).ok_or_else(gone)
+            }
+            NetworkMode::Bridge => {
+                let id = given.container_id(part);
+                let requests = port_requests(given, part)?;
+                let add = move || {
+                    let attachment = match network.find(&id) {
+                        Some(there) => there,
+                        None => network.add_bridge_task(&id)?,
+                    };
+                    if attachment.ports.is_empty() && !requests.is_empty() {
+                        network.map_ports(&id, &requests)?;
+                    }
+                    Ok(network.find(&id))
+                };
+                // AWS: a host port that is taken makes the start fail, in Docker's words.
+                blocking(add).await.map_err(|e| {
+                    let text = format!("failed to set up container networking: {e}");
+                    Failure::new(Failure::START, text)
+                })
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        live: &Arc<Live>,
+        part: usize,
+        run: u32,
+    ) -> Result<Vec<Binding>, Failure> {
+        let given = &live.given;
+        let _place = self.making.acquire().await;
+        let attachment = self.attach(given, part).await?;
+        let image = self.image(given, part)?;
+        let spec = self.container_spec(live, part, &image, attachment.as_ref()).await?;
+        let failed = |e: host_runtime::Error| {
+            let name = match e.phase() {
+                host_runtime::Phase::Create => Failure::CREATE,
+                host_runtime::Phase::Start => Failure::START,
+            };
+            Failure::new(name, reason(&e))
+        };
+        if run > 0 {
+            self.runtime.delete(&spec.id).await.map_err(failed)?;
+        }
+        let created = match self.runtime.create(&spec).await {
+            // Left by an agent that died between making it and remembering it.
+            Err(host_runtime::Error::Exists(_)) => {
+                self.runtime.delete(&spec.id).await.map_err(failed)?;
+                self.runtime.create(&spec).await
+            }
+            other => other,
+        };
+        created.map_err(failed)?;
+        Ok(bindings(given, part, attachment.as_ref()))
+    }
+
+    async fn start(self: &Arc<Self>, live: &Arc<Live>, part: usize, run: u32) -> Event {
+        let id = live.given.container_id(part);
+        let starting = self.runtime.start(&id);
+        let started = match tokio::time::timeout(self.settings.start_timeout, starting).await {
+            Ok(Ok(started)) => started,
+            Ok(Err(error)) => {
+                return Event::Failed {
+                    part,
+                    failure: Failure::new(Failure::START, reason(&error)),
+                };
+            }
+            Err(_) => {
+                let after = self.settings.start_timeout.as_secs();
+                let text =
+                    format!("Could not transition to started; timed out after waiting {after}s");
+                return Event::Failed { part, failure: Failure::new(Failure::TIMEOUT, text) };
+            }
+        };
+        let since = started.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        self.watch(live, part, run);
+        Event::Started { part, run, at }
+    }
+
+    /// Tell how a container ends, whenever that is.
+    pub(crate) fn watch(self: &Arc<Self>, live: &Arc<Live>, part: usize, run: u32) {
+        let (driver, live) = (self.clone(), live.clone());
+        tokio::spawn(async move {
+            let id = live.given.container_id(part);
+            let event = match driver.runtime.wait(&id).await {
+                Ok(exit) => exited(part, run, &exit),
+                Err(error) => {
+                    tracing::warn!("{id}: its end cannot be seen: {error}");
+                    Event::Vanished { part, run }
+                }
+            };
+            let _ = live.events.send(event).await;
+        });
+    }
+
+    async fn probe(&self, given: &Given, part: usize) -> Probe {
+        let check = given.configs[part].0.healthcheck.as_ref();
+        let timeout = given.spec.parts[part].health.as_ref().map(|check| check.timeout);
+        let (Some(check), Some(timeout)) = (check, timeout) else {
+            return Probe { exit_code: Some(0), output: String::new() };
+        };
+        let args: Vec<String> = match check.test.split_first() {
+            Some((kind, rest)) if kind == "CMD-SHELL" => ["/bin/sh".to_owned(), "-c".to_owned()]
+                .into_iter()
+                .chain(rest.iter().cloned())
+                .collect(),
+            Some((kind, rest)) if kind == "CMD" => rest.to_vec(),
+            _ => check.test.clone(),
+        };
+        let process = ProcessSpec { args, ..ProcessSpec::default() };
+        let spec = ExecSpec { process, size: None };
+        let id = given.container_id(part);
+        let running = async {
+            let mut exec = self.runtime.exec(&id, &spec).await?;
+            let mut output = Vec::new();
+            let _ = (&mut exec.stdout).take(PROBE_OUTPUT).read_to_end(&mut output).await;
+            let code = exec.control.wait().await?;
+            Ok::<_, host_runtime::Error>((code, String::from_utf8_lossy(&output).into_owned()))
+        };
+        match tokio::time::timeout(timeout, running).await {
+            Ok(Ok((code, output))) => Probe { exit_code: Some(code), output },
+            Ok(Err(error)) => Probe { exit_code: None, output: reason(&error) },
+            Err(_) => {
+                let after = timeout.as_secs();
+                let output = format!("Health check exceeded timeout ({after}s)");
+                Probe { exit_code: None, output }
+            }
+        }
+    }
+
+    async fn signal(&self, given: &Given, part: usize, run: u32, signal: i32) -> Option<Event> {
+        let id = given.container_id(part);
+        match self.runtime.signal(&id, signal).await {
+            Err(host_runtime::Error::NotFound(_)) => Some(Event::Vanished { part, run }),
+            Err(error) => {
+                tracing::warn!("{id}: signal {signal} was not taken: {error}");
+                None
+            }
+            Ok(()) => None,
+        }
+    }
+
+    /// AWS: the container's `StopSignal`, else the image's, else SIGTERM.
+    fn stop_signal(&self, given: &Given, part: usize) -> i32 {
+        let of_image = || {
+            let image = self.image(given, part).ok()?;
+            process::signal(&image.config.config.stop_signal)
+        };
+        process::signal(&given.configs[part].0.stop_signal).or_else(of_image).unwrap_or(SIGTERM)
+    }
+
+    /// Networks and cgroup of a task whose containers have all ended.
+    async fn release(&self, given: &Given) {
+        let network = self.network.clone();
+        let mut ids = vec![given.id.clone()];
+        ids.extend((0..given.task.containers.len()).map(|part| given.container_id(part)));
+        let remove = move || {
+            for id in ids {
+                if let Err(error) = network.remove(&id) {
+                    tracing::warn!("the network of {id} was not removed: {error}");
+                }
+            }
+        };
+        let _ = tokio::task::spawn_blocking(remove).await;
+    }
+
+    /// Everything that a task left on this host.
+    pub async fn remove_traces(&self, live: &Live) {
+        let given = &live.given;
+        for part in 0..given.task.containers.len() {
+            let id = given.container_id(part);
+            if let Err(error) = self.runtime.delete(&id).await {
+                tracing::warn!("{id} was not removed: {error}");
+            }
+            self.let_go(&id);
+        }
+        if let Err(error) = self.runtime.remove_group(&self.group(given)).await {
+            tracing::warn!("the cgroup of {} was not removed: {error}", given.id);
+        }
+        let dir = self.task_dir(given);
+        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&dir)).await;
+        if let Ok(Err(error)) = removed
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("the files of {} were not removed: {error}", given.id);
+        }
+    }
+
+    pub(crate) fn task_dir(&self, given: &Given) -> PathBuf {
+        self.settings.dir.join("tasks").join(&given.id)
+    }
+
+    fn group(&self, given: &Given) -> String {
+        format!("{}/{}", self.settings.cgroup, given.id)
+    }
+}
+
+/// A blocking call of the network, off the threads that carry everything else.
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> host_network::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(done) => done.map_err(|error| reason(&error)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    host_runtime::reason(error)
+}
+
+pub(crate) fn exited(part: usize, run: u32, exit: &host_runtime::Exit) -> Event {
+    let at = Time(i64::try_from(exit.finished_at).unwrap_or(i64::MAX));
+    match exit.code {
+        Some(exit_code) => Event::Exited { part, run, exit_code, oom: exit.oom_killed, at },
+        None => Event::Vanished { part, run },
+    }
+}
+
+/// AWS: a task's cpu is a quota over all its containers, its memory a hard limit.
+fn task_limits(given: &Given) -> Resources {
+    const PERIOD: u64 = 100_000;
+    let mut limits = Resources::default();
+    if let Some(cpu) = given.task.cpu.filter(|cpu| *cpu > 0.0) {
+        limits.cpu_period = Some(PERIOD);
+        limits.cpu_quota = Some((cpu * PERIOD as f64).round() as i64);
+        limits.cpu_shares = Some((cpu * 1024.0).round() as u64);
+    } else {
+        let shares: i64 = given.task.containers.iter().map(|c| c.cpu.max(2)).sum();
+        limits.cpu_shares = Some(shares as u64);
+    }
+    limits.memory = given.task.memory.and_then(|mib| u64::try_from(mib).ok()).map(|mib| mib << 20);
+    limits
+}
+
+fn eni(given: &Given) -> Result<Eni, String> {
+    let eni = given.task.elastic_network_interfaces.first();
+    let eni = eni.ok_or("the task has no network interface")?;
+    let addresses = &eni.ipv4_addresses;
+    let address = addresses.iter().find(|address| address.primary).or(addresses.first());
+    let address = address.ok_or("the network interface has no address")?;
+    let bad = |what: &str, text: &str| format!("{text} is no {what} of a network interface");
+    let gateway = &eni.subnet_gateway_ipv4_address;
+    let (router, prefix) = gateway.split_once('/').ok_or_else(|| bad("gateway", gateway))?;
+    Ok(Eni {
+        mac: eni.mac_address.parse().map_err(|_| bad("MAC address", &eni.mac_address))?,
+        address: address
+            .private_address
+            .parse()
+            .map_err(|_| bad("address", &address.private_address))?,
+        prefix: prefix.parse().map_err(|_| bad("prefix", gateway))?,
+        gateway: router.parse().map_err(|_| bad("gateway", gateway))?,
+    })
+}
+
+fn port_requests(given: &Given, part: usize) -> Result<Vec<PortRequest>, Failure> {
+    let mut requests = Vec::new();
+    for mapping in &given.task.containers[part].port_mappings {
+        let protocol = match mapping.protocol.as_str() {
+            "udp" => Protocol::Udp,
+            _ => Protocol::Tcp,
+        };
+        let request = match mapping.container_port_range.split_once('-') {
+            Some((first, last)) => {
+                first.trim().parse().ok().zip(last.trim().parse().ok()).map(|(first, last)| {
+                    PortRequest { container: PortRange { first, last }, host: None, protocol }
+                })
+            }
+            None => {
+                let container = u16::try_from(mapping.container_port).ok();
+                container.zip(u16::try_from(mapping.host_port).ok()).map(|(container, host)| {
+                    match host {
+                        0 => PortRequest::dynamic(container, protocol),
+                        host => PortRequest::fixed(container, host, protocol),
+                    }
+                })
+            }
+        };
+        let bad = || {
+            let text = format!("invalid port mapping of container port {}", mapping.container_port);
+            Failure::new(Failure::CREATE, text)
+        };
+        requests.push(request.ok_or_else(bad)?);
+    }
+    Ok(requests)
+}
+
+/// What is told of a container's ports: each port by itself.
+pub(crate) fn bindings(
+    given: &Given,
+    part: usize,
+    attachment: Option<&Attachment>,
+) -> Vec<Binding> {
+    let binding = |container_port, host_port, protocol: String| Binding {
+        address: "0.0.0.0".to_owned(),
+        container_port,
+        host_port,
+        protocol,
+    };
+    match given.network_mode() {
+        NetworkMode::Bridge => {
+            let ports = attachment.map(|attachment| attachment.ports.as_slice());
+            let each = |mapping: &PortMapping| {
+                let protocol = mapping.protocol.to_string();
+                let pairs = mapping.container.ports().zip(mapping.host.ports());
+                let all: Vec<_> = pairs.map(|(c, h)| binding(c, h, protocol.clone())).collect();
+                all
+            };
+            ports.unwrap_or_default().iter().flat_map(each).collect()
+        }
+        NetworkMode::Host => {
+            let ports = given.task.containers[part].port_mappings.iter();
+            let port = |port: i64| u16::try_from(port).ok();
+            ports
+                .filter_map(|m| Some((port(m.container_port)?, &m.protocol)))
+                .map(|(port, protocol)| {
+                    let protocol = if protocol.is_empty() { "tcp" } else { protocol };
+                    binding(port, port, protocol.to_owned())
+                })
+                .collect()
+        }
+        NetworkMode::Awsvpc | NetworkMode::None => Vec::new(),
+    }
+}
+
+/// The time of a runtime's record.
+pub(crate) fn time(millis: u64) -> Time {
+    i64::try_from(millis).map_or_else(|_| clock::now(), Time)
+}

@@ -1,0 +1,136 @@
+//! Getting a container's image, as `ECS_IMAGE_PULL_BEHAVIOR` says.
+
+use std::sync::{Arc, PoisonError};
+
+use aws_agent::task::Container;
+use host_images::{Credentials, Image, PullOptions, PullPlan, Reference};
+use tokio::sync::Notify;
+
+use super::{Driver, reason};
+use crate::engine::{Event, Failure};
+use crate::tasks::{Given, Live};
+
+impl Driver {
+    /// Pull, unless the task is to stop before that is done.
+    pub(super) async fn pull(self: &Arc<Self>, live: &Arc<Live>, part: usize) -> Event {
+        let id = live.given.container_id(part);
+        let stop = Arc::new(Notify::new());
+        let pulls = || self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+        pulls().insert(id.clone(), stop.clone());
+        let pulled = tokio::select! {
+            pulled = self.get_image(live, part) => Some(pulled),
+            () = stop.notified() => None,
+        };
+        pulls().remove(&id);
+        match pulled {
+            None => Event::PullCancelled { part },
+            Some(Err(failure)) => Event::Failed { part, failure },
+            Some(Ok(image)) => match self.hold(&id, &image) {
+                Ok(()) => {
+                    let digest = image.repository_digest().map(|digest| digest.to_string());
+                    Event::Pulled { part, digest }
+                }
+                Err(failure) => Event::Failed { part, failure },
+            },
+        }
+    }
+
+    async fn get_image(&self, live: &Live, part: usize) -> Result<Arc<Image>, Failure> {
+        let name = &live.given.task.containers[part].image;
+        let here = self.find_image(name)?;
+        let from_registry = |image: &Arc<Image>| image.repository_digest().is_some();
+        if let Some(image) = here.as_ref().filter(|image| !from_registry(image)) {
+            // Loaded or built here: no registry has it, so there is nothing to ask for.
+            return Ok(image.clone());
+        }
+        let plan = self.settings.pull.plan(here.is_some(), here.is_some());
+        if let (PullPlan::Cached, Some(image)) = (plan, &here) {
+            return Ok(image.clone());
+        }
+        let _place = self.pulling.acquire().await;
+        match (self.fetch(live, part).await, plan, here) {
+            (Ok(image), _, _) => Ok(Arc::new(image)),
+            (Err(failure), PullPlan::PullElseCached, Some(image)) => {
+                tracing::warn!("{name} was not pulled, the one that is here is used: {failure}");
+                Ok(image)
+            }
+            (Err(failure), _, _) => Err(failure),
+        }
+    }
+
+    pub(super) fn find_image(&self, name: &str) -> Result<Option<Arc<Image>>, Failure> {
+        let found = self.images.find(name);
+        let failed = |e: host_images::Error| Failure::new(Failure::PULL, reason(&e));
+        Ok(found.map_err(failed)?.map(Arc::new))
+    }
+
+    /// The image of a container whose pull is done.
+    pub(super) fn image(&self, given: &Given, part: usize) -> Result<Arc<Image>, Failure> {
+        let id = given.container_id(part);
+        if let Some(image) = self.used.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(image.clone());
+        }
+        // Pulled by the agent before this one.
+        let name = &given.task.containers[part].image;
+        let gone = || Failure::new(Failure::CREATE, format!("No such image: {name}"));
+        let image = self.find_image(name)?.ok_or_else(gone)?;
+        self.hold(&id, &image)?;
+        Ok(image)
+    }
+
+    /// An image in use is never cleaned up.
+    fn hold(&self, container_id: &str, image: &Arc<Image>) -> Result<(), Failure> {
+        let held = self.images.lease(container_id, &image.id.to_string());
+        held.map_err(|e| Failure::new(Failure::PULL, reason(&e)))?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.insert(container_id.to_owned(), image.clone());
+        Ok(())
+    }
+
+    /// The id of the image that a container is of, while its task lives.
+    pub(crate) fn image_id(&self, container_id: &str) -> Option<String> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.get(container_id).map(|image| image.id.to_string())
+    }
+
+    pub(super) fn let_go(&self, container_id: &str) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).remove(container_id);
+        if let Err(error) = self.images.release(container_id) {
+            tracing::warn!("the image of {container_id} stays leased: {error}");
+        }
+    }
+}
+
+impl Driver {
+    async fn fetch(&self, live: &Live, part: usize) -> Result<Image, Failure> {
+        let container = &live.given.task.containers[part];
+        let failed = |e: host_images::Error| Failure::new(host_images::error_name(&e), reason(&e));
+        let reference: Reference =
+            container.image.parse().map_err(|e| failed(host_images::Error::Reference(e)))?;
+        let credentials = self.registry_credentials(container, &reference)?;
+        let options = PullOptions { credentials, ..PullOptions::default() };
+        let registry = &self.settings.registry;
+        self.images.pull(registry, &reference, &options, Arc::new(|_| ())).await.map_err(failed)
+    }
+
+    fn registry_credentials(
+        &self,
+        container: &Container,
+        reference: &Reference,
+    ) -> Result<Option<Credentials>, Failure> {
+        if let Some(asked) = &container.registry_authentication {
+            let service = if asked.r#type == "ecr" { "ECR" } else { "Secrets Manager" };
+            let text = format!(
+                "unable to pull secrets or registry auth: the credentials of {} are kept by \
+                 {service}, which is not offered",
+                reference.registry()
+            );
+            return Err(Failure::new(Failure::RESOURCE, text));
+        }
+        // AWS: ECS_ENGINE_AUTH_DATA is a Docker configuration, or its `auths` alone.
+        let Some(auth) = &self.settings.docker_auth else { return Ok(None) };
+        let found =
+            Credentials::from_docker_config(auth.to_string().as_bytes(), reference.registry());
+        found.map_err(|error| Failure::new("CannotPullContainerAuthError", error.to_string()))
+    }
+}

@@ -1,0 +1,359 @@
+//! What this host's endpoints show: its tasks as the metadata's readers expect them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
+
+use core_types::Time;
+use host_endpoints::{
+    Association, ContainerMetadata, ContainerStats, Found, Health, Host, HostMetadata, Known,
+    Later, Limits, Network, NetworkProperties, Port, Question, Refused, RoleCredentials,
+    TaskMetadata, Volume,
+};
+use serde_json::{Value, json};
+
+use crate::driver::{Driver, container};
+use crate::engine::{PartState, Phase, TaskState};
+use crate::meter::Meter;
+use crate::plane::api::{Api, CallError};
+use crate::plane::credentials::Credentials;
+use crate::tasks::{Given, Live, NetworkMode, Tasks};
+
+pub struct Shown {
+    pub tasks: Arc<Tasks>,
+    pub meter: Arc<Meter>,
+    pub api: Arc<Api>,
+    pub cluster: String,
+    pub instance: Arc<std::sync::OnceLock<String>>,
+    pub zone: String,
+}
+
+impl Shown {
+    fn driver(&self) -> &Driver {
+        &self.tasks.driver
+    }
+
+    fn task(&self, live: &Live) -> Arc<TaskMetadata> {
+        let given = &live.given;
+        let state = live.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let task = &given.task;
+        let text = |time: Option<Time>| time.map(|time| time.to_string());
+        let desired = if state.stop_wanted || state.all_stopped() { "STOPPED" } else { "RUNNING" };
+        let known = if state.stopped_at.is_some() {
+            "STOPPED"
+        } else if state.was_running {
+            "RUNNING"
+        } else {
+            "PENDING"
+        };
+        let limits = (task.cpu.is_some() || task.memory.is_some())
+            .then_some(Limits { cpu: task.cpu, memory: task.memory });
+        let containers = (0..task.containers.len())
+            .filter(|part| state.parts.get(*part).is_some_and(|p| p.reached >= Phase::Pulled))
+            .map(|part| self.container_of(given, &state, part, desired));
+        Arc::new(TaskMetadata {
+            cluster: self.cluster.clone(),
+            task_arn: task.arn.clone(),
+            family: task.family.clone(),
+            revision: task.version.clone(),
+            service_name: task.service_name.clone(),
+            desired_status: desired.to_owned(),
+            known_status: known.to_owned(),
+            containers: containers.collect(),
+            limits,
+            pull_started_at: text(state.pull_started_at),
+            pull_stopped_at: text(state.pull_stopped_at),
+            execution_stopped_at: text(state.execution_stopped_at),
+            availability_zone: self.zone.clone(),
+            launch_type: match task.launch_type.as_str() {
+                "" => "EC2".to_owned(),
+                kind => kind.to_owned(),
+            },
+            vpc_id: String::new(),
+            fault_injection_enabled: task.enable_fault_injection,
+            credentials_id: task.role_credentials.as_ref().map(|role| role.credentials_id.clone()),
+            associations: task.associations.iter().map(association).collect(),
+        })
+    }
+
+    fn container_of(
+        &self,
+        given: &Given,
+        state: &TaskState,
+        part: usize,
+        desired: &str,
+    ) -> ContainerMetadata {
+        let container = &given.task.containers[part];
+        let (config, host) = &given.configs[part];
+        let seen = &state.parts[part];
+        let id = given.container_id(part);
+        let text = |time: Option<Time>| time.map(|time| time.to_string());
+        let cpu = u32::try_from(container.cpu).ok().filter(|cpu| *cpu > 0).unwrap_or(2);
+        let image_id = self.driver().image_id(&id).unwrap_or_default();
+        ContainerMetadata {
+            name: container.name.clone(),
+            docker_name: container::docker_name(given, part),
+            image: container.image.clone(),
+            image_id,
+            ports: ports(given, part, seen),
+            labels: container::labels(given, container, config, &self.cluster),
+            desired_status: desired.to_owned(),
+            known_status: status(seen).to_owned(),
+            exit_code: seen.exit_code,
+            limits: Limits {
+                cpu: Some(f64::from(cpu)),
+                memory: (container.memory > 0).then_some(container.memory),
+            },
+            created_at: text(seen.created_at),
+            started_at: text(seen.started_at),
+            finished_at: text(seen.finished_at),
+            kind: "NORMAL".to_owned(),
+            networks: self.networks(given, part),
+            health: given.spec.parts[part].health.as_ref().map(|_| Health {
+                status: seen.health.status.as_str().to_owned(),
+                status_since: text(seen.health.since),
+                exit_code: 0,
+                output: seen.health.output.clone(),
+            }),
+            volumes: volumes(given, part),
+            log_driver: host.log_config.r#type.clone(),
+            log_options: host.log_config.config.clone(),
+            container_arn: container.container_arn.clone(),
+            restart_count: given.spec.parts[part].restart.as_ref().map(|_| seen.run),
+            docker_id: id,
+        }
+    }
+
+    fn networks(&self, given: &Given, part: usize) -> Vec<Network> {
+        let (mode, id) = match given.network_mode() {
+            NetworkMode::Host => ("host", None),
+            NetworkMode::None => ("none", None),
+            NetworkMode::Bridge => ("bridge", Some(given.container_id(part))),
+            NetworkMode::Awsvpc => ("awsvpc", Some(given.id.clone())),
+        };
+        let found = id.and_then(|id| self.driver().network.find(&id));
+        let address = found.and_then(|attachment| attachment.address());
+        let eni = given.task.elastic_network_interfaces.first().filter(|_| mode == "awsvpc");
+        let properties = eni.map(|eni| NetworkProperties {
+            attachment_index: 0,
+            mac_address: eni.mac_address.clone(),
+            ipv4_subnet_cidr_block: subnet(&eni.subnet_gateway_ipv4_address),
+            domain_name_servers: eni.domain_name_servers.clone(),
+            domain_name_search_list: eni.domain_name.clone(),
+            private_dns_name: eni.private_dns_name.clone(),
+            subnet_gateway: eni.subnet_gateway_ipv4_address.clone(),
+        });
+        vec![Network {
+            network_mode: mode.to_owned(),
+            ipv4_addresses: address.iter().map(ToString::to_string).collect(),
+            ipv6_addresses: Vec::new(),
+            properties,
+        }]
+    }
+
+    fn live_at(&self, address: IpAddr) -> Option<Arc<Live>> {
+        let IpAddr::V4(address) = address else { return None };
+        let id = self.driver().network.task_at(address)?;
+        let of = |live: &Arc<Live>| live.given.id == id || live.given.part_of(&id).is_some();
+        self.tasks.all().into_iter().find(of)
+    }
+}
+
+/// `10.0.0.1/24` is the gateway of `10.0.0.0/24`.
+fn subnet(gateway: &str) -> String {
+    let parsed = gateway.parse::<ipnet::Ipv4Net>();
+    parsed.map(|net| net.trunc().to_string()).unwrap_or_default()
+}
+
+fn association(given: &aws_agent::task::Association) -> Association {
+    Association {
+        kind: given.r#type.clone(),
+        name: given.name.clone(),
+        containers: given.containers.clone(),
+        content: given.content.as_ref().map(|content| content.value.clone()).unwrap_or_default(),
+    }
+}
+
+fn status(seen: &PartState) -> &'static str {
+    match seen.phase {
+        Phase::New => "NONE",
+        Phase::Pulled => "PULLED",
+        Phase::Created => "CREATED",
+        Phase::Running => "RUNNING",
+        Phase::Stopped => "STOPPED",
+    }
+}
+
+fn ports(given: &Given, part: usize, seen: &PartState) -> Vec<Port> {
+    if !seen.bindings.is_empty() {
+        let bound = seen.bindings.iter();
+        return bound
+            .map(|binding| Port {
+                container_port: binding.container_port,
+                protocol: binding.protocol.clone(),
+                host_port: Some(binding.host_port),
+                host_ip: binding.address.clone(),
+            })
+            .collect();
+    }
+    let mappings = given.task.containers[part].port_mappings.iter();
+    mappings
+        .filter_map(|mapping| {
+            Some(Port {
+                container_port: u16::try_from(mapping.container_port).ok()?,
+                protocol: match mapping.protocol.as_str() {
+                    "" => "tcp".to_owned(),
+                    protocol => protocol.to_owned(),
+                },
+                host_port: None,
+                host_ip: String::new(),
+            })
+        })
+        .collect()
+}
+
+fn volumes(given: &Given, part: usize) -> Vec<Volume> {
+    let points = given.task.containers[part].mount_points.iter();
+    points
+        .map(|point| {
+            let named = given.task.volumes.iter().find(|v| v.name == point.source_volume);
+            let host = named.and_then(|volume| volume.host.as_ref());
+            Volume {
+                docker_name: point.source_volume.clone(),
+                source: host.map(|host| host.source_path.clone()).unwrap_or_default(),
+                destination: point.container_path.clone(),
+            }
+        })
+        .collect()
+}
+
+impl Host for Shown {
+    fn about(&self) -> HostMetadata {
+        HostMetadata {
+            cluster: self.cluster.clone(),
+            container_instance_arn: self.instance.get().cloned(),
+            version: format!("Amazon ECS Agent - v{} (wharf)", crate::VERSION),
+        }
+    }
+
+    fn tasks(&self) -> Vec<Arc<TaskMetadata>> {
+        self.tasks.all().iter().map(|live| self.task(live)).collect()
+    }
+
+    fn container(&self, endpoint: &str) -> Option<Found> {
+        let all = self.tasks.all();
+        let of = |live: &&Arc<Live>| live.given.endpoints.iter().any(|known| known == endpoint);
+        let live = all.iter().find(of)?;
+        let part = live.given.endpoints.iter().position(|known| known == endpoint)?;
+        let id = live.given.container_id(part);
+        let task = self.task(live);
+        let container = task.containers.iter().position(|container| container.docker_id == id)?;
+        Some(Found { task, container })
+    }
+
+    fn task_at(&self, address: IpAddr) -> Option<Arc<TaskMetadata>> {
+        self.live_at(address).map(|live| self.task(&live))
+    }
+
+    fn credentials(&self, id: &str) -> Known {
+        for live in self.tasks.all() {
+            let kept = live.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(role) = kept.task.as_ref().filter(|role| role.credentials_id == id) else {
+                continue;
+            };
+            return Known::Credentials {
+                task_arn: live.given.task.arn.clone(),
+                credentials: RoleCredentials {
+                    role_arn: role.role_arn.clone(),
+                    access_key_id: role.access_key_id.clone(),
+                    secret_access_key: role.secret_access_key.clone(),
+                    token: role.session_token.clone(),
+                    expiration: role.expiration.clone(),
+                },
+            };
+        }
+        Known::Nothing
+    }
+
+    fn stats(&self, runtime_id: &str) -> Option<ContainerStats> {
+        let reading = self.meter.newest(runtime_id)?;
+        let stats = &reading.stats;
+        let before = reading.before.as_deref();
+        let mut memory_details = BTreeMap::new();
+        memory_details.insert("inactive_file".to_owned(), stats.memory_inactive_file);
+        for (name, value) in [("rss", stats.memory_rss), ("cache", stats.memory_cache)] {
+            memory_details.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Some(ContainerStats {
+            id: runtime_id.to_owned(),
+            name: String::new(),
+            read: reading.at.to_string(),
+            previous_read: before.map(|before| before.0.to_string()).unwrap_or_default(),
+            cpu_total: stats.cpu_total,
+            cpu_user: stats.cpu_user.unwrap_or(0),
+            cpu_system: stats.cpu_system.unwrap_or(0),
+            previous_cpu_total: before.map_or(0, |before| before.1.cpu_total),
+            host_cpu: reading.machine,
+            previous_host_cpu: before.map_or(0, |before| before.2),
+            online_cpus: u32::try_from(cores).unwrap_or(1),
+            memory_usage: stats.memory_usage,
+            memory_peak: stats.memory_max_usage.unwrap_or(0),
+            memory_limit: stats.memory_limit.unwrap_or(0),
+            memory_details,
+            read_bytes: stats.read_bytes.unwrap_or(0),
+            written_bytes: stats.write_bytes.unwrap_or(0),
+            pids: stats.pids.unwrap_or(0),
+            networks: BTreeMap::new(),
+            network_rates: None,
+        })
+    }
+
+    fn ask(&self, question: Question) -> Later<'_, Result<Value, Refused>> {
+        Box::pin(async move {
+            let asked = match question {
+                Question::Tags { arn } => {
+                    self.api.call("ListTagsForResource", &json!({ "resourceArn": arn })).await
+                }
+                Question::Protection { task_arn, credentials } => {
+                    let input = json!({ "cluster": self.cluster, "tasks": [task_arn] });
+                    self.api.call_as(&keys(credentials), "GetTaskProtection", &input).await
+                }
+                Question::Protect { task_arn, credentials, enabled, minutes } => {
+                    let mut input = json!({
+                        "cluster": self.cluster,
+                        "tasks": [task_arn],
+                        "protectionEnabled": enabled,
+                    });
+                    if let Some(minutes) = minutes {
+                        input["expiresInMinutes"] = minutes.into();
+                    }
+                    self.api.call_as(&keys(credentials), "UpdateTaskProtection", &input).await
+                }
+            };
+            asked.map_err(refused)
+        })
+    }
+}
+
+fn keys(role: RoleCredentials) -> Credentials {
+    Credentials {
+        access_key: role.access_key_id,
+        secret: role.secret_access_key,
+        token: Some(role.token),
+    }
+}
+
+fn refused(error: CallError) -> Refused {
+    match error {
+        CallError::Refused { status, code, message } => {
+            Refused { status, code, message, request_id: None }
+        }
+        other => Refused {
+            status: 500,
+            code: "ServerException".to_owned(),
+            message: other.to_string(),
+            request_id: None,
+        },
+    }
+}

@@ -1,0 +1,6 @@
+//! Talking to the control plane: calls of the ECS API, and the two sockets.
+
+pub mod api;
+pub mod connect;
+pub mod credentials;
+pub mod socket;

@@ -1,0 +1,172 @@
+//! One task, followed from its arrival to its last trace: it hands the engine what is observed,
+//! the driver what the engine plans, and the control plane what changed.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use core_types::Time;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::keeper::{Live, Tasks, state_key};
+use super::submit;
+use crate::clock;
+use crate::engine::{Event, Report, Status, Step, TaskState, Told, plan, report, settle};
+
+pub struct Actor {
+    tasks: Arc<Tasks>,
+    live: Arc<Live>,
+    state: TaskState,
+    told: Told,
+    seen: mpsc::Receiver<Event>,
+    /// The report that is on its way.
+    telling: Option<(Report, JoinHandle<()>)>,
+    released: bool,
+    expired: bool,
+}
+
+impl Actor {
+    pub fn new(
+        tasks: Arc<Tasks>,
+        live: Arc<Live>,
+        told: Told,
+        seen: mpsc::Receiver<Event>,
+    ) -> Actor {
+        let state = live.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Actor { tasks, live, state, told, seen, telling: None, released: false, expired: false }
+    }
+
+    pub async fn run(mut self) {
+        if let Some(refused) = self.live.given.refused.clone() {
+            self.state.reason.get_or_insert(refused.to_string());
+        }
+        loop {
+            let now = clock::now();
+            settle(&self.live.given.spec, &mut self.state, now);
+            let wake = self.act(now).await;
+            if self.is_over(now) {
+                break;
+            }
+            self.wait(wake, now).await;
+        }
+        self.tasks.driver.remove_traces(&self.live).await;
+        if let Err(error) = self.tasks.forget(&self.live.given.task.arn).await {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Begin what is due, and say when to look again.
+    async fn act(&mut self, now: Time) -> Option<Time> {
+        let spec = &self.live.given.spec;
+        let planned = plan(spec, &self.state, now);
+        for step in &planned.steps {
+            self.state.begin(*step, now);
+        }
+        self.publish().await;
+        for step in planned.steps {
+            self.carry_out(step);
+        }
+        if self.state.stopped_at.is_some() && !self.released {
+            self.released = true;
+            self.tasks.release(&self.live.given.task.arn);
+        }
+        let mut wake = planned.wake_at;
+        if self.telling.is_none() {
+            let (due, later) = report(&self.live.given.spec, &self.state, &self.told, now);
+            if let Some(due) = due {
+                self.tell(due).await;
+            }
+            wake = [wake, later].into_iter().flatten().min();
+        }
+        let cleanup = self.state.stopped_at.map(|stopped| stopped + self.tasks.cleanup_wait);
+        [wake, cleanup].into_iter().flatten().min()
+    }
+
+    /// Show the state to whoever looks, and keep it.
+    async fn publish(&self) {
+        {
+            let mut shown = self.live.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if *shown == self.state {
+                return;
+            }
+            shown.clone_from(&self.state);
+        }
+        self.keep(false).await;
+    }
+
+    async fn keep(&self, durably: bool) {
+        let key = state_key(&self.live.given.task.arn);
+        let value = (&self.state, &self.told);
+        let kept = match durably {
+            true => self.tasks.journal.put(&key, &value).await,
+            false => self.tasks.journal.note(&key, &value).await,
+        };
+        if let Err(error) = kept {
+            tracing::error!("{error}");
+        }
+    }
+
+    fn carry_out(&self, step: Step) {
+        let (driver, live) = (self.tasks.driver.clone(), self.live.clone());
+        tokio::spawn(async move {
+            if let Some(event) = driver.carry_out(&live, step).await {
+                let _ = live.events.send(event).await;
+            }
+        });
+    }
+
+    async fn tell(&mut self, due: Report) {
+        if matches!(&due, Report::Task(change) if change.status == Status::Stopped) {
+            // Persist, then speak: a task that was told to have stopped must never run again.
+            self.keep(true).await;
+        }
+        let (tasks, live, told) = (self.tasks.clone(), self.live.clone(), due.clone());
+        let telling = tokio::spawn(async move {
+            let again = tasks.heard.subscribe();
+            submit::deliver(&tasks.api, &live.given, &tasks.cluster, &told, again).await;
+        });
+        self.telling = Some((due, telling));
+    }
+
+    fn is_over(&self, now: Time) -> bool {
+        let stopped = self.state.stopped_at;
+        self.telling.is_none()
+            && self.told.task == Status::Stopped
+            && stopped.is_some_and(|stopped| {
+                self.expired || now.since(stopped) >= self.tasks.cleanup_wait
+            })
+    }
+
+    async fn wait(&mut self, wake: Option<Time>, now: Time) {
+        const LONG: Duration = Duration::from_secs(3600);
+        let nap = wake.map_or(LONG, |wake| wake.since(now).min(LONG));
+        let telling = self.telling.as_mut().map(|(_, telling)| telling);
+        let told = async {
+            match telling {
+                Some(telling) => drop(telling.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            event = self.seen.recv() => {
+                // Never closed: we hold a sender ourselves.
+                if let Some(event) = event {
+                    self.observe(event);
+                }
+            }
+            () = told => {
+                if let Some((report, _)) = self.telling.take() {
+                    self.told.accept(&report, self.live.given.spec.parts.len());
+                    self.keep(false).await;
+                }
+            }
+            () = self.live.expire.notified() => self.expired = true,
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+
+    fn observe(&mut self, event: Event) {
+        tracing::debug!(task = self.live.given.id, ?event, "observed");
+        self.state.apply(&self.live.given.spec, event, clock::now());
+    }
+}

@@ -1,0 +1,365 @@
+//! All tasks of the host: taking what the control plane gives, letting tasks in while there is room,
+//! and finding again after a restart what ran before.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_agent::task::{RoleCredentials, STOPPED, Task};
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::actor::Actor;
+use super::given::{Given, Record};
+use crate::driver::Driver;
+use crate::engine::{Event, Queue, Room, TaskState, Told};
+use crate::journal::{Journal, JournalError};
+use crate::plane::api::Api;
+
+/// Observations of one task that may wait: more than its containers can make at once.
+const EVENTS: usize = 64;
+/// No host runs nearly as many.
+const MOST_TASKS: usize = 4096;
+/// AWS: stopped containers are kept for three hours. Where tasks are short that would be many.
+const MOST_STOPPED: usize = 500;
+const SEQUENCE: &str = "sequence";
+
+#[derive(Debug, thiserror::Error)]
+pub enum TasksError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the host has {MOST_TASKS} tasks already")]
+    TooMany,
+}
+
+/// A task that this host has, for whoever looks at it.
+pub struct Live {
+    pub given: Given,
+    /// What is seen of it, as of the last change.
+    pub state: Mutex<TaskState>,
+    pub credentials: Mutex<Credentials>,
+    pub events: mpsc::Sender<Event>,
+    /// Its traces are to go before their time.
+    pub expire: Notify,
+}
+
+/// The task's roles' keys, as they were told last.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    pub task: Option<RoleCredentials>,
+    pub execution: Option<RoleCredentials>,
+}
+
+pub struct Tasks {
+    inner: Mutex<Inner>,
+    taking: Mutex<()>,
+    pub journal: Journal,
+    pub driver: Arc<Driver>,
+    pub api: Arc<Api>,
+    pub cluster: String,
+    pub stop_timeout: Duration,
+    pub cleanup_wait: Duration,
+    /// Rises when the plane was heard of: reports that wait try again.
+    pub heard: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    live: BTreeMap<String, Arc<Live>>,
+    room: Room,
+    queue: Queue,
+    sequence: i64,
+    /// Whose traces are kept for a while, the oldest first.
+    stopped: VecDeque<String>,
+}
+
+/// What `Tasks` is made of.
+pub struct Parts {
+    pub journal: Journal,
+    pub driver: Arc<Driver>,
+    pub api: Arc<Api>,
+    pub cluster: String,
+    pub stop_timeout: Duration,
+    pub cleanup_wait: Duration,
+    pub cpu: u64,
+    pub memory: u64,
+}
+
+impl Tasks {
+    pub fn new(parts: Parts) -> Arc<Tasks> {
+        let room = Room::new(parts.cpu, parts.memory);
+        Arc::new(Tasks {
+            inner: Mutex::new(Inner { room, ..Inner::default() }),
+            taking: Mutex::default(),
+            journal: parts.journal,
+            driver: parts.driver,
+            api: parts.api,
+            cluster: parts.cluster,
+            stop_timeout: parts.stop_timeout,
+            cleanup_wait: parts.cleanup_wait,
+            heard: watch::Sender::new(0),
+        })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn all(&self) -> Vec<Arc<Live>> {
+        self.inner().live.values().cloned().collect()
+    }
+
+    pub fn find(&self, arn: &str) -> Option<Arc<Live>> {
+        self.inner().live.get(arn).cloned()
+    }
+
+    pub fn sequence(&self) -> i64 {
+        self.inner().sequence
+    }
+
+    /// Take a sequence number; false where it is of an older generation, which its upper half is: a
+    /// plane that leads no more, or does not know it yet. Within a generation numbers may repeat.
+    pub async fn advance(&self, sequence: i64) -> Result<bool, TasksError> {
+        {
+            let mut inner = self.inner();
+            if sequence >> 32 < inner.sequence >> 32 {
+                return Ok(false);
+            }
+            if sequence <= inner.sequence {
+                return Ok(true);
+            }
+            inner.sequence = sequence;
+        }
+        self.journal.note(SEQUENCE, &sequence).await?;
+        Ok(true)
+    }
+
+    /// Take a task as it was given. Returns when it is durable, so that it may be acknowledged; it
+    /// begins at once.
+    pub async fn take(self: &Arc<Self>, task: Task, sequence: i64) -> Result<(), TasksError> {
+        let stop = task.desired_status == STOPPED;
+        let (live, record) = {
+            // The same payload may come twice at the same time.
+            let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
+            match self.find(&task.arn) {
+                Some(live) => {
+                    self.renew(&live, &task);
+                    (live, None)
+                }
+                None => {
+                    let (live, record) = self.take_new(task, sequence, stop)?;
+                    (live, Some(record))
+                }
+            }
+        };
+        match (record, stop) {
+            (Some(record), _) => self.journal.put(&task_key(&record.task.arn), &record).await?,
+            (None, true) => self.stop(&live).await?,
+            // Whatever was written before is durable when this is.
+            (None, false) => self.journal.put(SEQUENCE, &self.sequence()).await?,
+        }
+        Ok(())
+    }
+
+    /// It begins before it is durable: what is lost in between is given again, and its containers
+    /// are then nobody's and removed.
+    fn take_new(
+        self: &Arc<Self>,
+        task: Task,
+        sequence: i64,
+        stop: bool,
+    ) -> Result<(Arc<Live>, Record), TasksError> {
+        {
+            let inner = self.inner();
+            if inner.live.len() - inner.stopped.len() >= MOST_TASKS {
+                return Err(TasksError::TooMany);
+            }
+        }
+        let endpoints = task.containers.iter().map(|_| endpoint_id()).collect();
+        let record = Record { task, endpoints, sequence };
+        // AWS: a stop for a task that the agent does not know is answered with its end, or the plane
+        // would wait for it for ever.
+        let state = stop.then(|| TaskState { stop_wanted: true, ..TaskState::default() });
+        let live = self.begin(record.clone(), state, Told::default());
+        if !stop {
+            self.admit(&live);
+        }
+        Ok((live, record))
+    }
+
+    fn renew(&self, live: &Live, task: &Task) {
+        let mut kept = live.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.role_credentials.is_some() {
+            kept.task.clone_from(&task.role_credentials);
+        }
+        if task.execution_role_credentials.is_some() {
+            kept.execution.clone_from(&task.execution_role_credentials);
+        }
+    }
+
+    pub async fn stop(&self, live: &Live) -> Result<(), TasksError> {
+        self.journal.put(&stop_key(&live.given.task.arn), &true).await?;
+        self.inner().queue.remove(&live.given.task.arn);
+        let _ = live.events.send(Event::StopWanted).await;
+        Ok(())
+    }
+
+    fn begin(self: &Arc<Self>, record: Record, state: Option<TaskState>, told: Told) -> Arc<Live> {
+        let arn = record.task.arn.clone();
+        let credentials = Credentials {
+            task: record.task.role_credentials.clone(),
+            execution: record.task.execution_role_credentials.clone(),
+        };
+        let given = Given::read(record, self.stop_timeout);
+        let mut state = state.unwrap_or_else(|| TaskState::new(&given.spec));
+        // A journal of another version, or a stop for a task that never came here.
+        state.parts.resize_with(given.spec.parts.len(), Default::default);
+        let (events, seen) = mpsc::channel(EVENTS);
+        let live = Arc::new(Live {
+            given,
+            state: Mutex::new(state),
+            credentials: Mutex::new(credentials),
+            events,
+            expire: Notify::new(),
+        });
+        self.inner().live.insert(arn, live.clone());
+        let actor = Actor::new(self.clone(), live.clone(), told, seen);
+        tokio::spawn(actor.run());
+        live
+    }
+
+    /// Let in whoever has room now.
+    fn admit(&self, new: &Live) {
+        let needs = new.given.spec.needs.clone();
+        let mut inner = self.inner();
+        inner.queue.push(&new.given.task.arn, needs);
+        drop(inner);
+        self.admit_waiting();
+    }
+
+    fn admit_waiting(&self) {
+        let mut inner = self.inner();
+        let Inner { room, queue, live, .. } = &mut *inner;
+        for arn in queue.admit(room) {
+            if let Some(live) = live.get(&arn) {
+                // An actor that has just begun has room for its first event.
+                let _ = live.events.try_send(Event::Admitted);
+            }
+        }
+    }
+
+    /// A task has stopped: what it took is free.
+    pub(super) fn release(&self, arn: &str) {
+        let mut inner = self.inner();
+        inner.room.give_back(arn);
+        inner.queue.remove(arn);
+        inner.stopped.push_back(arn.to_owned());
+        if inner.stopped.len() > MOST_STOPPED
+            && let Some(oldest) = inner.stopped.pop_front()
+            && let Some(oldest) = inner.live.get(&oldest)
+        {
+            oldest.expire.notify_one();
+        }
+        drop(inner);
+        self.admit_waiting();
+    }
+
+    pub(super) async fn forget(&self, arn: &str) -> Result<(), JournalError> {
+        {
+            let mut inner = self.inner();
+            inner.live.remove(arn);
+            inner.stopped.retain(|stopped| stopped != arn);
+        }
+        for key in [task_key(arn), state_key(arn), stop_key(arn)] {
+            self.journal.remove(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Tasks that run here and stand in no manifest.
+    pub fn strangers(&self, known: &[(&str, bool)]) -> Vec<Arc<Live>> {
+        let expected = |arn: &str| known.iter().any(|(task, runs)| *task == arn && *runs);
+        let runs = |live: &Live| {
+            let state = live.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.stopped_at.is_none() && !state.stop_wanted
+        };
+        let all = self.all().into_iter();
+        all.filter(|live| runs(live) && !expected(&live.given.task.arn)).collect()
+    }
+
+    /// New credentials for a task's role; false where there is no such task.
+    pub fn give_credentials(&self, arn: &str, execution: bool, fresh: RoleCredentials) -> bool {
+        let Some(live) = self.find(arn) else { return false };
+        let mut kept = live.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        match execution {
+            true => kept.execution = Some(fresh),
+            false => kept.task = Some(fresh),
+        }
+        true
+    }
+
+    /// Take back what the journal holds. What still runs is found through the runtime.
+    pub async fn restore(self: &Arc<Self>, values: &BTreeMap<String, Value>) {
+        self.inner().sequence = values.get(SEQUENCE).and_then(Value::as_i64).unwrap_or(0);
+        let mut found = self.driver.found().await;
+        for (key, value) in values {
+            let Some(arn) = key.strip_prefix("task/") else { continue };
+            let Ok(record) = serde_json::from_value::<Record>(value.clone()) else {
+                tracing::error!(task = arn, "the journal's record of this task cannot be read");
+                continue;
+            };
+            let kept = values.get(&state_key(arn)).cloned();
+            let kept: Option<(TaskState, Told)> = kept.and_then(|v| serde_json::from_value(v).ok());
+            let (mut state, told) = match kept {
+                Some((state, told)) => (Some(state), told),
+                None => (None, Told::default()),
+            };
+            if let Some(state) = &mut state {
+                state.forget_doing();
+            }
+            if values.contains_key(&stop_key(arn)) {
+                state.get_or_insert_default().stop_wanted = true;
+            }
+            let admitted = state.as_ref().is_some_and(|state| state.admitted);
+            let ended = state.as_ref().is_some_and(|state| state.stopped_at.is_some());
+            let live = self.begin(record, state, told);
+            let seen = found.remove(&live.given.id).unwrap_or_default();
+            if !ended {
+                self.driver.adopt(&live, &seen).await;
+            }
+            match (ended, admitted) {
+                (true, _) => {}
+                (false, true) => {
+                    let mut inner = self.inner();
+                    inner.room.take(arn, live.given.spec.needs.clone());
+                }
+                (false, false) => self.admit(&live),
+            }
+        }
+        // Containers that nobody remembers: their task was never acknowledged, or is long forgotten.
+        self.driver.remove_strangers(found).await;
+    }
+}
+
+pub(super) fn task_key(arn: &str) -> String {
+    format!("task/{arn}")
+}
+
+pub(super) fn state_key(arn: &str) -> String {
+    format!("state/{arn}")
+}
+
+fn stop_key(arn: &str) -> String {
+    format!("stop/{arn}")
+}
+
+/// AWS: the id in a container's metadata URL is a secret of that container.
+fn endpoint_id() -> String {
+    hex::encode(random::<16>())
+}
+
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}

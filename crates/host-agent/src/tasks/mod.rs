@@ -1,0 +1,10 @@
+//! The tasks of this host: what was given, one actor for each, and the door through which the plane's
+//! messages come in.
+
+mod actor;
+mod given;
+mod keeper;
+mod submit;
+
+pub use given::{Given, NetworkMode, Record};
+pub use keeper::{Credentials, Live, Parts, Tasks, TasksError, random};

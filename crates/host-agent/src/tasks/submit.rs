@@ -1,0 +1,108 @@
+//! Reports on their way to the control plane: what a report says on the wire, and patience with a
+//! plane that is away.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::given::Given;
+use crate::engine::{PartChange, Report};
+use crate::plane::api::{Api, Backoff};
+
+/// AWS: reports are repeated for a day.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Deliver a report. True when it was accepted or refused for good; `again` cuts a wait short, as
+/// the plane has just been heard of.
+pub async fn deliver(
+    api: &Api,
+    given: &Given,
+    cluster: &str,
+    report: &Report,
+    mut again: tokio::sync::watch::Receiver<u64>,
+) {
+    let (operation, input) = call(given, cluster, report);
+    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(300), 1.7);
+    let begun = tokio::time::Instant::now();
+    loop {
+        again.mark_unchanged();
+        match api.call(operation, &input).await {
+            Ok(_) => return,
+            Err(error) if !error.passes() => {
+                tracing::warn!(task = given.task.arn, "{operation} was refused: {error}");
+                return;
+            }
+            Err(error) => tracing::debug!(task = given.task.arn, "{operation}: {error}"),
+        }
+        if begun.elapsed() > DAY {
+            tracing::error!(task = given.task.arn, "{operation} was tried for a day, in vain");
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.wait()) => {}
+            Ok(()) = again.changed() => {}
+        }
+    }
+}
+
+fn call(given: &Given, cluster: &str, report: &Report) -> (&'static str, Value) {
+    let mut input = Map::new();
+    let task_cluster = &given.task.task_cluster_arn;
+    let cluster = if task_cluster.is_empty() { cluster } else { task_cluster };
+    input.insert("cluster".into(), cluster.into());
+    input.insert("task".into(), given.task.arn.as_str().into());
+    let operation = match report {
+        Report::Container(change) => {
+            input.extend(container(given, change));
+            "SubmitContainerStateChange"
+        }
+        Report::Task(change) => {
+            input.insert("status".into(), change.status.as_str().into());
+            optional(&mut input, "reason", change.reason.clone());
+            let parts = change.parts.iter().map(|part| Value::from(container(given, part)));
+            input.insert("containers".into(), parts.collect());
+            for (name, time) in [
+                ("pullStartedAt", change.pull_started_at),
+                ("pullStoppedAt", change.pull_stopped_at),
+                ("executionStoppedAt", change.execution_stopped_at),
+            ] {
+                optional(&mut input, name, time.map(|time| time.millis() as f64 / 1000.0));
+            }
+            "SubmitTaskStateChange"
+        }
+    };
+    (operation, Value::from(input))
+}
+
+fn optional<T: Into<Value>>(input: &mut Map<String, Value>, name: &str, value: Option<T>) {
+    if let Some(value) = value {
+        input.insert(name.into(), value.into());
+    }
+}
+
+/// AWS: a reason has at most 255 characters.
+const LONGEST_REASON: usize = 255;
+
+fn container(given: &Given, change: &PartChange) -> Map<String, Value> {
+    let mut input = Map::new();
+    let name = given.task.containers.get(change.part).map(|c| c.name.as_str());
+    input.insert("containerName".into(), name.unwrap_or_default().into());
+    input.insert("runtimeId".into(), given.container_id(change.part).into());
+    input.insert("status".into(), change.status.as_str().into());
+    optional(&mut input, "exitCode", change.exit_code);
+    let short = |text: &String| text.chars().take(LONGEST_REASON).collect::<String>();
+    optional(&mut input, "reason", change.reason.as_ref().map(short));
+    optional(&mut input, "imageDigest", change.image_digest.clone());
+    if !change.bindings.is_empty() {
+        let bindings = change.bindings.iter().map(|binding| {
+            json!({
+                "bindIP": binding.address,
+                "containerPort": binding.container_port,
+                "hostPort": binding.host_port,
+                "protocol": binding.protocol,
+            })
+        });
+        input.insert("networkBindings".into(), bindings.collect());
+    }
+    input
+}

@@ -1,0 +1,340 @@
+//! The hosts that `wharf up` runs on this machine: each an agent in namespaces and a cgroup of its
+//! own, started again when it ends, and left running with its tasks when the server stops.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use core_types::{AccountId, Region};
+use host_network::addresses::Zone;
+use host_network::{CleanOptions, HostPlace, Machine, MachineOptions, cgroups, clean};
+use plane_engine::Engine;
+use serde_json::json;
+use service_iam::hosts::HostSession;
+use service_iam::ops::Issued;
+
+use crate::data_dir::DataDir;
+
+/// What the command line says of hosts.
+#[derive(Clone, clap::Args)]
+pub struct HostArguments {
+    /// Hosts to run on this machine, in the availability zones a and b by turns
+    #[arg(long, env = "WHARF_HOSTS", default_value_t = 2, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=64))]
+    hosts: u16,
+    /// CPU units of each host, 1024 to a core [default: the machine's, divided by N]
+    #[arg(long, env = "WHARF_HOST_CPU", value_name = "UNITS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(128..))]
+    host_cpu: Option<u64>,
+    /// Memory of each host [default: the machine's, divided by N]
+    #[arg(long, env = "WHARF_HOST_MEMORY", value_name = "MIB")]
+    #[arg(value_parser = clap::value_parser!(u64).range(64..))]
+    host_memory: Option<u64>,
+    /// The addresses of hosts and tasks [default: a free 10.x.0.0/16]
+    #[arg(long, env = "WHARF_VPC_CIDR", value_name = "CIDR")]
+    vpc_cidr: Option<ipnet::Ipv4Net>,
+    /// Leave /etc/hosts alone: hosts are reached by address only
+    #[arg(long, env = "WHARF_NO_HOSTS_FILE")]
+    no_hosts_file: bool,
+    /// At the end stop all tasks and remove all hosts
+    #[arg(long, env = "WHARF_RM")]
+    rm: bool,
+}
+
+/// Sessions last this long, and are renewed long before.
+const SESSION: Duration = Duration::from_secs(36 * 3600);
+const RENEWAL: Duration = Duration::from_secs(6 * 3600);
+/// An agent that ends at once is started again after growing waits between these.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LAST_WAIT: Duration = Duration::from_secs(30);
+const HEALTHY: Duration = Duration::from_secs(30);
+/// AWS: the agent's exit code for "do not start me again".
+const TERMINAL: i32 = 5;
+
+/// The machine's side, before anything runs.
+pub struct Hosts {
+    machine: Machine,
+    arguments: HostArguments,
+    dir: DataDir,
+    places: Vec<HostPlace>,
+}
+
+/// Hosts that run.
+pub struct Running {
+    hosts: Hosts,
+    /// The agents' process ids, for the end.
+    agents: Arc<Mutex<Vec<u32>>>,
+    keepers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// What the server tells its hosts.
+pub struct Plane<'a> {
+    pub engine: &'a Engine,
+    pub account: AccountId,
+    pub region: Region,
+    pub scheme: &'a str,
+    pub port: u16,
+    pub ca: Option<&'a Path>,
+}
+
+impl Hosts {
+    /// Make what is missing of bridge and namespaces, and take back what is there.
+    pub fn open(arguments: &HostArguments, dir: &DataDir) -> Result<Hosts> {
+        if !crate::process::is_root() {
+            bail!("hosts need root: run `wharf up` as root, or `wharf server` without hosts");
+        }
+        let mut options = MachineOptions::new(dir.path());
+        options.vpc = arguments.vpc_cidr;
+        if arguments.no_hosts_file {
+            options.hosts_file = None;
+        }
+        let mut machine = Machine::open(options).context("cannot set up the hosts' network")?;
+        let mut known = machine.hosts();
+        known.sort_by(|a, b| (a.name.len(), &a.name).cmp(&(b.name.len(), &b.name)));
+        let mut places = Vec::new();
+        for nth in 0..usize::from(arguments.hosts) {
+            let (id, name, zone) = match known.get(nth) {
+                Some(place) => (place.id.clone(), place.name.clone(), place.zone),
+                None => (instance_id()?, format!("host-{}", nth + 1), Zone::ALL[nth % 2]),
+            };
+            let place = machine.add_host(&id, zone, &name);
+            places.push(place.with_context(|| format!("cannot make host {name}"))?);
+        }
+        Ok(Hosts { machine, arguments: arguments.clone(), dir: dir.clone(), places })
+    }
+
+    /// Where hosts reach the server, beside its own addresses.
+    pub fn listen(&self, port: u16) -> Vec<SocketAddr> {
+        self.machine.gateways().map(|address| SocketAddr::new(IpAddr::V4(address), port)).to_vec()
+    }
+
+    /// Start an agent in each.
+    pub async fn start(self, plane: &Plane<'_>) -> Result<Running> {
+        let agents = Arc::new(Mutex::new(Vec::new()));
+        let mut keepers = Vec::new();
+        for place in &self.places {
+            let dir = self.host_dir(place);
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
+            let session = Session {
+                engine: plane.engine.clone(),
+                account: plane.account,
+                host: place.id.clone(),
+                file: dir.join("session.json"),
+            };
+            session.renew().await.context("no session for a host")?;
+            keepers.push(tokio::spawn(session.keep_fresh()));
+            let keeper = Keeper {
+                place: place.clone(),
+                command: self.command(place, plane)?,
+                cgroup: cgroups::of_host(self.machine.tag(), &place.id),
+                agents: agents.clone(),
+            };
+            keepers.push(tokio::spawn(keeper.run()));
+        }
+        Ok(Running { hosts: self, agents, keepers })
+    }
+
+    fn host_dir(&self, place: &HostPlace) -> PathBuf {
+        self.dir.path().join("hosts").join(&place.id)
+    }
+
+    fn command(&self, place: &HostPlace, plane: &Plane<'_>) -> Result<AgentCommand> {
+        let dir = std::path::absolute(self.host_dir(place))?;
+        let data_dir = std::path::absolute(self.dir.path())?;
+        let cgroup = format!("/{}", cgroups::of_host(self.machine.tag(), &place.id));
+        let share = u64::try_from(self.places.len()).unwrap_or(1).max(1);
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get()) as u64;
+        let cpu = self.arguments.host_cpu.unwrap_or(cores * 1024 / share);
+        let memory = self.arguments.host_memory.unwrap_or(machine_memory() / share);
+        let text = |path: PathBuf| path.display().to_string();
+        let mut environment = vec![
+            ("AWS_DEFAULT_REGION", plane.region.to_string()),
+            ("ECS_BACKEND_HOST", format!("{}://{}:{}", plane.scheme, place.gateway, plane.port)),
+            ("ECS_DATADIR", text(dir.clone())),
+            ("ECS_INSTANCE_ID", place.id.clone()),
+            ("ECS_AVAILABILITY_ZONE", format!("{}{}", plane.region, place.zone.letter())),
+            ("ECS_HOST_CPU", cpu.to_string()),
+            ("ECS_HOST_MEMORY", memory.to_string()),
+            ("WHARF_SESSION_FILE", text(dir.join("session.json"))),
+        ];
+        environment.extend(plane.ca.map(|ca| ("AWS_CA_BUNDLE", text(ca.to_owned()))));
+        Ok(AgentCommand {
+            environment,
+            arguments: vec![
+                "agent".to_owned(),
+                "--config".to_owned(),
+                text(dir.join("ecs.config")),
+                "--images".to_owned(),
+                text(data_dir.join("images")),
+                "--of".to_owned(),
+                text(data_dir),
+                "--cgroup".to_owned(),
+                cgroup,
+            ],
+            log: dir.join("agent.log"),
+        })
+    }
+}
+
+/// AWS's shape of an instance's id.
+fn instance_id() -> Result<String> {
+    let mut bytes = [0; 9];
+    getrandom::fill(&mut bytes)?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("i-{}", &digits[..17]))
+}
+
+/// MiB.
+fn machine_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+/// A host's identity: a session of the hosts' role, in a file that its agent reads.
+struct Session {
+    engine: Engine,
+    account: AccountId,
+    host: String,
+    file: PathBuf,
+}
+
+impl Session {
+    async fn renew(&self) -> Result<()> {
+        let Session { account, host, .. } = self;
+        let report = HostSession { account: *account, host: host.clone(), lasts: SESSION };
+        let issued = self.engine.report(Box::new(report)).await?;
+        let issued = issued.downcast::<Issued>().ok().context("no session was issued")?;
+        let text = json!({
+            "accessKeyId": issued.access_key_id,
+            "secretAccessKey": &*issued.secret,
+            "sessionToken": issued.token,
+            "expiration": issued.expires.to_string(),
+        });
+        crate::data_dir::write_private(&self.file, text.to_string().as_bytes())
+    }
+
+    async fn keep_fresh(self) {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            if let Err(error) = self.renew().await {
+                tracing::warn!("the session of {} was not renewed: {error:#}", self.host);
+            }
+        }
+    }
+}
+
+struct AgentCommand {
+    environment: Vec<(&'static str, String)>,
+    arguments: Vec<String>,
+    log: PathBuf,
+}
+
+/// Keeps one agent running.
+struct Keeper {
+    place: HostPlace,
+    command: AgentCommand,
+    cgroup: String,
+    agents: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Keeper {
+    async fn run(self) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let begun = std::time::Instant::now();
+            let name = &self.place.name;
+            match self.run_once().await {
+                Ok(Some(TERMINAL)) => {
+                    tracing::error!("the agent of {name} must not go on: see {}", self.log());
+                    return;
+                }
+                Ok(code) => tracing::warn!("the agent of {name} ended ({code:?}) and is restarted"),
+                Err(error) => tracing::error!("the agent of {name} does not start: {error:#}"),
+            }
+            if begun.elapsed() > HEALTHY {
+                wait = FIRST_WAIT;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LAST_WAIT);
+        }
+    }
+
+    fn log(&self) -> String {
+        self.command.log.display().to_string()
+    }
+
+    async fn run_once(&self) -> Result<Option<i32>> {
+        let AgentCommand { environment, arguments, log } = &self.command;
+        let out = std::fs::File::options().create(true).append(true).open(log);
+        let out = out.with_context(|| format!("cannot open {}", log.display()))?;
+        let mut command = Command::new("/proc/self/exe");
+        command.args(arguments).env_clear();
+        for name in ["PATH", "HOME", "WHARF_LOG", "RUST_LOG"] {
+            command.envs(std::env::var(name).ok().map(|value| (name, value)));
+        }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        // A group of its own: what ends the server from a terminal leaves the agent to us.
+        command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        let place = self.place.clone();
+        let child = tokio::task::spawn_blocking(move || {
+            host_network::spawn_in_host(&place, &mut command)
+        });
+        let mut child = child.await??;
+        let pid = child.id();
+        if let Err(error) = cgroups::adopt(&self.cgroup, pid) {
+            tracing::warn!("the agent of {} has no cgroup of its own: {error}", self.place.name);
+        }
+        self.agents().push(pid);
+        let ended = tokio::task::spawn_blocking(move || child.wait()).await?;
+        self.agents().retain(|agent| *agent != pid);
+        Ok(ended?.code())
+    }
+
+    fn agents(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// What there is, for whoever started it.
+    pub fn told(&self) -> Vec<(String, String, String)> {
+        let each = |place: &HostPlace| {
+            (place.name.clone(), place.id.clone(), place.address.to_string())
+        };
+        self.hosts.places.iter().map(each).collect()
+    }
+
+    /// End the agents. Tasks go on, unless they were to be removed with the hosts.
+    pub async fn stop(self) -> Result<()> {
+        self.keepers.iter().for_each(|keeper| keeper.abort());
+        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for pid in agents {
+            let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(pid) = pid {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
+        if !self.hosts.arguments.rm {
+            return Ok(());
+        }
+        let options = CleanOptions::new(self.hosts.dir.path());
+        let hosts = self.hosts.dir.path().join("hosts");
+        drop(self.hosts);
+        let cleaned = tokio::task::spawn_blocking(move || clean(&options)).await??;
+        for (leftover, why) in &cleaned.failed {
+            tracing::error!("could not remove {leftover}: {why}");
+        }
+        let _ = std::fs::remove_dir_all(hosts);
+        Ok(())
+    }
+
+    pub fn removes(&self) -> bool {
+        self.hosts.arguments.rm
+    }
+}

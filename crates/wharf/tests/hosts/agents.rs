@@ -1,0 +1,93 @@
+//! Agents and servers that die: containers go on, and are known again.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::world::{Machine, kill, wait_for};
+
+/// A task that writes its start and then waits.
+fn sleepers(machine: &Machine, count: usize) -> Vec<String> {
+    let command = "echo begun; trap 'exit 0' TERM; while true; do sleep 1; done";
+    machine.define("sleeper", json!({ "command": ["sh", "-c", command] }), json!({}));
+    let arns = machine.run("sleeper", count);
+    arns.iter().for_each(|arn| drop(machine.wait(arn, "RUNNING")));
+    arns
+}
+
+fn begun(machine: &Machine, arn: &str) -> usize {
+    machine.output(arn, "app").matches("begun").count()
+}
+
+#[test]
+fn containers_outlive_their_agent() {
+    let Some(machine) = Machine::start() else { return };
+    let arns = sleepers(&machine, 4);
+    let agents = machine.agents();
+    assert_eq!(agents.len(), 2, "{agents:?}");
+    agents.iter().for_each(|agent| kill(*agent, Signal::KILL));
+    wait_for("new agents", || {
+        let now = machine.agents();
+        (now.len() == 2 && now.iter().all(|agent| !agents.contains(agent))).then_some(())
+    });
+    wait_for("they are connected", || (machine.instances(true).len() == 2).then_some(()));
+    assert_eq!(machine.instances(true).len() + machine.instances(false).len(), 2);
+    for arn in &arns {
+        assert_eq!(machine.task(arn)["lastStatus"], "RUNNING");
+        assert_eq!(begun(&machine, arn), 1, "no container was started again");
+        machine.call("StopTask", json!({ "task": arn }));
+    }
+    for arn in &arns {
+        let task = machine.wait(arn, "STOPPED");
+        assert_eq!(task["containers"][0]["exitCode"], 0, "{task:#}");
+    }
+}
+
+#[test]
+fn an_end_while_no_agent_was_there_is_told() {
+    let Some(machine) = Machine::start() else { return };
+    let file = machine.dir().join("end");
+    let command = "while [ ! -e /share/end ]; do sleep 0.1; done; exit 9";
+    let share = machine.dir();
+    machine.define(
+        "ends",
+        json!({
+            "command": ["sh", "-c", command],
+            "mountPoints": [{ "sourceVolume": "share", "containerPath": "/share" }],
+        }),
+        json!({ "volumes": [{ "name": "share", "host": { "sourcePath": share } }] }),
+    );
+    let arn = machine.run("ends", 1).remove(0);
+    machine.wait(&arn, "RUNNING");
+    machine.agents().iter().for_each(|agent| kill(*agent, Signal::KILL));
+    std::fs::write(file, "").unwrap();
+    let task = machine.wait(&arn, "STOPPED");
+    assert_eq!(task["containers"][0]["exitCode"], 9, "{task:#}");
+}
+
+#[test]
+fn containers_outlive_their_server_and_are_taken_back() {
+    let Some(mut machine) = Machine::start() else { return };
+    let arns = sleepers(&machine, 3);
+    let instances = |machine: &Machine| {
+        let mut arns: Vec<String> =
+            machine.instances(true).iter().map(|i| i["containerInstanceArn"].to_string()).collect();
+        arns.sort();
+        arns
+    };
+    let before = instances(&machine);
+    machine.kill_server();
+    machine.up();
+    assert_eq!(instances(&machine), before, "the same hosts");
+    for arn in &arns {
+        assert_eq!(machine.wait(arn, "RUNNING")["lastStatus"], "RUNNING");
+        assert_eq!(begun(&machine, arn), 1);
+    }
+    machine.terminate();
+    machine.up();
+    for arn in &arns {
+        machine.wait(arn, "RUNNING");
+        assert_eq!(begun(&machine, arn), 1);
+        machine.call("StopTask", json!({ "task": arn }));
+    }
+    arns.iter().for_each(|arn| drop(machine.wait(arn, "STOPPED")));
+}

@@ -1,0 +1,105 @@
+//! A task's life on a host: it runs, is reached, is stopped, fails with a reason.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::world::{Machine, PATIENCE, wait_for};
+
+fn get(address: &str, port: u64) -> Option<String> {
+    let mut stream = TcpStream::connect((address, u16::try_from(port).ok()?)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(b"GET /hello HTTP/1.0\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+#[test]
+fn a_task_runs_is_reached_and_stops() {
+    let Some(machine) = Machine::start() else { return };
+    let command = "echo hi > /tmp/hello; exec httpd -f -p 80 -h /tmp";
+    machine.define(
+        "web",
+        json!({ "command": ["sh", "-c", command], "portMappings": [{ "containerPort": 80 }] }),
+        json!({}),
+    );
+    let arn = machine.run("web", 1).remove(0);
+    let task = machine.wait(&arn, "RUNNING");
+    let binding = &task["containers"][0]["networkBindings"][0];
+    let port = binding["hostPort"].as_u64().unwrap();
+    assert!((32768..=60999).contains(&port), "{task:#}");
+    let instance = task["containerInstanceArn"].clone();
+    let input = json!({ "containerInstances": [instance] });
+    let told = machine.call("DescribeContainerInstances", input);
+    let id = told["containerInstances"][0]["ec2InstanceId"].as_str().unwrap().to_owned();
+    let address = machine.address(&id);
+    let page = wait_for("the task answers", || get(&address, port));
+    assert!(page.ends_with("hi\n"), "{page}");
+
+    machine.call("StopTask", json!({ "task": arn, "reason": "enough" }));
+    let task = machine.wait(&arn, "STOPPED");
+    assert_eq!(task["stopCode"], "UserInitiated");
+    assert_eq!(task["stoppedReason"], "enough");
+    assert!(get(&address, port).is_none(), "the port is closed with the task");
+}
+
+#[test]
+fn ends_have_their_reasons() {
+    let Some(machine) = Machine::start() else { return };
+    machine.define("code", json!({ "command": ["sh", "-c", "echo out; exit 7"] }), json!({}));
+    let (task, output) = machine.run_to_end("code");
+    assert_eq!(task["containers"][0]["exitCode"], 7);
+    assert_eq!(task["stopCode"], "EssentialContainerExited");
+    assert_eq!(task["stoppedReason"], "Essential container in task exited");
+    assert!(output.contains("out"), "{output}");
+    for time in ["createdAt", "pullStartedAt", "startedAt", "executionStoppedAt", "stoppedAt"] {
+        assert!(task[time].is_number(), "{time} in {task:#}");
+    }
+
+    // A pipe that nobody reads grows in memory until the kernel ends it.
+    let hog = "x=a; while true; do x=$x$x; done";
+    machine.define("hog", json!({ "command": ["sh", "-c", hog], "memory": 16 }), json!({}));
+    let (task, _) = machine.run_to_end("hog");
+    assert_eq!(task["containers"][0]["exitCode"], 137, "{task:#}");
+    let reason = task["containers"][0]["reason"].as_str().unwrap();
+    assert_eq!(reason, "OutOfMemoryError: Container killed due to memory usage");
+
+    machine.define("none", json!({ "command": ["/no/such/program"] }), json!({}));
+    let (task, _) = machine.run_to_end("none");
+    let reason = task["containers"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("CannotStartContainerError: "), "{reason}");
+    assert_eq!(task["stopCode"], "TaskFailedToStart", "{task:#}");
+
+    machine.define("image", json!({ "image": "127.0.0.1:1/none:1" }), json!({}));
+    let (task, _) = machine.run_to_end("image");
+    let reason = task["containers"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("CannotPullContainerError: "), "{reason}");
+}
+
+#[test]
+fn a_fixed_port_is_one_a_host() {
+    let Some(machine) = Machine::start() else { return };
+    let ports = json!([{ "containerPort": 80, "hostPort": 8080 }]);
+    let command = json!(["httpd", "-f", "-p", "80"]);
+    machine.define("fixed", json!({ "command": command, "portMappings": ports }), json!({}));
+    for arn in machine.run("fixed", 2) {
+        machine.wait(&arn, "RUNNING");
+    }
+    let answer = machine.call("RunTask", json!({ "taskDefinition": "fixed" }));
+    assert_eq!(answer["failures"][0]["reason"], "RESOURCE:PORTS", "{answer}");
+}
+
+#[test]
+fn a_container_that_ignores_sigterm_is_killed_after_its_timeout() {
+    let Some(machine) = Machine::start() else { return };
+    let command = "trap '' TERM; while true; do sleep 1; done";
+    let deaf = json!({ "command": ["sh", "-c", command], "stopTimeout": 2 });
+    machine.define("deaf", deaf, json!({}));
+    let arn = machine.run("deaf", 1).remove(0);
+    machine.wait(&arn, "RUNNING");
+    machine.call("StopTask", json!({ "task": arn }));
+    let task = machine.wait(&arn, "STOPPED");
+    assert_eq!(task["containers"][0]["exitCode"], 137, "{task:#}");
+}

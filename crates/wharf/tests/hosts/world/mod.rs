@@ -1,0 +1,315 @@
+//! `wharf up` on a folder of its own, with an image of busybox; everything that it left on the machine
+//! is removed at the end, also of a test that failed.
+
+#[path = "../../server/world/client.rs"]
+mod client;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+pub use client::Client;
+use serde_json::{Value, json};
+
+/// How long a loop that waits for a condition rests between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn wharf(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["WHARF_", "AWS_", "ECS_"].iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A machine with hosts.
+pub struct Machine {
+    temp: tempfile::TempDir,
+    up: Option<Up>,
+}
+
+struct Up {
+    child: Child,
+    url: String,
+    hosts: Vec<Value>,
+    said: Receiver<String>,
+}
+
+impl Machine {
+    /// With two hosts of 1024 CPU units and 1024 MiB. `None`, and said so, without root.
+    pub fn start() -> Option<Machine> {
+        if !is_root() {
+            eprintln!("skipped: hosts need root");
+            return None;
+        }
+        let mut machine = Machine { temp: tempfile::tempdir().unwrap(), up: None };
+        std::fs::create_dir(machine.dir()).unwrap();
+        machine.import_busybox();
+        machine.up();
+        Some(machine)
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.temp.path().join("data")
+    }
+
+    fn import_busybox(&self) {
+        let root = self.temp.path().join("root");
+        for folder in ["bin", "etc", "tmp", "root"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is there");
+        for name in ["sh", "sleep", "echo", "cat", "httpd", "true", "false", "env", "id", "ls"] {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
+        }
+        std::fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/:\n")
+            .unwrap();
+        let tar = self.temp.path().join("root.tar");
+        let made = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
+        assert!(made.unwrap().success());
+        let dir = self.dir();
+        let words = ["image", "import", "--data-dir", path(&dir), path(&tar), "busybox:latest"];
+        let done = wharf(&words).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    /// `wharf up`, until it is ready and both hosts are connected.
+    pub fn up(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let dir = self.dir();
+        let mut command = wharf(&["up", "--json", "--no-hosts-file", "--data-dir", path(&dir)]);
+        command.args(["--listen", "127.0.0.1:0", "--host-cpu", "1024", "--host-memory", "1024"]);
+        command.stdout(Stdio::piped()).stderr(log).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let (tell, said) = channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| drop(tell.send(line)));
+        });
+        self.up = Some(Up { child, url: String::new(), hosts: Vec::new(), said });
+        let ready: Value = serde_json::from_str(&self.hear("\"ready\"")).unwrap();
+        let up = self.up.as_mut().unwrap();
+        up.url = ready["endpoints"][0].as_str().unwrap().to_owned();
+        up.hosts = ready["hosts"].as_array().unwrap().clone();
+        wait_for("both hosts are connected", || (self.instances(true).len() == 2).then_some(()));
+    }
+
+    fn log(&self) -> PathBuf {
+        self.temp.path().join("up.log")
+    }
+
+    fn logs(&self) -> String {
+        let mut all = std::fs::read_to_string(self.log()).unwrap_or_default();
+        for host in std::fs::read_dir(self.dir().join("hosts")).into_iter().flatten().flatten() {
+            let log = host.path().join("agent.log");
+            all.push_str(&format!("== {}\n", log.display()));
+            all.push_str(&std::fs::read_to_string(log).unwrap_or_default());
+        }
+        all
+    }
+
+    pub fn hear(&self, words: &str) -> String {
+        let up = self.up.as_ref().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = up.said.recv_timeout(left) else {
+                panic!("the server never said {words:?}: {}", self.logs());
+            };
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        let key = std::fs::read(self.dir().join("root-key.json")).unwrap();
+        let key: Value = serde_json::from_slice(&key).unwrap();
+        let text = |name: &str| key[name].as_str().unwrap().to_owned();
+        let url = &self.up.as_ref().unwrap().url;
+        Client::new(url, &text("accessKeyId"), &text("secretAccessKey"))
+    }
+
+    pub fn call(&self, operation: &str, input: Value) -> Value {
+        let answer = self.client().call(operation, &input.to_string());
+        assert_eq!(answer.status, 200, "{operation} {input}: {}", answer.text);
+        answer.json()
+    }
+
+    pub fn instances(&self, connected: bool) -> Vec<Value> {
+        let listed = self.client().call("ListContainerInstances", "{}").json();
+        let arns = listed["containerInstanceArns"].as_array().cloned().unwrap_or_default();
+        if arns.is_empty() {
+            return arns;
+        }
+        let input = json!({ "containerInstances": arns });
+        let all = self.call("DescribeContainerInstances", input)["containerInstances"].clone();
+        let all = all.as_array().unwrap().iter();
+        all.filter(|one| one["agentConnected"] == connected).cloned().collect()
+    }
+
+    /// Addresses of the hosts by their instance ids.
+    pub fn address(&self, instance_id: &str) -> String {
+        let hosts = &self.up.as_ref().unwrap().hosts;
+        let host = hosts.iter().find(|host| host["id"] == instance_id).unwrap();
+        host["address"].as_str().unwrap().to_owned()
+    }
+
+    /// A task definition of one container, with more members over these.
+    pub fn define(&self, family: &str, container: Value, more: Value) {
+        let mut whole = json!({
+            "name": "app",
+            "image": "busybox:latest",
+            "memory": 64,
+            "essential": true,
+        });
+        merge(&mut whole, container);
+        let mut input = json!({ "family": family, "containerDefinitions": [whole] });
+        merge(&mut input, more);
+        self.call("RegisterTaskDefinition", input);
+    }
+
+    pub fn run(&self, family: &str, count: usize) -> Vec<String> {
+        let answer = self.call("RunTask", json!({ "taskDefinition": family, "count": count }));
+        assert_eq!(answer["failures"], json!([]), "{answer}");
+        let tasks = answer["tasks"].as_array().unwrap().iter();
+        tasks.map(|task| task["taskArn"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn task(&self, arn: &str) -> Value {
+        self.call("DescribeTasks", json!({ "tasks": [arn] }))["tasks"][0].clone()
+    }
+
+    pub fn wait(&self, arn: &str, status: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let task = self.task(arn);
+            if task["lastStatus"] == status {
+                return task;
+            }
+            let early = task["lastStatus"] == "STOPPED" || Instant::now() > deadline;
+            assert!(!early, "{status} never came: {task:#}\n{}", self.logs());
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+    }
+
+    /// Runs a one-container task to its end and gives the task and what it wrote.
+    pub fn run_to_end(&self, family: &str) -> (Value, String) {
+        let arn = self.run(family, 1).remove(0);
+        let task = self.wait(&arn, "STOPPED");
+        (task, self.output(&arn, "app"))
+    }
+
+    /// What a container wrote, from the files on its host.
+    pub fn output(&self, arn: &str, container: &str) -> String {
+        let id = arn.rsplit('/').next().unwrap();
+        let mut all = String::new();
+        for host in std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten() {
+            let folder = host.path().join("logs").join(id).join(container);
+            for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let text = std::fs::read_to_string(file.path()).unwrap();
+                let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+                records.for_each(|line| all.push_str(line["log"].as_str().unwrap_or_default()));
+            }
+        }
+        all
+    }
+
+    /// The agents' process ids: processes of our binary whose words name our folder.
+    pub fn agents(&self) -> Vec<i32> {
+        self.processes(|words| words.get(1).is_some_and(|word| word == "agent"))
+    }
+
+    fn processes(&self, ours: impl Fn(&[String]) -> bool) -> Vec<i32> {
+        let dir = path(&self.dir()).to_owned();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let words: Vec<String> = line
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
+            if ours(&words) && words.iter().any(|word| word.starts_with(&dir)) {
+                found.push(pid);
+            }
+        }
+        found
+    }
+
+    /// The server is gone in an instant, with its whole process group.
+    pub fn kill_server(&mut self) {
+        let mut up = self.up.take().unwrap();
+        let group = rustix::process::Pid::from_raw(up.child.id() as i32).unwrap();
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        up.child.wait().unwrap();
+    }
+
+    pub fn terminate(&mut self) {
+        let mut up = self.up.take().unwrap();
+        kill(up.child.id() as i32, rustix::process::Signal::TERM);
+        assert!(up.child.wait().unwrap().success());
+    }
+}
+
+pub fn kill(pid: i32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let _ = rustix::process::kill_process(pid, signal);
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+pub fn merge(into: &mut Value, more: Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (name, value) in more {
+                into.insert(name, value);
+            }
+        }
+        (_, Value::Null) => {}
+        (into, more) => *into = more,
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(mut up) = self.up.take() {
+            kill(up.child.id() as i32, rustix::process::Signal::TERM);
+            let _ = up.child.wait();
+        }
+        let dir = self.dir();
+        let cleaned = wharf(&["clean", "--data-dir", path(&dir)]).output();
+        if let Ok(cleaned) = cleaned
+            && !cleaned.status.success()
+            && !std::thread::panicking()
+        {
+            panic!("not everything was removed: {cleaned:?}");
+        }
+    }
+}
