@@ -282,9 +282,8 @@ impl Keeper {
         // A group of its own: what ends the server from a terminal leaves the agent to us.
         command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let place = self.place.clone();
-        let child = tokio::task::spawn_blocking(move || {
-            host_network::spawn_in_host(&place, &mut command)
-        });
+        let child =
+            tokio::task::spawn_blocking(move || host_network::spawn_in_host(&place, &mut command));
         let mut child = child.await??;
         let pid = child.id();
         if let Err(error) = cgroups::adopt(&self.cgroup, pid) {
@@ -304,9 +303,8 @@ impl Keeper {
 impl Running {
     /// What there is, for whoever started it.
     pub fn told(&self) -> Vec<(String, String, String)> {
-        let each = |place: &HostPlace| {
-            (place.name.clone(), place.id.clone(), place.address.to_string())
-        };
+        let each =
+            |place: &HostPlace| (place.name.clone(), place.id.clone(), place.address.to_string());
         self.hosts.places.iter().map(each).collect()
     }
 

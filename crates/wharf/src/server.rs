@@ -37,11 +37,7 @@ struct Run<'a> {
     started: Instant,
 }
 
-pub fn run(
-    settings: &Settings,
-    what: &str,
-    hosts: Option<&HostArguments>,
-) -> Result<ExitCode> {
+pub fn run(settings: &Settings, what: &str, hosts: Option<&HostArguments>) -> Result<ExitCode> {
     let started = Instant::now();
     settings.check()?;
     let given = settings.root_key.given()?;
@@ -253,9 +249,9 @@ impl Run<'_> {
                 event.extend(more);
             }
             if let Some(hosts) = hosts {
-                let each = hosts.told().into_iter().map(|(name, id, address)| {
-                    json!({ "name": name, "id": id, "address": address })
-                });
+                let each = hosts.told().into_iter().map(
+                    |(name, id, address)| json!({ "name": name, "id": id, "address": address }),
+                );
                 event["hosts"] = each.collect();
             }
             return say(&event.to_string());

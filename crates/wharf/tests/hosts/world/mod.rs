@@ -92,7 +92,7 @@ impl Machine {
         let made = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
         assert!(made.unwrap().success());
         let dir = self.dir();
-        let words = ["image", "import", "--data-dir", path(&dir), path(&tar), "busybox:latest"];
+        let words = ["image", "--data-dir", path(&dir), "import", path(&tar), "busybox:latest"];
         let done = wharf(&words).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     }
