@@ -21,6 +21,7 @@ const NEEDED: &[Need] = &[
     Need { probe: &["etcd", "--version"], package: "etcd-server", why: "the journal on etcd" },
     Need { probe: &["faketime", "--version"], package: "faketime", why: "clock jumps" },
     Need { probe: &["runc", "--version"], package: "runc", why: "the runc runtime" },
+    Need { probe: &["dockerd", "--version"], package: "docker.io", why: "the Docker runtime" },
     Need { probe: &["busybox", "true"], package: "busybox-static", why: "containers' image" },
     Need { probe: &["/usr/bin/aws", "--version"], package: "awscli", why: "Debian's aws v2" },
 ];

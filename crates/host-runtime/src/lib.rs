@@ -8,6 +8,7 @@
 mod bundle;
 mod capabilities;
 mod cgroups;
+mod docker;
 pub mod doctor;
 mod error;
 mod inroot;
@@ -25,6 +26,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use docker::Docker;
 pub use error::{Error, Phase, Result, reason};
 pub use shimmed::{Config, ShimProgram, Shimmed};
 pub use spec::*;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub enum Kind {
     Embedded,
     Runc,
+    Docker,
 }
+
+pub type Test = Box<dyn Fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 pub struct World {
     pub kind: Kind,
@@ -44,7 +48,13 @@ pub fn on<F: Future<Output = ()>>(kind: Kind, test: impl Fn(Arc<World>) -> F) {
         return;
     }
     let Some(world) = World::make(kind) else { return };
+    run(world, &test);
+}
+
+/// Run one test, then see what it has left, also where it failed.
+pub fn run<F: Future<Output = ()>>(world: World, test: &impl Fn(Arc<World>) -> F) {
     let world = Arc::new(world);
+    let kind = world.kind;
     let rt = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let rt = rt.unwrap();
     let done = catch_unwind(AssertUnwindSafe(|| {
@@ -85,8 +95,23 @@ impl World {
                 };
                 Arc::new(Shimmed::runc(config, program).unwrap())
             }
+            Kind::Docker => return None,
         };
         Some(Self { kind, tag, runtime, dir, root })
+    }
+
+    /// On a daemon that has the image already.
+    pub fn docker(runtime: Arc<dyn Runtime>, tag: String) -> Option<Self> {
+        let dir = tempfile::Builder::new().prefix(&tag).tempdir().unwrap();
+        let root = image(dir.path())?;
+        std::fs::create_dir(dir.path().join("containers")).unwrap();
+        Some(Self { kind: Kind::Docker, tag, runtime, dir, root })
+    }
+
+    /// The signal that ended it, where the runtime tells it apart from an exit code.
+    pub fn killed(&self, exit: &Exit, signal: i32) -> bool {
+        let told = if self.kind == Kind::Docker { None } else { Some(signal) };
+        exit.code == Some(128 + signal) && exit.signal == told
     }
 
     /// A container of busybox with a shell script.
@@ -167,7 +192,11 @@ impl World {
     pub async fn refused(&self, spec: &ContainerSpec) -> Error {
         match self.runtime.create(spec).await {
             Err(error) => error,
-            Ok(_) => self.runtime.start(&spec.id).await.unwrap_err(),
+            Ok(_) => {
+                let error = self.runtime.start(&spec.id).await.unwrap_err();
+                self.runtime.delete(&spec.id).await.unwrap();
+                error
+            }
         }
     }
 
@@ -191,7 +220,7 @@ impl World {
 }
 
 /// A root of Debian's static busybox, made by hand.
-fn image(dir: &Path) -> Option<PathBuf> {
+pub fn image(dir: &Path) -> Option<PathBuf> {
     let Some(busybox) = find_program("busybox") else {
         println!("skipped: no busybox on this machine (Debian's package busybox-static)");
         return None;

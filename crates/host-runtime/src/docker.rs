@@ -1,0 +1,319 @@
+//! The Docker Engine by its API, for hosts whose tasks shall be seen in `docker ps`. The daemon is
+//! the shim here: it holds output and ends, and what an agent must know again later is in labels.
+
+mod body;
+mod exec;
+mod logs;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bollard::Docker as Client;
+use bollard::errors::Error as Trouble;
+use bollard::models::{
+    ContainerBlkioStatEntry, ContainerInspectResponse, ContainerStateStatusEnum,
+    ContainerStatsResponse,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StatsOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+
+use crate::cgroups::Group;
+use crate::error::{Error, Result};
+use crate::{
+    ContainerSpec, Created, Exec, ExecSpec, Exit, GroupSpec, LogReader, LogsFrom, Runtime, Started,
+    State, Stats, Status, bundle,
+};
+
+/// Whose container it is, and what it was made from.
+const OWNER: &str = "wharf.owner";
+const SPEC: &str = "wharf.spec";
+/// Seconds that one answer may take.
+const TIMEOUT: u64 = 240;
+
+pub struct Docker {
+    client: Client,
+    /// Containers of other owners on the same daemon are not ours.
+    owner: String,
+}
+
+fn told(error: Trouble) -> Error {
+    match error {
+        Trouble::DockerResponseServerError { message, .. } => Error::Docker(message),
+        error => Error::Docker(crate::error::reason(&error)),
+    }
+}
+
+fn status_of(error: &Trouble) -> u16 {
+    match error {
+        Trouble::DockerResponseServerError { status_code, .. } => *status_code,
+        _ => 0,
+    }
+}
+
+impl Docker {
+    /// By `DOCKER_HOST`, or the socket where every daemon listens.
+    pub async fn connect(owner: &str) -> Result<Self> {
+        Self::settle(Client::connect_with_defaults().map_err(told)?, owner).await
+    }
+
+    pub async fn at(socket: &Path, owner: &str) -> Result<Self> {
+        let path = socket.to_string_lossy();
+        let client = Client::connect_with_socket(&path, TIMEOUT, bollard::API_DEFAULT_VERSION);
+        Self::settle(client.map_err(told)?, owner).await
+    }
+
+    async fn settle(client: Client, owner: &str) -> Result<Self> {
+        let client = client.with_timeout(Duration::from_secs(TIMEOUT));
+        let client = client.negotiate_version().await.map_err(told)?;
+        Ok(Self { client, owner: owner.to_owned() })
+    }
+
+    /// Put an image of `docker save` into the daemon.
+    pub async fn load(&self, tar: Vec<u8>) -> Result<()> {
+        let options = bollard::query_parameters::ImportImageOptionsBuilder::default().build();
+        let mut progress = self.client.import_image(options, bollard::body_full(tar.into()), None);
+        while let Some(step) = progress.next().await {
+            step.map_err(told)?;
+        }
+        Ok(())
+    }
+
+    async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
+        crate::check_id(id)?;
+        self.client.inspect_container(id, None).await.map_err(|error| match status_of(&error) {
+            404 => Error::NotFound(id.to_owned()),
+            _ => told(error),
+        })
+    }
+}
+
+fn millis(text: Option<&String>) -> Option<u64> {
+    let stamp: jiff::Timestamp = text?.parse().ok()?;
+    // The year 1 is Docker's way to say never.
+    u64::try_from(stamp.as_millisecond()).ok().filter(|millis| *millis > 0)
+}
+
+fn state_of(id: &str, answer: &ContainerInspectResponse) -> State {
+    let state = answer.state.clone().unwrap_or_default();
+    let labels = answer.config.as_ref().and_then(|config| config.labels.clone());
+    let spec = labels.and_then(|labels| serde_json::from_str(labels.get(SPEC)?).ok());
+    let status = match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => Status::Created,
+        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Status::Stopped,
+        _ if state.running == Some(true) => Status::Running,
+        _ => Status::Stopped,
+    };
+    let started_at = millis(state.started_at.as_ref());
+    let exit = (status == Status::Stopped).then(|| Exit {
+        code: state.exit_code.and_then(|code| i32::try_from(code).ok()),
+        // The daemon tells only the sum: 137 may be a kill and may be said by the program.
+        signal: None,
+        oom_killed: state.oom_killed.unwrap_or(false),
+        started_at,
+        finished_at: millis(state.finished_at.as_ref()).unwrap_or(0),
+        reason: state.error.clone().filter(|text| !text.is_empty()),
+    });
+    State {
+        id: id.to_owned(),
+        status,
+        pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+        spec,
+        created_at: answer
+            .created
+            .as_ref()
+            .and_then(|created| millis(Some(&created.to_string())))
+            .unwrap_or(0),
+        started_at,
+        exit,
+    }
+}
+
+fn stats_of(answer: &ContainerStatsResponse) -> Stats {
+    let cpu = answer.cpu_stats.clone().unwrap_or_default();
+    let usage = cpu.cpu_usage.clone().unwrap_or_default();
+    let throttling = cpu.throttling_data.clone().unwrap_or_default();
+    let memory = answer.memory_stats.clone().unwrap_or_default();
+    let detail = memory.stats.clone().unwrap_or_default();
+    let first = |names: [&str; 2]| names.iter().find_map(|name| detail.get(*name)).copied();
+    let pids = answer.pids_stats.clone().unwrap_or_default();
+    let blkio = answer.blkio_stats.clone().unwrap_or_default();
+    let (read_bytes, write_bytes) = sums(blkio.io_service_bytes_recursive);
+    let (read_operations, write_operations) = sums(blkio.io_serviced_recursive);
+    Stats {
+        cpu_total: usage.total_usage.unwrap_or(0),
+        cpu_user: usage.usage_in_usermode,
+        cpu_system: usage.usage_in_kernelmode,
+        cpu_periods: throttling.periods,
+        cpu_throttled_periods: throttling.throttled_periods,
+        cpu_throttled_time: throttling.throttled_time,
+        memory_usage: memory.usage.unwrap_or(0),
+        memory_max_usage: memory.max_usage,
+        memory_limit: memory.limit,
+        memory_inactive_file: first(["total_inactive_file", "inactive_file"]).unwrap_or(0),
+        memory_rss: first(["total_rss", "anon"]),
+        memory_cache: first(["total_cache", "file"]),
+        read_bytes,
+        write_bytes,
+        read_operations,
+        write_operations,
+        pids: pids.current,
+        pids_limit: pids.limit,
+        oom_kills: 0,
+    }
+}
+
+fn sums(entries: Option<Vec<ContainerBlkioStatEntry>>) -> (Option<u64>, Option<u64>) {
+    let entries = entries.unwrap_or_default();
+    let sum = |kind: &str| {
+        let of_kind = entries
+            .iter()
+            .filter(|entry| entry.op.as_deref().is_some_and(|op| op.eq_ignore_ascii_case(kind)));
+        (!entries.is_empty()).then(|| of_kind.filter_map(|entry| entry.value).sum())
+    };
+    (sum("read"), sum("write"))
+}
+
+#[async_trait]
+impl Runtime for Docker {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<Created> {
+        bundle::check(spec)?;
+        let mut body = body::create(spec)?;
+        let labels = body.labels.get_or_insert_default();
+        labels.insert(OWNER.to_owned(), self.owner.clone());
+        let text = serde_json::to_string(spec).map_err(|error| Error::Create(error.to_string()))?;
+        labels.insert(SPEC.to_owned(), text);
+        let options = CreateContainerOptionsBuilder::default().name(&spec.id).build();
+        match self.client.create_container(Some(options), body).await {
+            Ok(_) => Ok(Created { pid: 0 }),
+            Err(error) if status_of(&error) == 409 => Err(Error::Exists(spec.id.clone())),
+            Err(error) => Err(match told(error) {
+                Error::Docker(text) => Error::Create(format!("Error response from daemon: {text}")),
+                error => error,
+            }),
+        }
+    }
+
+    async fn start(&self, id: &str) -> Result<Started> {
+        crate::check_id(id)?;
+        self.client.start_container(id, None).await.map_err(told)?;
+        let state = state_of(id, &self.inspect(id).await?);
+        let at = Duration::from_millis(state.started_at.unwrap_or(0));
+        Ok(Started { pid: state.pid, at: SystemTime::UNIX_EPOCH + at })
+    }
+
+    async fn signal(&self, id: &str, signal: i32) -> Result<()> {
+        crate::check_id(id)?;
+        let options = KillContainerOptionsBuilder::default().signal(&signal.to_string()).build();
+        match self.client.kill_container(id, Some(options)).await {
+            // Not running: as everywhere, no error.
+            Err(error) if status_of(&error) == 409 => Ok(()),
+            Err(error) if status_of(&error) == 404 => Err(Error::NotFound(id.to_owned())),
+            Err(error) => Err(told(error)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn kill(&self, id: &str) -> Result<()> {
+        // The daemon's engine kills the whole group when the first process is gone.
+        self.signal(id, crate::SIGKILL).await
+    }
+
+    async fn wait(&self, id: &str) -> Result<Exit> {
+        loop {
+            let state = state_of(id, &self.inspect(id).await?);
+            if let Some(exit) = state.exit {
+                return Ok(exit);
+            }
+            let until = if state.status == Status::Created { "next-exit" } else { "not-running" };
+            let options = WaitContainerOptionsBuilder::default().condition(until).build();
+            let mut ended = self.client.wait_container(id, Some(options));
+            match ended.next().await {
+                // A code other than 0 is an error for the library; the daemon knows it as well.
+                None | Some(Ok(_) | Err(Trouble::DockerContainerWaitError { .. })) => {}
+                Some(Err(error)) if status_of(&error) == 404 => {}
+                Some(Err(error)) => return Err(told(error)),
+            }
+        }
+    }
+
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<Exec> {
+        crate::check_id(id)?;
+        if spec.process.args.is_empty() {
+            return Err(Error::Invalid("No exec command specified".into()));
+        }
+        exec::start(&self.client, id, spec).await
+    }
+
+    async fn stats(&self, id: &str) -> Result<Stats> {
+        crate::check_id(id)?;
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let answer = self.client.stats(id, Some(options)).next().await;
+        let answer = answer.ok_or_else(|| Error::NotRunning(id.to_owned()))?.map_err(told)?;
+        if answer.pids_stats.as_ref().is_none_or(|pids| pids.current.is_none()) {
+            return Err(Error::NotRunning(id.to_owned()));
+        }
+        Ok(stats_of(&answer))
+    }
+
+    async fn delete(&self, id: &str) -> Result<()> {
+        crate::check_id(id)?;
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.client.remove_container(id, Some(options)).await {
+            Err(error) if status_of(&error) != 404 => Err(told(error)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<State>> {
+        let filter = HashMap::from([("label".to_owned(), vec![format!("{OWNER}={}", self.owner)])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
+        let answers = self.client.list_containers(Some(options)).await.map_err(told)?;
+        let mut all = Vec::new();
+        for answer in answers {
+            let names = answer.names.unwrap_or_default();
+            let Some(id) = names.first().map(|name| name.trim_start_matches('/')) else { continue };
+            match self.inspect(id).await {
+                Ok(answer) => all.push(state_of(id, &answer)),
+                // Gone between the two questions.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(all)
+    }
+
+    async fn state(&self, id: &str) -> Result<State> {
+        Ok(state_of(id, &self.inspect(id).await?))
+    }
+
+    async fn logs(&self, id: &str, from: LogsFrom) -> Result<Box<dyn LogReader>> {
+        let answer = self.inspect(id).await?;
+        let terminal = answer.config.and_then(|config| config.tty).unwrap_or(false);
+        Ok(Box::new(logs::open(&self.client, id, from, terminal)))
+    }
+
+    async fn create_group(&self, group: &GroupSpec) -> Result<()> {
+        let made = Group::new(&group.path)?;
+        made.create()?;
+        made.limit(&group.resources)
+    }
+
+    async fn remove_group(&self, path: &str) -> Result<()> {
+        let group = Group::new(path)?;
+        if group.exists() {
+            group.kill()?;
+            group.remove()?;
+        }
+        Ok(())
+    }
+}
