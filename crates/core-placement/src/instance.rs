@@ -17,6 +17,8 @@ pub struct Need {
     pub gpus: usize,
     /// Names that the instance's attributes must have, some with a value.
     pub attributes: Vec<(String, Option<String>)>,
+    /// The zones that it can be in; anywhere where there are none.
+    pub zones: Vec<String>,
 }
 
 /// What an instance has left. Ports are those that are taken.
@@ -53,6 +55,8 @@ pub enum Reason {
     Agent,
     /// The attribute that it lacks.
     Attribute(String),
+    /// It is in none of the zones.
+    Location,
     MemberOf,
     DistinctInstance,
     Cpu,
@@ -74,7 +78,12 @@ impl Instance {
             None => true,
             Some(there) => value.is_some() && there != value,
         });
-        lacks.map(|(name, _)| Reason::Attribute(name.clone()))
+        if let Some((name, _)) = lacks {
+            return Some(Reason::Attribute(name.clone()));
+        }
+        let zone = self.attributes.get("ecs.availability-zone").and_then(Option::as_ref);
+        let away = zone.is_some_and(|zone| !need.zones.is_empty() && !need.zones.contains(zone));
+        away.then_some(Reason::Location)
     }
 
     /// Why what it has left is not enough.

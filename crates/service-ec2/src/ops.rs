@@ -27,6 +27,11 @@ pub fn find_subnet(state: &State, scope: Scope, id: &str) -> Result<Subnet, ApiE
     found.ok_or_else(|| missing(("InvalidSubnetID.NotFound", "subnet"), id))
 }
 
+/// The subnets that there are: none on a machine without hosts.
+pub fn subnets(state: &State, scope: Scope) -> Vec<Subnet> {
+    DefaultVpc::find(state, scope).map(|vpc| vpc.subnets().collect()).unwrap_or_default()
+}
+
 /// The security groups, or AWS's error; the VPC's own where none is named.
 pub fn find_groups(state: &State, scope: Scope, ids: &[String]) -> Result<Vec<String>, ApiError> {
     let own = DefaultVpc::find(state, scope).map(|vpc| vpc.group_id());

@@ -47,6 +47,11 @@ pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
         let Some((before, after)) = effect.rose else { return };
         task.connectivity_at = task.connectivity_at.or(Some(now));
         if before < TaskStatus::Running && after == TaskStatus::Running {
+            // It runs, so what it needs is there.
+            let all = task.extras.iter_mut().flat_map(|extras| &mut extras.attachments);
+            all.for_each(|one| {
+                one.observed_status = one.observed_status.max(AttachmentStatus::Attached)
+            });
             task.started_at = task.started_at.or(Some(now));
         }
         if after >= TaskStatus::Stopping {

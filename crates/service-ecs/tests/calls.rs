@@ -11,6 +11,7 @@ use core_state::Tx;
 use core_step::Report;
 use core_types::Id128;
 use serde_json::{Value, json};
+use service_ec2::reports::NetworkReady;
 use service_ecs::feeds;
 use service_ecs::reports::{AgentConnected, AgentDisconnected, Configured, ExecEnded, ExecOpened};
 use service_ecs::rows::task::Task;
@@ -26,7 +27,9 @@ fn world() -> World {
     for n in 0..2 {
         let document = json!({"instanceId": format!("i-{n}"), "availabilityZone": "us-east-1a"});
         let input = json!({"cluster": "c", "totalResources": [number("CPU"), number("MEMORY")],
-            "attributes": [{"name": "ecs.capability.execute-command"}],
+            "attributes": [{"name": "ecs.capability.execute-command"},
+                {"name": "ecs.capability.task-eni"},
+                {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"}],
             "instanceIdentityDocument": document.to_string()});
         let answer = world.call("RegisterContainerInstance", input);
         let instance = id(&answer["containerInstance"]["containerInstanceArn"]);
@@ -130,11 +133,83 @@ fn tasks_with_interfaces_of_their_own_need_subnets_that_are_there() {
     let text = "Network Configuration must be provided when networkMode 'awsvpc' is specified.";
     let refusal = world.refusal("RunTask", run(json!({"taskDefinition": "vpc"})));
     assert_eq!(refusal.1, text);
-    let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
-    let input = run(json!({"taskDefinition": "vpc", "networkConfiguration": network}));
-    let text = "Error retrieving subnet information for [subnet-1]: The subnet ID 'subnet-1' does \
-                not exist (ErrorCode: InvalidSubnetID.NotFound)";
-    assert_eq!(world.refusal("RunTask", input), ("InvalidParameterException".into(), text.into()));
+    let with_subnet = |subnet: &str| {
+        let network = json!({"awsvpcConfiguration": {"subnets": [subnet]}});
+        run(json!({"taskDefinition": "vpc", "networkConfiguration": network}))
+    };
+    let (code, text) = world.refusal("RunTask", with_subnet("subnet-1"));
+    assert_eq!(code, "InvalidParameterException");
+    assert!(text.starts_with("Error retrieving subnet information for [subnet-1]: "), "{text}");
+    assert!(text.ends_with(" (ErrorCode: InvalidSubnetID.NotFound)"), "{text}");
+
+    world.report(NetworkReady { cidr: "10.9.0.0/24".parse().unwrap() });
+    let scope = "123456789012/us-east-1".parse().unwrap();
+    let (a, b) = {
+        let vpc = service_ec2::ops::subnets(world.core.state(), scope);
+        (vpc[0].id.clone(), vpc[1].id.clone())
+    };
+    let answer = world.call("RunTask", with_subnet(&b));
+    let reasons = json!([answer["failures"][0]["reason"], answer["failures"][1]["reason"]]);
+    assert_eq!(reasons, json!(["LOCATION", "LOCATION"]));
+    let answer = world.call("RunTask", with_subnet(&a));
+    assert_eq!(answer["failures"], json!([]));
+    assert_eq!(answer["tasks"][0]["lastStatus"], "PROVISIONING");
+    let arn = answer["tasks"][0]["taskArn"].clone();
+    let named = json!({"cluster": "c", "tasks": [arn]});
+    let task = world.call("DescribeTasks", named.clone())["tasks"][0].clone();
+    let (status, attachment) = (&task["lastStatus"], &task["attachments"][0]);
+    assert_eq!(
+        (status, &attachment["type"]),
+        (&json!("PENDING"), &json!("ElasticNetworkInterface"))
+    );
+    let address = task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"].clone();
+    let told = feeds::payload(world.core.state(), id(&arn), "http://here", &mut |_| None).unwrap();
+    let interface = &told.elastic_network_interfaces[0];
+    assert_eq!(json!(interface.ipv4_addresses[0].private_address), address);
+    assert!(interface.subnet_gateway_ipv4_address.starts_with("10.9.0.1/"));
+    let change = |status: &str| json!({"cluster": "c", "task": arn, "status": status});
+    world.call("SubmitTaskStateChange", change("RUNNING"));
+    let task = world.call("DescribeTasks", named.clone())["tasks"][0].clone();
+    assert_eq!(task["attachments"][0]["status"], "ATTACHED");
+    world.call("SubmitTaskStateChange", change("STOPPED"));
+    let task = world.call("DescribeTasks", named)["tasks"][0].clone();
+    assert_eq!(task["attachments"][0]["status"], "DELETED");
+    assert_eq!(world.core.state().count::<service_ec2::rows::interface::Interface>(), 0);
+    world.survives_a_restart();
+}
+
+#[test]
+fn fargate_runs_on_the_same_hosts_and_does_not_say_where() {
+    let mut world = world();
+    world.report(NetworkReady { cidr: "10.9.0.0/16".parse().unwrap() });
+    world.call("CreateCluster", json!({"clusterName": "f"}));
+    world.call(
+        "RegisterTaskDefinition",
+        json!({"family": "far", "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+            "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [
+            {"name": "a", "image": "i"}]}),
+    );
+    let scope = "123456789012/us-east-1".parse().unwrap();
+    let subnet = service_ec2::ops::subnets(world.core.state(), scope)[0].id.clone();
+    let network = json!({"awsvpcConfiguration": {"subnets": [subnet]}});
+    let input = json!({"cluster": "f", "taskDefinition": "far", "launchType": "FARGATE",
+        "networkConfiguration": network, "count": 10});
+    let answer = world.call("RunTask", input.clone());
+    let task = &answer["tasks"][0];
+    assert_eq!(answer["tasks"].as_array().unwrap().len(), 10);
+    assert_eq!(
+        (&task["launchType"], &task["platformVersion"]),
+        (&json!("FARGATE"), &json!("1.4.0"))
+    );
+    assert_eq!((&task["cpu"], &task["memory"]), (&json!("256"), &json!("512")));
+    assert_eq!(task["containerInstanceArn"], Value::Null);
+    // Two hosts of 4096 MiB, and no more.
+    let answer = world.call("RunTask", input);
+    assert_eq!(answer["tasks"].as_array().unwrap().len(), 6);
+    let reason = answer["failures"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("Capacity is unavailable at this time."), "{reason}");
+    let listed = world.call("ListTasks", json!({"cluster": "f", "launchType": "FARGATE"}));
+    assert_eq!(listed["taskArns"].as_array().unwrap().len(), 16);
 }
 
 #[test]

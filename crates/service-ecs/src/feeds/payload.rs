@@ -12,7 +12,8 @@ use model_ecs as api;
 use super::docker;
 use crate::rows::cluster;
 use crate::rows::container_instance::ContainerInstance;
-use crate::rows::task::{Attachment, Extras, Launch, Task};
+use crate::rows::task::{Extras, Launch, Task};
+use crate::rules::interfaces;
 use crate::rules::launch::definition_of;
 use crate::rules::overrides;
 use crate::rules::task_definition::name_of;
@@ -89,8 +90,7 @@ pub fn payload(
         memory: task_memory(definition, over),
         volumes: definition.volumes.iter().flatten().map(volume).collect(),
         associations: associations(extras),
-        elastic_network_interfaces: Vec::new(),
-        attachments: extras.attachments.iter().map(|one| attachment(row, one)).collect(),
+        elastic_network_interfaces: interfaces::told(state, row),
         proxy_configuration: definition.proxy_configuration.as_ref().map(proxy),
         pid_mode: text(definition.pid_mode.as_ref().map(|mode| mode.as_str())),
         ipc_mode: text(definition.ipc_mode.as_ref().map(|mode| mode.as_str())),
@@ -186,19 +186,6 @@ fn associations(extras: &Extras) -> Vec<agent::Association> {
         r#type: "gpu".to_owned(),
     })
     .collect()
-}
-
-fn attachment(row: &Task, one: &Attachment) -> agent::Attachment {
-    let scope = row.cluster.0;
-    let property = |(name, value): &(std::sync::Arc<str>, String)| agent::AttachmentProperty {
-        name: name.to_string(),
-        value: value.clone(),
-    };
-    agent::Attachment {
-        attachment_arn: scope.arn("ecs", format_args!("attachment/{}", one.id.dashed())),
-        attachment_type: one.kind.to_string(),
-        attachment_properties: one.details.iter().map(property).collect(),
-    }
 }
 
 fn proxy(given: &api::ProxyConfiguration) -> agent::ProxyConfiguration {

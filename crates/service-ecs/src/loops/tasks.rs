@@ -8,7 +8,7 @@ use core_types::Id128;
 
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::task::{StopCode, Task, TasksOn};
-use crate::rules::{launch, life, timing};
+use crate::rules::{interfaces, launch, life, timing};
 
 pub struct Tasks;
 
@@ -34,7 +34,12 @@ impl Loop for Tasks {
         let now = tx.now();
         let Some(task) = tx.get::<Task>(id) else { return };
         if task.is_stopped() {
-            if task.forget_at.is_some_and(|at| at <= now) {
+            let forgotten = task.forget_at.is_some_and(|at| at <= now);
+            // What a lost host may still use is given to nobody else.
+            if interfaces::has_any(task) && (forgotten || task.is_settled()) {
+                interfaces::release(tx, id);
+            }
+            if forgotten {
                 tx.delete::<Task>(id);
             }
             return;
@@ -49,16 +54,20 @@ impl Loop for Tasks {
                     life::finish(task, Some(&reason), now, kept);
                 });
             }
+            if tx.get::<Task>(id).is_some_and(|task| task.observed_status < TaskStatus::Pending) {
+                tx.edit::<Task>(id, |task| task.observed_status = TaskStatus::Pending);
+            }
             return;
         }
         // AWS: what was never handed to an agent needs nobody to stop it. Should its host have
         // got it all the same and come back, the manifest tells it to stop.
         let host = task.host.and_then(|host| tx.get::<ContainerInstance>(&host));
         let reachable = host.is_some_and(|host| host.observed_connected);
-        if task.observed_acknowledged.is_none() && !reachable {
+        let early = task.observed_status < TaskStatus::Pending;
+        if task.observed_acknowledged.is_none() && (early || !reachable) {
             tx.edit::<Task>(id, |task| {
                 task.version += 1;
-                task.given_up = task.host.is_some();
+                task.given_up = task.host.is_some() && !early;
                 life::finish(task, None, now, kept);
             });
         }

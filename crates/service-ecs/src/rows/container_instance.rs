@@ -121,6 +121,12 @@ impl ContainerInstance {
         Some(found.value.as_deref().unwrap_or_default())
     }
 
+    fn serves_fargate(&self) -> bool {
+        let name = Some("ecs.capability.task-eni");
+        let able = self.agent_attributes.iter().any(|attribute| attribute.name.as_deref() == name);
+        self.fargate().is_some() || able && !self.is_external()
+    }
+
     pub fn is_hidden(&self) -> bool {
         self.fargate() == Some("only")
     }
@@ -204,7 +210,8 @@ impl Index for InstanceOfToken {
     }
 }
 
-/// Hosts of an account and region that run Fargate's tasks, of whatever cluster.
+/// Hosts of an account and region that can run Fargate's tasks, of whatever cluster: those that say
+/// so, and those that can give a task an interface of its own.
 pub struct FargatePool;
 
 impl Index for FargatePool {
@@ -212,7 +219,7 @@ impl Index for FargatePool {
     type Key = Scope;
 
     fn keys(row: &ContainerInstance, add: &mut dyn FnMut(Scope)) {
-        if row.status != InstanceStatus::Inactive && row.fargate().is_some() {
+        if row.status != InstanceStatus::Inactive && row.serves_fargate() {
             add(row.cluster.0);
         }
     }

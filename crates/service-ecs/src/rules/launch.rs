@@ -11,9 +11,12 @@ use core_types::Id128;
 use model_ecs::{self as api, errors};
 
 use super::task_definition::{Reference, containers_of, is_mode, name_of, refuse};
-use super::{overrides, placing, resources, tags, task_definitions, unsupported};
+use super::{interfaces, life, overrides, placing, resources, tags, task_definitions, unsupported};
 use crate::rows::cluster::ClusterKey;
-use crate::rows::task::{Container, ExecAgent, ExecStatus, Extras, HostPort, Launch, Task};
+use crate::rows::container_instance::ContainerInstance;
+use crate::rows::task::{
+    Container, ExecAgent, ExecStatus, Extras, HostPort, Launch, StopCode, Task,
+};
 use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
 
 /// The parameters that both actions have.
@@ -40,6 +43,8 @@ pub struct Prepared {
     pub launch: Launch,
     pub overrides: Option<api::TaskOverride>,
     pub need: Need,
+    /// The network interface of its own that each task gets.
+    pub interface: Option<interfaces::Wanted>,
     pub group: Option<Arc<str>>,
     pub started_by: Option<Arc<str>>,
     pub exec_enabled: bool,
@@ -119,7 +124,8 @@ pub fn prepare(
     let row = find_definition(state, call, given.task_definition.as_deref())?;
     let definition = &row.definition;
     check_compatible(definition, launch)?;
-    super::interfaces::check(definition, given.network.as_ref())?;
+    let scope = call.scope();
+    let interface = interfaces::check(state, scope, definition, given.network.as_ref())?;
     check_volumes(definition, &given.volumes)?;
     let overrides = overrides::checked(definition, given.overrides, call.account())?;
     let group = given.group.filter(|group| !group.is_empty());
@@ -139,6 +145,7 @@ pub fn prepare(
     tags::check_tags(&given.tags)?;
     let tags = tags_of(&row, cluster, given.tags, given.propagate_tags, given.managed_tags)?;
     let mut need = placing::need(definition, overrides.as_ref(), launch);
+    need.zones = interface.as_ref().map(interfaces::Wanted::zones).unwrap_or_default();
     if given.exec_enabled && launch != Launch::Fargate {
         // AWS: the agent says whether it can open sessions.
         need.attributes.push(("ecs.capability.execute-command".to_owned(), None));
@@ -147,6 +154,7 @@ pub fn prepare(
         cluster: cluster.clone(),
         launch,
         need,
+        interface,
         overrides,
         group: group.map(Into::into),
         started_by: given.started_by.filter(|by| !by.is_empty()).map(Into::into),
@@ -262,7 +270,7 @@ impl Prepared {
         let extras = self.extras(&containers, placed, provider);
         let (_, family, revision) = &self.definition.key;
         let named = (family.clone(), *revision);
-        let task = Task {
+        let mut task = Task {
             host: Some(placed.instance),
             group: self.group.clone(),
             started_by: self.started_by.clone(),
@@ -280,8 +288,26 @@ impl Prepared {
             extras: (extras != Extras::default()).then(|| Box::new(extras)),
             ..Task::new(id, self.cluster.clone(), named, self.launch, tx.now())
         };
+        if let Some(wanted) = &self.interface {
+            self.give_interface(tx, &mut task, wanted);
+        }
         tx.put(task);
         id
+    }
+
+    fn give_interface(&self, tx: &mut Tx<'_>, task: &mut Task, wanted: &interfaces::Wanted) {
+        let host = task.host.and_then(|host| tx.get::<ContainerInstance>(&host));
+        let zone = host.and_then(|host| {
+            let mut all = host.attributes();
+            all.find(|one| one.name.as_deref() == Some("ecs.availability-zone"))?.value.clone()
+        });
+        let machine = host.and_then(|host| host.ec2_instance_id.clone());
+        match interfaces::create(tx, task.cluster.0, wanted, zone.as_deref(), machine) {
+            Ok(made) => task.extras.get_or_insert_default().attachments.push(made),
+            Err(reason) => {
+                life::want_stopped(task, StopCode::TaskFailedToStart, Some(&reason), tx.now());
+            }
+        }
     }
 
     fn extras(

@@ -30,7 +30,12 @@ pub fn pool(state: &State, cluster: &ClusterKey, launch: Launch, provider: Optio
     let mut pool = Pool::default();
     let mut add = |row: &ContainerInstance| pool.put(instance(state, row));
     match launch {
-        Launch::Fargate => state.by::<FargatePool>(&cluster.0).for_each(&mut add),
+        Launch::Fargate => {
+            // Where some hosts are set apart for Fargate, the others are not asked.
+            let apart = state.by::<FargatePool>(&cluster.0).any(|row| row.fargate().is_some());
+            let all = state.by::<FargatePool>(&cluster.0);
+            all.filter(|row| !apart || row.fargate().is_some()).for_each(&mut add);
+        }
         Launch::Ec2 | Launch::External => state
             .by::<InstancesIn>(cluster)
             .filter(|row| row.is_external() == (launch == Launch::External))
@@ -116,6 +121,7 @@ pub fn need(
         udp,
         gpus: containers.iter().map(resources::gpus).sum(),
         attributes,
+        zones: Vec::new(),
     }
 }
 
@@ -206,6 +212,7 @@ pub fn word(reason: &Reason) -> &'static str {
         Reason::Inactive => "INACTIVE",
         Reason::Agent => "AGENT",
         Reason::Attribute(_) => "ATTRIBUTE",
+        Reason::Location => "LOCATION",
         Reason::MemberOf => "MemberOf placement constraint unsatisfied.",
         Reason::DistinctInstance => "DistinctInstance placement constraint unsatisfied.",
         Reason::Cpu => "RESOURCE:CPU",

@@ -46,7 +46,7 @@ pub type Refusal = (String, String);
 
 impl World {
     pub fn new() -> World {
-        static SLICES: &[&Slice] = &[&service_ecs::SLICE];
+        static SLICES: &[&Slice] = &[&service_ec2::SLICE, &service_ecs::SLICE];
         let demands = Arc::new(Mutex::new(Vec::new()));
         let registry = Registry::new(SLICES, Box::new(Permissive(demands.clone())));
         let state = registry.empty_state();
