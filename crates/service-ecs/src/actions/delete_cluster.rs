@@ -11,6 +11,7 @@ use model_ecs::{self as api, errors};
 use crate::rows::capacity_provider::ProvidersOf;
 use crate::rows::cluster::{Cluster, ClusterKey, ClusterStatus};
 use crate::rows::container_instance::ClusterInstances;
+use crate::rows::service::ServicesIn;
 use crate::rows::task::TasksIn;
 use crate::rules::clusters;
 use crate::views::{self, Include};
@@ -50,6 +51,11 @@ impl WriteAction for DeleteCluster {
 
 /// AWS: each kind of content has its own refusal.
 fn check_empty(state: &State, key: &ClusterKey) -> Result<(), ApiError> {
+    if state.by::<ServicesIn>(key).next().is_some() {
+        return Err(errors::cluster_contains_services_exception(
+            "The Cluster cannot be deleted while Services are active.",
+        ));
+    }
     if state.sum::<ClusterInstances>(key) > 0 {
         return Err(errors::cluster_contains_container_instances_exception(
             "The Cluster cannot be deleted while Container Instances are active or draining.",

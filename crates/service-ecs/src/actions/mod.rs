@@ -4,11 +4,13 @@ use core_step::{Action, read_action, write_action};
 
 mod create_capacity_provider;
 mod create_cluster;
+mod create_service;
 mod delete_account_setting;
 mod delete_attributes;
 mod delete_capacity_provider;
 mod delete_cluster;
 mod delete_daemon_task_definition;
+mod delete_service;
 mod delete_task_definitions;
 mod deregister_container_instance;
 mod deregister_task_definition;
@@ -16,6 +18,9 @@ mod describe_capacity_providers;
 mod describe_clusters;
 mod describe_container_instances;
 mod describe_daemon_task_definition;
+mod describe_service_deployments;
+mod describe_service_revisions;
+mod describe_services;
 mod describe_task_definition;
 mod describe_tasks;
 mod discover_poll_endpoint;
@@ -26,6 +31,9 @@ mod list_attributes;
 mod list_clusters;
 mod list_container_instances;
 mod list_daemon_task_definitions;
+mod list_service_deployments;
+mod list_services;
+mod list_services_by_namespace;
 mod list_tags_for_resource;
 mod list_task_definition_families;
 mod list_task_definitions;
@@ -39,6 +47,7 @@ mod register_daemon_task_definition;
 mod register_task_definition;
 mod run_task;
 mod start_task;
+mod stop_service_deployment;
 mod stop_task;
 mod submit_attachment_state_changes;
 mod submit_container_state_change;
@@ -50,16 +59,19 @@ mod update_cluster;
 mod update_cluster_settings;
 mod update_container_agent;
 mod update_container_instances_state;
+mod update_service;
 mod update_task_protection;
 
 pub const ACTIONS: &[Action] = &[
     write_action::<create_capacity_provider::CreateCapacityProvider>(),
     write_action::<create_cluster::CreateCluster>(),
+    write_action::<create_service::CreateService>(),
     write_action::<delete_account_setting::DeleteAccountSetting>(),
     write_action::<delete_attributes::DeleteAttributes>(),
     write_action::<delete_capacity_provider::DeleteCapacityProvider>(),
     write_action::<delete_cluster::DeleteCluster>(),
     write_action::<delete_daemon_task_definition::DeleteDaemonTaskDefinition>(),
+    write_action::<delete_service::DeleteService>(),
     write_action::<delete_task_definitions::DeleteTaskDefinitions>(),
     write_action::<deregister_container_instance::DeregisterContainerInstance>(),
     write_action::<deregister_task_definition::DeregisterTaskDefinition>(),
@@ -67,6 +79,9 @@ pub const ACTIONS: &[Action] = &[
     read_action::<describe_clusters::DescribeClusters>(),
     read_action::<describe_container_instances::DescribeContainerInstances>(),
     read_action::<describe_daemon_task_definition::DescribeDaemonTaskDefinition>(),
+    read_action::<describe_service_deployments::DescribeServiceDeployments>(),
+    read_action::<describe_service_revisions::DescribeServiceRevisions>(),
+    read_action::<describe_services::DescribeServices>(),
     read_action::<describe_task_definition::DescribeTaskDefinition>(),
     read_action::<describe_tasks::DescribeTasks>(),
     read_action::<discover_poll_endpoint::DiscoverPollEndpoint>(),
@@ -77,6 +92,9 @@ pub const ACTIONS: &[Action] = &[
     read_action::<list_clusters::ListClusters>(),
     read_action::<list_container_instances::ListContainerInstances>(),
     read_action::<list_daemon_task_definitions::ListDaemonTaskDefinitions>(),
+    read_action::<list_service_deployments::ListServiceDeployments>(),
+    read_action::<list_services::ListServices>(),
+    read_action::<list_services_by_namespace::ListServicesByNamespace>(),
     read_action::<list_tags_for_resource::ListTagsForResource>(),
     read_action::<list_task_definition_families::ListTaskDefinitionFamilies>(),
     read_action::<list_task_definitions::ListTaskDefinitions>(),
@@ -90,6 +108,7 @@ pub const ACTIONS: &[Action] = &[
     write_action::<register_task_definition::RegisterTaskDefinition>(),
     write_action::<run_task::RunTask>(),
     write_action::<start_task::StartTask>(),
+    write_action::<stop_service_deployment::StopServiceDeployment>(),
     write_action::<stop_task::StopTask>(),
     write_action::<submit_attachment_state_changes::SubmitAttachmentStateChanges>(),
     write_action::<submit_container_state_change::SubmitContainerStateChange>(),
@@ -101,5 +120,6 @@ pub const ACTIONS: &[Action] = &[
     write_action::<update_cluster_settings::UpdateClusterSettings>(),
     read_action::<update_container_agent::UpdateContainerAgent>(),
     write_action::<update_container_instances_state::UpdateContainerInstancesState>(),
+    write_action::<update_service::UpdateService>(),
     write_action::<update_task_protection::UpdateTaskProtection>(),
 ];

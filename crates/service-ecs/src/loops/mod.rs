@@ -5,6 +5,7 @@ use core_step::{LoopDef, loop_def};
 mod deleted_task_definitions;
 mod hosts;
 mod retired;
+mod services;
 mod tasks;
 
 use crate::rows::capacity_provider::CapacityProvider;
@@ -18,6 +19,7 @@ pub const LOOPS: &[LoopDef] = &[
     loop_def::<deleted_task_definitions::DeletedTaskDefinitions>(),
     loop_def::<hosts::Hosts>(),
     loop_def::<tasks::Tasks>(),
+    loop_def::<services::Services>(),
     loop_def::<retired::Forget<CapacityProvider>>(),
     loop_def::<retired::Forget<Cluster>>(),
     loop_def::<retired::Forget<ContainerInstance>>(),

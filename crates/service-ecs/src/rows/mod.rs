@@ -7,6 +7,8 @@ pub mod container_instance;
 pub mod daemon_task_definition;
 pub mod exec_session;
 pub mod run_token;
+pub mod service;
+pub mod service_history;
 pub mod task;
 pub mod task_definition;
 mod task_indexes;

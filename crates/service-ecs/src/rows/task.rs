@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
 pub use crate::rows::task_indexes::{
-    ClusterTasks, Count, GroupKind, Held, HostGroups, HostHolds, HostPorts, HostTasks,
+    ClusterTasks, Count, CurrentTasksOf, DeploymentTasks, GroupKind, Held, HostGroups, HostHolds,
+    HostPorts, HostTasks,
     TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
 };
 
@@ -236,6 +237,9 @@ pub struct Extras {
     /// No scale-in or deployment stops it before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected_until: Option<Time>,
+    /// What those say that bring it its users: load balancers, registries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_traffic: Option<Health>,
 }
 
 /// A port of the host that a task takes whatever comes.
@@ -284,6 +288,9 @@ pub struct Task {
     /// its resources until the host has told, or been told, otherwise.
     #[serde(default)]
     pub given_up: bool,
+    /// It has stopped, and its service has taken note of how.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub noted: bool,
     pub created_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connectivity_at: Option<Time>,
@@ -341,6 +348,7 @@ impl Task {
             containers: Box::new([]),
             observed_acknowledged: None,
             given_up: false,
+            noted: false,
             created_at,
             connectivity_at: None,
             pull_started_at: None,
@@ -430,8 +438,10 @@ impl Row for Task {
         declare.index::<TasksIn>();
         declare.index::<TasksOn>();
         declare.index::<TasksOfService>();
+        declare.index::<CurrentTasksOf>();
         declare.index::<TaskOfAttachment>();
         declare.tally::<ClusterTasks>();
+        declare.tally::<DeploymentTasks>();
         declare.tally::<HostTasks>();
         declare.tally::<HostGroups>();
         declare.tally::<HostHolds>();

@@ -50,6 +50,20 @@ impl Index for TasksOfService {
     }
 }
 
+/// Tasks of a service that it must still look at: all but those whose end it has taken note of.
+pub struct CurrentTasksOf;
+
+impl Index for CurrentTasksOf {
+    type Row = Task;
+    type Key = (ClusterKey, Arc<str>);
+
+    fn keys(row: &Task, add: &mut dyn FnMut(Self::Key)) {
+        if let Some(service) = row.service.as_ref().filter(|_| !row.noted) {
+            add((row.cluster.clone(), service.clone()));
+        }
+    }
+}
+
 /// The task that a network interface or a volume belongs to.
 pub struct TaskOfAttachment;
 
@@ -99,6 +113,22 @@ impl Tally for ClusterTasks {
     fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
         if let Some(count) = counts_as(row) {
             add((row.cluster.clone(), row.launch, count), 1);
+        }
+    }
+}
+
+/// Counts of a service's tasks, by the deployment or task set that started them.
+pub struct DeploymentTasks;
+
+impl Tally for DeploymentTasks {
+    type Row = Task;
+    type Key = ((ClusterKey, Arc<str>), Arc<str>, Count);
+
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+        if let (Some(service), Some(by), Some(count)) =
+            (&row.service, &row.started_by, counts_as(row))
+        {
+            add(((row.cluster.clone(), service.clone()), by.clone(), count), 1);
         }
     }
 }

@@ -46,6 +46,8 @@ pub struct Prepared {
     /// The network interface of its own that each task gets.
     pub interface: Option<interfaces::Wanted>,
     pub group: Option<Arc<str>>,
+    /// Whose tasks they are, where they are a service's.
+    pub service: Option<Arc<str>>,
     pub started_by: Option<Arc<str>>,
     pub exec_enabled: bool,
     pub tags: Vec<api::Tag>,
@@ -157,6 +159,7 @@ pub fn prepare(
         interface,
         overrides,
         group: group.map(Into::into),
+        service: None,
         started_by: given.started_by.filter(|by| !by.is_empty()).map(Into::into),
         exec_enabled: given.exec_enabled,
         tags,
@@ -166,7 +169,7 @@ pub fn prepare(
     })
 }
 
-fn check_compatible(definition: &api::TaskDefinition, launch: Launch) -> Result<(), ApiError> {
+pub fn check_compatible(definition: &api::TaskDefinition, launch: Launch) -> Result<(), ApiError> {
     let word = launch.wire();
     let asked = definition.requires_compatibilities.as_deref().unwrap_or_default();
     let able = definition.compatibilities.as_deref().unwrap_or_default();
@@ -184,7 +187,7 @@ fn check_compatible(definition: &api::TaskDefinition, launch: Launch) -> Result<
     Ok(())
 }
 
-fn check_volumes(
+pub fn check_volumes(
     definition: &api::TaskDefinition,
     given: &[api::TaskVolumeConfiguration],
 ) -> Result<(), ApiError> {
@@ -237,9 +240,10 @@ fn tags_of(
 
 impl Prepared {
     pub fn group(&self) -> Arc<str> {
-        match &self.group {
-            Some(group) => group.clone(),
-            None => format!("family:{}", self.definition.key.1).into(),
+        match (&self.group, &self.service) {
+            (Some(group), _) => group.clone(),
+            (None, Some(service)) => format!("service:{service}").into(),
+            (None, None) => format!("family:{}", self.definition.key.1).into(),
         }
     }
 
@@ -272,6 +276,7 @@ impl Prepared {
         let named = (family.clone(), *revision);
         let mut task = Task {
             host: Some(placed.instance),
+            service: self.service.clone(),
             group: self.group.clone(),
             started_by: self.started_by.clone(),
             cpu: u32::try_from(self.need.cpu).unwrap_or_default(),
@@ -340,6 +345,7 @@ impl Prepared {
             exec_agents: exec.collect(),
             gpus,
             protected_until: None,
+            observed_traffic: None,
         }
     }
 }
@@ -355,4 +361,13 @@ pub fn cannot_run(state: &State, task: &Task) -> Option<String> {
     let definition = &definition_of(state, task)?.definition;
     let over = task.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
     unsupported::reason(definition, &overrides::merged(definition, over))
+}
+
+/// FNV-1a over a request as it would be stored: enough to tell requests under one token apart.
+pub fn fingerprint<S: aws_protocol::Shape>(input: &S) -> u64 {
+    let text = aws_protocol::stored::to_json(input);
+    let bytes: &[u8] = text.as_ref();
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

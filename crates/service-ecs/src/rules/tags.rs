@@ -6,7 +6,7 @@ use core_step::{Call, Demand};
 use model_ecs::{self as api, errors};
 
 /// AWS: fifty tags a resource.
-const MOST: usize = 50;
+pub const MOST: usize = 50;
 
 pub fn check_tags(tags: &[api::Tag]) -> Result<(), ApiError> {
     let invalid = |text: &str| Err(errors::invalid_parameter_exception(text));

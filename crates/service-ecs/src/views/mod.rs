@@ -1,5 +1,6 @@
 //! Rows as AWS shows them: the only place that knows both.
 
+mod service;
 mod task;
 
 use aws_protocol::Timestamp;
@@ -11,12 +12,17 @@ use crate::rows::capacity_provider::{self, CapacityProvider};
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::{ClusterInstances, ContainerInstance};
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
+use crate::rows::service::ClusterServices;
 use crate::rows::task::{ClusterTasks, Count, HostTasks, Launch};
 use crate::rows::task_definition::TaskDefinition;
 use crate::rules::resources;
 use crate::rules::strategy::{self, BUILT_IN};
 
+pub use service::{deployment_record, record_brief, service, service_revision};
 pub use task::{container_arn, task};
+
+const LAUNCHES: [(Launch, &str); 3] =
+    [(Launch::Ec2, "EC2"), (Launch::Fargate, "Fargate"), (Launch::External, "External")];
 
 /// Which optional members `DescribeClusters` was asked to include.
 #[derive(Clone, Copy, Default)]
@@ -45,6 +51,8 @@ fn count(number: i64) -> Option<i32> {
 
 pub fn cluster(state: &State, row: &Cluster, include: Include) -> api::Cluster {
     let tasks = |launch, count| state.sum::<ClusterTasks>(&(row.key.clone(), launch, count));
+    let services =
+        |launch, draining| state.sum::<ClusterServices>(&(row.key.clone(), launch, draining));
     let all =
         |of| [Launch::Ec2, Launch::Fargate, Launch::External].map(|l| tasks(l, of)).iter().sum();
     api::Cluster {
@@ -54,8 +62,10 @@ pub fn cluster(state: &State, row: &Cluster, include: Include) -> api::Cluster {
         registered_container_instances_count: count(state.sum::<ClusterInstances>(&row.key)),
         running_tasks_count: count(all(Count::Running)),
         pending_tasks_count: count(all(Count::Pending)),
-        active_services_count: Some(0),
-        statistics: Some(if include.statistics { statistics(tasks) } else { Vec::new() }),
+        active_services_count: count(
+            LAUNCHES.into_iter().map(|(launch, _)| services(launch, false)).sum(),
+        ),
+        statistics: Some(if include.statistics { statistics(tasks, services) } else { Vec::new() }),
         tags: Some(if include.tags { row.tags.clone() } else { Vec::new() }),
         settings: Some(if include.settings { row.settings.clone() } else { Vec::new() }),
         configuration: row.configuration.clone().filter(|_| include.configurations),
@@ -68,22 +78,23 @@ pub fn cluster(state: &State, row: &Cluster, include: Include) -> api::Cluster {
 }
 
 /// AWS: tasks and services by launch type, as texts.
-fn statistics(tasks: impl Fn(Launch, Count) -> i64) -> Vec<api::KeyValuePair> {
+fn statistics(
+    tasks: impl Fn(Launch, Count) -> i64,
+    services: impl Fn(Launch, bool) -> i64,
+) -> Vec<api::KeyValuePair> {
     let pair = |name: String, value: i64| api::KeyValuePair {
         name: Some(name),
         value: Some(value.to_string()),
     };
     let mut pairs = Vec::new();
-    for (launch, word) in
-        [(Launch::Ec2, "EC2"), (Launch::Fargate, "Fargate"), (Launch::External, "External")]
-    {
+    for (launch, word) in LAUNCHES {
         for (of, state) in [(Count::Running, "running"), (Count::Pending, "pending")] {
             pairs.push(pair(format!("{state}{word}TasksCount"), tasks(launch, of)));
         }
     }
-    for state in ["active", "draining"] {
-        for word in ["EC2", "Fargate", "External"] {
-            pairs.push(pair(format!("{state}{word}ServiceCount"), 0));
+    for (state, draining) in [("active", false), ("draining", true)] {
+        for (launch, word) in LAUNCHES {
+            pairs.push(pair(format!("{state}{word}ServiceCount"), services(launch, draining)));
         }
     }
     pairs

@@ -5,6 +5,8 @@
 // Each test binary uses a part of this; a helper that fails is a test that fails.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod fleet;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -1,0 +1,66 @@
+//! StopServiceDeployment: gives the newest deployment up, and goes back where that is asked for.
+
+use aws_protocol::ApiError;
+use core_state::Tx;
+use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
+use model_ecs::{self as api, errors};
+
+use crate::rows::cluster;
+use crate::rows::service::{Service, ServiceStatus};
+use crate::rows::service_history::DeploymentRecord;
+use crate::rules::deployments::{self, Why};
+use crate::rules::{lists, services};
+
+pub struct StopServiceDeployment;
+
+const BACK: Why = Why {
+    reason: "Service deployment stopped by the user.",
+    back: "Service deployment stopped by the user: rolling back to deploymentId",
+    event: "deployment stopped by the user.",
+};
+
+impl WriteAction for StopServiceDeployment {
+    type Op = api::ops::StopServiceDeployment;
+
+    fn authorize(call: &Call, _: &View<'_>, input: &Input<Self::Op>) -> Demands {
+        let arn = input.service_deployment_arn.clone().unwrap_or_default();
+        let child = services::child_of(call, &arn, "service-deployment");
+        let demand = Demand::on("ecs:StopServiceDeployment", arn);
+        match child {
+            Some((((scope, name), service), _)) => demand
+                .with("ecs:cluster", cluster::arn_of(scope, &name))
+                .with("ecs:service", services::told_arn(&(scope, name), &service))
+                .into(),
+            None => demand.into(),
+        }
+    }
+
+    fn run(
+        call: &Call,
+        tx: &mut Tx<'_>,
+        input: Input<Self::Op>,
+    ) -> Result<Output<Self::Op>, ApiError> {
+        let arn = input.service_deployment_arn.unwrap_or_default();
+        // AWS: going back is what is meant where nothing is said.
+        let back = match input.stop_type.as_ref().map(|kind| kind.as_str()) {
+            None | Some("ROLLBACK") => true,
+            Some("ABORT") => false,
+            Some(other) => return Err(lists::bad_value("stopType", other)),
+        };
+        let missing =
+            || errors::service_deployment_not_found_exception("Service deployment not found.");
+        let (key, id) = services::child_of(call, &arn, "service-deployment").ok_or_else(missing)?;
+        let id = id.as_str().into();
+        let record = tx.get::<DeploymentRecord>(&(key.clone(), id)).ok_or_else(missing)?;
+        let over = record.status.is_over() || record.rollback.is_some();
+        let row = tx.get::<Service>(&key).filter(|row| row.status == ServiceStatus::Active);
+        let newest = row.filter(|row| row.primary().is_some_and(|one| one.record == record.key.1));
+        let Some(mut row) = newest.filter(|_| !over).cloned() else {
+            let text = "The service deployment is not in a state in which it can be stopped.";
+            return Err(errors::conflict_exception(text));
+        };
+        deployments::give_up(tx, &mut row, &BACK, back);
+        tx.put(row);
+        Ok(api::StopServiceDeploymentResponse { service_deployment_arn: Some(arn) })
+    }
+}

@@ -1,0 +1,217 @@
+//! UpdateService: some fields change at once, others begin a new deployment.
+
+use aws_protocol::ApiError;
+use core_state::Tx;
+use core_step::{Call, Demands, Input, Output, View, WriteAction};
+use model_ecs::{self as api, errors};
+
+use super::create_service::{check_parses, with_definition, with_settings};
+use crate::rows::cluster::Cluster;
+use crate::rows::service::{Controller, Service};
+use crate::rows::service_history::ServiceRevision;
+use crate::rows::task::Launch;
+use crate::rows::task_definition::TaskDefinition;
+use crate::rules::service_settings::{self as settings, Attached};
+use crate::rules::{clusters, deployments, interfaces, launch, services};
+use crate::views;
+
+pub struct UpdateService;
+
+fn invalid(text: impl Into<String>) -> ApiError {
+    errors::invalid_parameter_exception(text)
+}
+
+impl WriteAction for UpdateService {
+    type Op = api::ops::UpdateService;
+
+    fn authorize(call: &Call, view: &View<'_>, input: &Input<Self::Op>) -> Demands {
+        let (cluster, service) = (input.cluster.as_deref(), input.service.as_deref());
+        let mut demand = services::demand(view, call, "ecs:UpdateService", cluster, service);
+        if let Some(definition) = input.task_definition.as_deref() {
+            demand = with_definition(demand, view, call, definition);
+        }
+        with_settings(
+            demand,
+            call,
+            input.enable_execute_command,
+            input.capacity_provider_strategy.as_deref(),
+            input.service_connect_configuration.as_ref(),
+            input.volume_configurations.as_deref(),
+        )
+        .into()
+    }
+
+    fn run(
+        call: &Call,
+        tx: &mut Tx<'_>,
+        input: Input<Self::Op>,
+    ) -> Result<Output<Self::Op>, ApiError> {
+        let cluster = clusters::find_cluster(tx, call, input.cluster.as_deref())?.clone();
+        let row = services::find_active(tx, call, &cluster.key, input.service.as_deref())?;
+        let mut row = row.clone();
+        attached(&input).check()?;
+        check_controller(&row, &input)?;
+        change(&mut row, &input)?;
+        if row.controller == Controller::Ecs {
+            roll(call, tx, &cluster, &mut row, &input)?;
+        }
+        let key = row.key.clone();
+        tx.put(row);
+        let row = tx.get::<Service>(&key).expect("it was just put");
+        Ok(api::UpdateServiceResponse { service: Some(views::service(tx, row, true)) })
+    }
+}
+
+fn attached(input: &api::UpdateServiceRequest) -> Attached<'_> {
+    Attached {
+        load_balancers: input.load_balancers.as_deref(),
+        registries: input.service_registries.as_deref(),
+        connect: input.service_connect_configuration.as_ref(),
+        volumes: input.volume_configurations.as_deref(),
+        lattice: input.vpc_lattice_configurations.as_deref(),
+        gateways: input.gateway_connectors.as_deref(),
+        monitoring: input.monitoring.as_ref(),
+    }
+}
+
+fn check_controller(row: &Service, input: &api::UpdateServiceRequest) -> Result<(), ApiError> {
+    if input.deployment_controller.is_some() {
+        let wanted = settings::controller(input.deployment_controller.as_ref(), row.daemon)?;
+        if wanted != row.controller {
+            return Err(invalid("Updating the deployment controller is not supported here."));
+        }
+    }
+    let of_versions = input.task_definition.is_some()
+        || input.force_new_deployment == Some(true)
+        || input.network_configuration.is_some()
+        || input.platform_version.is_some()
+        || input.capacity_provider_strategy.is_some();
+    match row.controller {
+        // AWS: what a task set says cannot be said of its service.
+        Controller::External if of_versions => Err(invalid(
+            "Unable to update task definition, network configuration, platform version, capacity \
+             provider strategy or force a new deployment on services with an EXTERNAL deployment \
+             controller. Use task sets instead.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What changes at once, without a deployment.
+fn change(row: &mut Service, input: &api::UpdateServiceRequest) -> Result<(), ApiError> {
+    match input.desired_count {
+        Some(_) if row.daemon => return Err(settings::daemon_desired_count()),
+        Some(count) => row.desired_count = settings::desired_count(count)?,
+        None => {}
+    }
+    if let Some(given) = &input.deployment_configuration {
+        row.configuration =
+            settings::configuration(Some(merged(&row.configuration, given)), row.daemon)?;
+    }
+    if input.health_check_grace_period_seconds.is_some() {
+        row.grace_seconds = settings::grace(input.health_check_grace_period_seconds)?;
+    }
+    if let Some(enabled) = input.enable_execute_command {
+        row.exec_enabled = enabled;
+    }
+    if let Some(enabled) = input.enable_ecs_managed_tags {
+        row.managed_tags = enabled;
+    }
+    if input.propagate_tags.is_some() {
+        row.propagate = settings::propagate(input.propagate_tags.as_ref())?;
+    }
+    let given = input.availability_zone_rebalancing.as_ref();
+    row.rebalancing = settings::rebalancing(given, row.rebalancing)?;
+    // AWS: an empty list takes away what there was.
+    if let Some(given) = &input.placement_constraints {
+        row.constraints = given.clone();
+    }
+    if let Some(given) = &input.placement_strategy {
+        row.strategy = given.clone();
+    }
+    Ok(())
+}
+
+/// What is not given stays.
+fn merged(
+    old: &api::DeploymentConfiguration,
+    new: &api::DeploymentConfiguration,
+) -> api::DeploymentConfiguration {
+    let mut all = new.clone();
+    all.minimum_healthy_percent = all.minimum_healthy_percent.or(old.minimum_healthy_percent);
+    all.maximum_percent = all.maximum_percent.or(old.maximum_percent);
+    all.strategy = all.strategy.or_else(|| old.strategy.clone());
+    let breaker = old.deployment_circuit_breaker.clone();
+    all.deployment_circuit_breaker = all.deployment_circuit_breaker.or(breaker);
+    all.alarms = all.alarms.or_else(|| old.alarms.clone());
+    all
+}
+
+/// Begin a deployment where one is asked for, or where what tasks are made of has changed.
+fn roll(
+    call: &Call,
+    tx: &mut Tx<'_>,
+    cluster: &Cluster,
+    row: &mut Service,
+    input: &api::UpdateServiceRequest,
+) -> Result<(), ApiError> {
+    let old = deployments::revision_of(tx, row).expect("a rolled service has a revision").clone();
+    let new = revision(call, tx, cluster, row, &old, input)?;
+    settings::check_placement(&row.constraints, &row.strategy, new.launch, row.daemon)?;
+    check_parses(tx, &row.constraints, &row.strategy, Some(&new))?;
+    let same = ServiceRevision { created_at: old.created_at, ..new.clone() } == old;
+    let revision = match (same, input.force_new_deployment == Some(true)) {
+        (true, false) => return Ok(()),
+        _ => {
+            let number = deployments::revision_number(tx);
+            let key = (row.key.clone(), number);
+            tx.put(ServiceRevision { key, ..new.clone() });
+            number
+        }
+    };
+    row.launch = new.launch;
+    deployments::begin(tx, row, revision);
+    Ok(())
+}
+
+/// The old revision with what is given in its place.
+fn revision(
+    call: &Call,
+    tx: &Tx<'_>,
+    cluster: &Cluster,
+    row: &Service,
+    old: &ServiceRevision,
+    input: &api::UpdateServiceRequest,
+) -> Result<ServiceRevision, ApiError> {
+    let mut new = ServiceRevision { created_at: tx.now(), ..old.clone() };
+    if input.task_definition.is_some() {
+        let found = launch::find_definition(tx, call, input.task_definition.as_deref())?;
+        (new.family, new.revision) = (found.key.1.clone(), found.key.2);
+    }
+    if let Some(items) = &input.capacity_provider_strategy {
+        (new.launch, new.providers) = match items.is_empty() {
+            // AWS: an empty list goes back to the launch type.
+            true if old.launch == Launch::Fargate => (Launch::Fargate, Vec::new()),
+            true => (Launch::Ec2, Vec::new()),
+            false => settings::capacity(cluster, None, Some(items.clone()), row.daemon)?,
+        };
+    }
+    if input.network_configuration.is_some() {
+        new.network = input.network_configuration.clone();
+    }
+    if input.platform_version.is_some() {
+        new.platform_version = input.platform_version.clone();
+        settings::check_platform(new.platform_version.as_deref(), new.launch)?;
+    }
+    if input.service_connect_configuration.is_some() {
+        new.connect = input.service_connect_configuration.clone();
+    }
+    let key = (row.key.0.0, new.family.clone(), new.revision);
+    let definition = tx.get::<TaskDefinition>(&key);
+    let definition = definition.ok_or_else(|| invalid("TaskDefinition not found."))?;
+    launch::check_compatible(&definition.definition, new.launch)?;
+    if input.task_definition.is_some() || input.network_configuration.is_some() {
+        interfaces::check(&definition.definition, new.network.as_ref())?;
+    }
+    Ok(new)
+}

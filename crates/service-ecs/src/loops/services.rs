@@ -1,0 +1,381 @@
+//! Services: brings each to what is wanted of it, as far as its bounds allow *now*.
+//!
+//! A pass takes note of what has ended, asks core-rollout what may be done, starts and stops tasks,
+//! and tells what it did. Whatever changes in the world brings the next pass.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use core_rollout::{Plan, Service as Problem, Why, plan_daemon, plan_rolling};
+use core_state::{Change, State, Tx};
+use core_step::Loop;
+use core_types::{Id128, Time};
+
+use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
+use crate::rows::service::{
+    Controller, DaemonServices, Rollout, Service, ServiceKey, ServiceStatus, Told, WaitingServices,
+    fargate_of,
+};
+use crate::rows::task::{CurrentTasksOf, StopCode, Task, TasksOn};
+use crate::rules::rollout::{self, Seen, earliest};
+use crate::rules::service_placing::{self, Next, Started};
+use crate::rules::services::{self, tell};
+use crate::rules::{deployments, life};
+
+pub struct Services;
+
+/// Tasks of one service that are started in one step.
+const MOST_STARTS: usize = 500;
+/// AWS: as many tasks as one of its calls starts are told of in a line.
+const IN_A_LINE: usize = 10;
+/// AWS: the same is told again after six hours.
+const TOLD_AGAIN: Duration = Duration::from_secs(6 * 3600);
+/// AWS: deleted services are described for a while.
+const DESCRIBED_FOR: Duration = Duration::from_secs(3600);
+
+impl Loop for Services {
+    type Key = ServiceKey;
+    const NAME: &'static str = "ecs/services";
+
+    fn wake(change: &Change, state: &State, add: &mut dyn FnMut(ServiceKey)) {
+        if let Some(row) = change.row::<Service>() {
+            add(row.key.clone());
+        }
+        if let Some((before, after)) = change.of::<Task>() {
+            let row = after.or(before).expect("a change has an image");
+            if let Some(service) = &row.service {
+                add((row.cluster.clone(), service.clone()));
+            }
+            // What it held is free for others.
+            let freed = before.is_some_and(Task::holds) && !after.is_some_and(Task::holds);
+            let host = row.host.filter(|_| freed);
+            if let Some(host) = host.and_then(|host| state.get::<ContainerInstance>(&host)) {
+                wake_waiting(host, state, add);
+            }
+        }
+        if let Some((before, Some(after))) = change.of::<ContainerInstance>() {
+            wake_waiting(after, state, add);
+            state.by::<DaemonServices>(&after.cluster).for_each(|row| add(row.key.clone()));
+            if before.is_some_and(|before| before.status != after.status) {
+                for task in state.by::<TasksOn>(&after.id) {
+                    let service = task.service.clone();
+                    service.into_iter().for_each(|name| add((task.cluster.clone(), name)));
+                }
+            }
+        }
+    }
+
+    fn reconcile(tx: &mut Tx<'_>, key: &ServiceKey) {
+        let Some(row) = tx.get::<Service>(key) else { return };
+        let mut row = row.clone();
+        match (row.status, row.controller) {
+            (ServiceStatus::Inactive, _) => {
+                if row.forget_at.is_some_and(|at| at <= tx.now()) {
+                    services::forget(tx, key);
+                }
+                return;
+            }
+            (ServiceStatus::Draining, _) => drain(tx, &mut row),
+            (ServiceStatus::Active, Controller::Ecs) => roll(tx, &mut row),
+            (ServiceStatus::Active, Controller::External) => note_ended(tx, &mut row),
+        }
+        tx.put(row);
+    }
+}
+
+fn wake_waiting(host: &ContainerInstance, state: &State, add: &mut dyn FnMut(ServiceKey)) {
+    if host.status != InstanceStatus::Active {
+        return;
+    }
+    state.by::<WaitingServices>(&host.cluster).for_each(|row| add(row.key.clone()));
+    if host.fargate().is_some() {
+        let pool = fargate_of(host.cluster.0);
+        state.by::<WaitingServices>(&pool).for_each(|row| add(row.key.clone()));
+    }
+}
+
+/// One pass over a service whose versions are rolled here.
+fn roll(tx: &mut Tx<'_>, row: &mut Service) {
+    let now = tx.now();
+    note_ended(tx, row);
+    let seen = rollout::see(tx, row, now);
+    note_proven(row, &seen);
+    deployments::judge(tx, row);
+    // Judging may have brought another version to the front.
+    let mut seen = rollout::see(tx, row, now);
+    let next = service_placing::next(tx, row);
+    let (desired, hosts) = match (row.daemon, &next) {
+        (true, Some(next)) => daemon(tx, row, next, &mut seen),
+        _ => (row.desired_count, BTreeSet::new()),
+    };
+    row.desired_count = desired;
+    let world = World { desired, hosts, next };
+    let (mut plan, starts) = world.plan(row, &seen, false, now);
+    let started = world.start(tx, row, &seen, starts, plan.start as usize);
+    let crowded = started.problem.is_some();
+    row.waiting = crowded;
+    if crowded && !row.daemon {
+        seen = Seen { look_at: seen.look_at, ..rollout::see(tx, row, now) };
+        plan = world.plan(row, &seen, true, now).0;
+    }
+    told_started(tx, row, &started, now);
+    stop(tx, row, &plan);
+    drop_ended_deployments(row, &seen);
+    settle(tx, row, &plan, &seen, now);
+}
+
+/// What a pass knows beside its tasks.
+struct World {
+    desired: u32,
+    /// For daemons: the hosts that shall have it, by their numbers.
+    hosts: BTreeSet<u32>,
+    next: Option<Next>,
+}
+
+impl World {
+    /// What may be done now, and on which hosts a daemon starts.
+    fn plan(
+        &self,
+        row: &Service,
+        seen: &Seen,
+        crowded: bool,
+        now: Time,
+    ) -> (Plan<Id128>, Vec<u32>) {
+        let (versions, _) = rollout::versions(row, crowded, now);
+        let problem = Problem {
+            desired: self.desired,
+            bounds: rollout::bounds(row, self.desired),
+            versions: &versions,
+            tasks: &seen.tasks,
+        };
+        match row.daemon {
+            true => {
+                let (hosts, plan) = plan_daemon(&problem, &self.hosts);
+                (plan, hosts)
+            }
+            false => (plan_rolling(&problem), Vec::new()),
+        }
+    }
+
+    fn start(
+        &self,
+        tx: &mut Tx<'_>,
+        row: &mut Service,
+        seen: &Seen,
+        hosts: Vec<u32>,
+        count: usize,
+    ) -> Started {
+        let now = tx.now();
+        let Some(next) = self.next.as_ref().filter(|_| count > 0) else {
+            return Started::default();
+        };
+        if row.batch_at == Some(now) {
+            return Started::default();
+        }
+        let most = count.min(MOST_STARTS);
+        let started = match row.daemon {
+            true => {
+                let hosts: Vec<Id128> =
+                    hosts.iter().take(most).map(|host| seen.hosts[*host as usize]).collect();
+                service_placing::start_on(tx, row, next, &hosts)
+            }
+            false => service_placing::start(tx, row, next, most),
+        };
+        if started.tasks.len() == MOST_STARTS {
+            row.batch_at = Some(now);
+        }
+        started
+    }
+}
+
+/// The hosts that shall have the daemon. They get numbers like those that already have it.
+fn daemon(tx: &Tx<'_>, row: &Service, next: &Next, seen: &mut Seen) -> (u32, BTreeSet<u32>) {
+    let mut numbers = BTreeSet::new();
+    for host in service_placing::daemon_hosts(tx, row, next) {
+        let known = seen.hosts.iter().position(|there| *there == host);
+        let number = known.unwrap_or_else(|| {
+            seen.hosts.push(host);
+            seen.hosts.len() - 1
+        });
+        numbers.insert(number as u32);
+    }
+    (numbers.len() as u32, numbers)
+}
+
+/// Tasks that have stopped since the last look: those that failed count against their deployment.
+fn note_ended(tx: &mut Tx<'_>, row: &mut Service) {
+    let now = tx.now();
+    let ended = tx.by::<CurrentTasksOf>(&row.key).filter(|task| task.is_stopped());
+    let ended: Vec<Task> = ended.cloned().collect();
+    for task in ended {
+        if has_failed(&task) {
+            note_failure(tx, row, &task, now);
+        }
+        tx.edit::<Task>(&task.id, |task| task.noted = true);
+    }
+}
+
+/// It never ran, or so shortly that it comes to the same.
+fn has_failed(task: &Task) -> bool {
+    match task.stop_code {
+        Some(StopCode::TaskFailedToStart) => true,
+        Some(StopCode::EssentialContainerExited) => {
+            let ran = task.started_at.zip(task.stopped_at).map(|(from, to)| to.since(from));
+            ran.is_none_or(|ran| ran < rollout::PROVEN_IN)
+        }
+        _ => false,
+    }
+}
+
+fn note_failure(tx: &mut Tx<'_>, row: &mut Service, task: &Task, now: Time) {
+    let by = task.started_by.as_deref();
+    let Some(deployment) = row.deployments.iter_mut().find(|one| Some(&*one.id) == by) else {
+        return;
+    };
+    let before = rollout::backoff(deployment);
+    let after = before.fail(now);
+    (deployment.failures, deployment.failed_at) = (after.failures, after.last);
+    deployment.failed_tasks = deployment.failed_tasks.saturating_add(1);
+    if after.is_throttled() && !before.is_throttled() {
+        tell(
+            tx,
+            row,
+            "is unable to consistently start tasks successfully. For more information, see the \
+             Troubleshooting section of the Amazon ECS Developer Guide.",
+        );
+    }
+}
+
+/// A task of the newest version that came up after the last failure, and stayed, ends the count.
+fn note_proven(row: &mut Service, seen: &Seen) {
+    let breaker = row.configuration.deployment_circuit_breaker.as_ref();
+    let resets = breaker.is_none_or(|breaker| breaker.reset_on_healthy_task != Some(false));
+    let Some(primary) = row.deployments.first_mut() else { return };
+    let Some(failed_at) = primary.failed_at else { return };
+    if seen.proven_at.is_some_and(|proven| proven > failed_at) {
+        (primary.failures, primary.failed_at) = (0, None);
+        if resets || primary.rollout != Rollout::InProgress {
+            primary.failed_tasks = 0;
+        }
+    }
+}
+
+fn told_started(tx: &mut Tx<'_>, row: &mut Service, started: &Started, now: Time) {
+    for some in started.tasks.chunks(IN_A_LINE) {
+        let line = format!("has started {} tasks: {}.", some.len(), listed(some));
+        tell(tx, row, &line);
+    }
+    match &started.problem {
+        None => row.told = None,
+        Some(text) => {
+            let same = |told: &&Told| *told.text == **text && told.at + TOLD_AGAIN > now;
+            if row.told.as_ref().filter(same).is_none() {
+                tell(tx, row, text);
+                row.told = Some(Told { text: text.as_str().into(), at: now });
+            }
+        }
+    }
+}
+
+/// `(task …) (task …)`
+fn listed(tasks: &[Id128]) -> String {
+    tasks.iter().map(|id| format!("(task {id})")).collect::<Vec<_>>().join(" ")
+}
+
+fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>) {
+    let now = tx.now();
+    for stop in &plan.stop {
+        let Some(task) = tx.get::<Task>(&stop.task) else { continue };
+        let by = task.started_by.clone();
+        let reason = match stop.why {
+            Why::Unhealthy => "Task failed container health checks".to_owned(),
+            Why::TooMany | Why::Outdated | Why::Moved => scaling(row),
+        };
+        if stop.why == Why::Unhealthy {
+            tell(tx, row, &format!("(task {}) failed container health checks.", stop.task));
+            let failing = row.deployments.iter_mut().find(|one| Some(&one.id) == by.as_ref());
+            if let Some(deployment) = failing {
+                deployment.failed_tasks = deployment.failed_tasks.saturating_add(1);
+            }
+        }
+        tx.edit::<Task>(&stop.task, |task| {
+            life::want_stopped(task, StopCode::ServiceSchedulerInitiated, Some(&reason), now);
+        });
+    }
+    let all: Vec<Id128> = plan.stop.iter().map(|stop| stop.task).collect();
+    told_stopped(tx, row, &all);
+}
+
+fn told_stopped(tx: &mut Tx<'_>, row: &mut Service, tasks: &[Id128]) {
+    for some in tasks.chunks(IN_A_LINE) {
+        let line = format!("has stopped {} running tasks: {}.", some.len(), listed(some));
+        tell(tx, row, &line);
+    }
+}
+
+/// AWS names the deployment on whose behalf tasks go: the newest.
+fn scaling(row: &Service) -> String {
+    let id = row.primary().map_or("", |one| &one.id);
+    format!("Scaling activity initiated by (deployment {id})")
+}
+
+/// Older deployments go with their last task.
+fn drop_ended_deployments(row: &mut Service, seen: &Seen) {
+    let mut place = 0;
+    row.deployments.retain(|_| {
+        let stays = place == 0 || seen.tasks.iter().any(|task| task.version == place);
+        place += 1;
+        stays
+    });
+}
+
+/// Whether all is as it should be, and when to look again.
+fn settle(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, seen: &Seen, now: Time) {
+    let steady = plan.steady && !row.waiting && row.deployments.len() == 1;
+    if steady {
+        deployments::complete(tx, row);
+    }
+    match (steady, row.steady_at) {
+        (false, _) => row.steady_at = None,
+        (true, Some(at)) if at + TOLD_AGAIN > now => {}
+        (true, _) => {
+            tell(tx, row, "has reached a steady state.");
+            row.steady_at = Some(now);
+        }
+    }
+    let batch = row.batch_at.filter(|at| *at == now).map(|at| at + Duration::from_millis(1));
+    let again = row.told.as_ref().map(|told| told.at + TOLD_AGAIN);
+    let again = earliest(again, row.steady_at.map(|at| at + TOLD_AGAIN));
+    let (_, wait) = rollout::versions(row, false, now);
+    row.look_at = [seen.look_at, batch, again, wait].into_iter().flatten().min();
+    if batch.is_none() {
+        row.batch_at = None;
+    }
+}
+
+/// A deleted service: its tasks go, then it is only described.
+fn drain(tx: &mut Tx<'_>, row: &mut Service) {
+    let now = tx.now();
+    note_ended(tx, row);
+    let mut tasks: Vec<Id128> = Vec::new();
+    let mut going = false;
+    for task in tx.by::<CurrentTasksOf>(&row.key) {
+        going = true;
+        if task.desired_status == core_task::Desired::Running {
+            tasks.push(task.id);
+        }
+    }
+    let reason = scaling(row);
+    for task in &tasks {
+        tx.edit::<Task>(task, |task| {
+            life::want_stopped(task, StopCode::ServiceSchedulerInitiated, Some(&reason), now);
+        });
+    }
+    told_stopped(tx, row, &tasks);
+    (row.waiting, row.told, row.look_at, row.steady_at) = (false, None, None, None);
+    if !going {
+        row.status = ServiceStatus::Inactive;
+        row.deployments.clear();
+        row.forget_at = Some(now + DESCRIBED_FOR);
+    }
+}

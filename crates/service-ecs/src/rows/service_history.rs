@@ -1,0 +1,172 @@
+//! What lies beside a service: what it has told, its revisions, and its deployments one by one.
+
+use std::sync::Arc;
+
+use core_state::{Declare, Index, Row};
+use core_types::{Id128, Time};
+use model_ecs as api;
+use serde::{Deserialize, Serialize};
+
+use crate::rows::service::ServiceKey;
+use crate::rows::task::Launch;
+
+/// One line of what a service has told. The number rises by one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceEvent {
+    pub key: (ServiceKey, u64),
+    pub id: Id128,
+    pub at: Time,
+    pub text: String,
+}
+
+impl Row for ServiceEvent {
+    type Key = (ServiceKey, u64);
+    const TABLE: &'static str = "ecs-service-events";
+
+    fn key(&self) -> Self::Key {
+        self.key.clone()
+    }
+}
+
+/// What a deployment brings; it never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRevision {
+    /// The service, and the number in the revision's ARN.
+    pub key: (ServiceKey, u64),
+    pub created_at: Time,
+    pub family: Arc<str>,
+    pub revision: u32,
+    pub launch: Launch,
+    #[serde(default)]
+    pub providers: Vec<api::CapacityProviderStrategyItem>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<api::NetworkConfiguration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<api::ServiceConnectConfiguration>,
+}
+
+impl ServiceRevision {
+    pub fn arn(&self) -> String {
+        revision_arn(&self.key.0, self.key.1)
+    }
+}
+
+pub fn revision_arn((cluster, name): &ServiceKey, revision: u64) -> String {
+    let (scope, cluster) = cluster;
+    scope.arn("ecs", format_args!("service-revision/{cluster}/{name}/{revision}"))
+}
+
+impl Row for ServiceRevision {
+    type Key = (ServiceKey, u64);
+    const TABLE: &'static str = "ecs-service-revisions";
+
+    fn key(&self) -> Self::Key {
+        self.key.clone()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RecordStatus {
+    InProgress,
+    Successful,
+    Stopped,
+    RollbackInProgress,
+    RollbackSuccessful,
+    RollbackFailed,
+}
+
+impl RecordStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RecordStatus::InProgress => "IN_PROGRESS",
+            RecordStatus::Successful => "SUCCESSFUL",
+            RecordStatus::Stopped => "STOPPED",
+            RecordStatus::RollbackInProgress => "ROLLBACK_IN_PROGRESS",
+            RecordStatus::RollbackSuccessful => "ROLLBACK_SUCCESSFUL",
+            RecordStatus::RollbackFailed => "ROLLBACK_FAILED",
+        }
+    }
+
+    pub fn is_over(self) -> bool {
+        !matches!(self, RecordStatus::InProgress | RecordStatus::RollbackInProgress)
+    }
+}
+
+/// The way back to an older revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rollback {
+    pub reason: String,
+    pub started_at: Time,
+    pub revision: u64,
+}
+
+/// A deployment in the history: AWS calls it a service deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentRecord {
+    /// The service, and the last part of the record's ARN.
+    pub key: (ServiceKey, Arc<str>),
+    /// Rises with each deployment of the service.
+    pub number: u64,
+    pub created_at: Time,
+    pub updated_at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Time>,
+    pub status: RecordStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Revisions that it took the place of.
+    #[serde(default)]
+    pub sources: Vec<u64>,
+    pub target: u64,
+    pub configuration: api::DeploymentConfiguration,
+    /// The breaker has given it up.
+    #[serde(default)]
+    pub triggered: bool,
+    #[serde(default)]
+    pub failed_tasks: u32,
+    #[serde(default)]
+    pub threshold: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+}
+
+impl DeploymentRecord {
+    pub fn arn(&self) -> String {
+        record_arn(&self.key.0, &self.key.1)
+    }
+}
+
+pub fn record_arn((cluster, name): &ServiceKey, id: &str) -> String {
+    let (scope, cluster) = cluster;
+    scope.arn("ecs", format_args!("service-deployment/{cluster}/{name}/{id}"))
+}
+
+impl Row for DeploymentRecord {
+    type Key = (ServiceKey, Arc<str>);
+    const TABLE: &'static str = "ecs-service-deployments";
+
+    fn key(&self) -> Self::Key {
+        self.key.clone()
+    }
+
+    fn declare(declare: &mut Declare<'_, Self>) {
+        declare.index::<RecordsInOrder>();
+    }
+}
+
+/// A service's deployments in the order in which they began.
+pub struct RecordsInOrder;
+
+impl Index for RecordsInOrder {
+    type Row = DeploymentRecord;
+    type Key = (ServiceKey, u64);
+
+    fn keys(row: &DeploymentRecord, add: &mut dyn FnMut(Self::Key)) {
+        add((row.key.0.clone(), row.number));
+    }
+}

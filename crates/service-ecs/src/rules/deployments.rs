@@ -1,0 +1,228 @@
+//! How a service comes by a new version, gives one up, and goes back to the last that did well.
+
+use std::sync::Arc;
+
+use core_state::{State, Tx};
+use core_types::{Dice, Time};
+
+use super::service_settings::breaker;
+use super::services::{self, records, tell};
+use crate::rows::service::{Deployment, Rollout, Service};
+use crate::rows::service_history::{DeploymentRecord, RecordStatus, Rollback, ServiceRevision};
+
+/// AWS: nineteen digits.
+fn number(dice: &mut Dice) -> u64 {
+    1_000_000_000_000_000_000 + dice.below(8_000_000_000_000_000_000)
+}
+
+/// A revision's number, to be put with what it says.
+pub fn revision_number(tx: &mut Tx<'_>) -> u64 {
+    number(tx.dice)
+}
+
+/// What the newest deployment brings.
+pub fn revision_of<'s>(state: &'s State, row: &Service) -> Option<&'s ServiceRevision> {
+    let revision = row.primary()?.revision;
+    state.get::<ServiceRevision>(&(row.key.clone(), revision))
+}
+
+/// Begin to deploy a revision. What was newest is on its way out from now on.
+pub fn begin(tx: &mut Tx<'_>, row: &mut Service, revision: u64) {
+    let now = tx.now();
+    let record: Arc<str> = tx.dice.base62(21).into();
+    let sources = match row.primary().map(|primary| primary.rollout) {
+        None => Vec::new(),
+        Some(_) => row.deployments.iter().map(|one| one.revision).collect(),
+    };
+    supersede(tx, row, now);
+    let (_, threshold) = breaker(row);
+    let number = records(tx, &row.key).last().map_or(0, |last| last.number + 1);
+    tx.put(DeploymentRecord {
+        key: (row.key.clone(), record.clone()),
+        number,
+        created_at: now,
+        updated_at: now,
+        finished_at: None,
+        stopped_at: None,
+        status: RecordStatus::InProgress,
+        reason: None,
+        sources,
+        target: revision,
+        configuration: row.configuration.clone(),
+        triggered: false,
+        failed_tasks: 0,
+        threshold,
+        rollback: None,
+    });
+    push(tx, row, revision, record);
+    services::prune(tx, row);
+}
+
+fn push(tx: &mut Tx<'_>, row: &mut Service, revision: u64, record: Arc<str>) {
+    let id: Arc<str> = format!("ecs-svc/{}", number(tx.dice)).into();
+    let now = tx.now();
+    let reason = format!("ECS deployment {id} in progress.").into();
+    let deployment = Deployment {
+        id,
+        revision,
+        record,
+        created_at: now,
+        updated_at: now,
+        rollout: Rollout::InProgress,
+        reason,
+        failed_tasks: 0,
+        failures: 0,
+        failed_at: None,
+    };
+    row.deployments.insert(0, deployment);
+    row.steady_at = None;
+}
+
+/// A deployment that was under way when the next began has stopped.
+fn supersede(tx: &mut Tx<'_>, row: &Service, now: Time) {
+    let Some(primary) = row.primary().filter(|one| one.rollout == Rollout::InProgress) else {
+        return;
+    };
+    end(tx, row, &primary.record.clone(), RecordStatus::Stopped, now, |record| {
+        record.reason = Some("The deployment was superseded by a newer one.".to_owned());
+    });
+}
+
+/// An entry of the history comes to its end.
+pub fn end(
+    tx: &mut Tx<'_>,
+    row: &Service,
+    record: &Arc<str>,
+    status: RecordStatus,
+    now: Time,
+    more: impl FnOnce(&mut DeploymentRecord),
+) {
+    tx.edit::<DeploymentRecord>(&(row.key.clone(), record.clone()), |record| {
+        if record.status.is_over() {
+            return;
+        }
+        record.status = status;
+        record.updated_at = now;
+        match status {
+            RecordStatus::Stopped => record.stopped_at = Some(now),
+            _ if status.is_over() => record.finished_at = Some(now),
+            _ => {}
+        }
+        more(record);
+    });
+}
+
+/// The newest deployment has all its tasks, and no others are left.
+pub fn complete(tx: &mut Tx<'_>, row: &mut Service) {
+    let now = tx.now();
+    let Some(primary) = row.deployments.first_mut() else { return };
+    if primary.rollout != Rollout::InProgress {
+        return;
+    }
+    primary.rollout = Rollout::Completed;
+    primary.updated_at = now;
+    primary.reason = format!("ECS deployment {} completed.", primary.id).into();
+    let (id, record) = (primary.id.clone(), primary.record.clone());
+    let there = tx.get::<DeploymentRecord>(&(row.key.clone(), record.clone()));
+    let back = there.is_some_and(|there| there.rollback.is_some());
+    let status = if back { RecordStatus::RollbackSuccessful } else { RecordStatus::Successful };
+    end(tx, row, &record, status, now, |_| {});
+    tell(tx, row, &format!("(deployment {id}) deployment completed."));
+}
+
+/// The breaker looks at the newest deployment.
+pub fn judge(tx: &mut Tx<'_>, row: &mut Service) {
+    let (enabled, threshold) = breaker(row);
+    let Some(primary) = row.primary().filter(|one| one.rollout == Rollout::InProgress) else {
+        return;
+    };
+    let failed = primary.failed_tasks;
+    let key = (row.key.clone(), primary.record.clone());
+    tx.edit::<DeploymentRecord>(&key, |record| {
+        (record.failed_tasks, record.threshold) = (failed, threshold);
+    });
+    if !enabled || !(core_rollout::Breaker { failed }).is_open(threshold) {
+        return;
+    }
+    tx.edit::<DeploymentRecord>(&key, |record| record.triggered = true);
+    let wanted = row.configuration.deployment_circuit_breaker.as_ref();
+    let back = wanted.is_some_and(|breaker| breaker.rollback == Some(true));
+    let why = Why {
+        reason: "ECS deployment circuit breaker: tasks failed to start.",
+        back: "ECS deployment circuit breaker: rolling back to deploymentId",
+        event: "deployment failed: tasks failed to start.",
+    };
+    give_up(tx, row, &why, back);
+}
+
+/// Words for a deployment that is given up.
+pub struct Why {
+    pub reason: &'static str,
+    /// What the deployment says that takes its place; its id follows.
+    pub back: &'static str,
+    pub event: &'static str,
+}
+
+/// Give the newest deployment up; where asked for, go back to the last that completed.
+pub fn give_up(tx: &mut Tx<'_>, row: &mut Service, why: &Why, back: bool) {
+    let now = tx.now();
+    let Some(primary) = row.deployments.first_mut() else { return };
+    primary.rollout = Rollout::Failed;
+    primary.updated_at = now;
+    primary.reason = why.reason.into();
+    let (id, record) = (primary.id.clone(), primary.record.clone());
+    let failed = primary.revision;
+    tell(tx, row, &format!("(deployment {id}) {}", why.event));
+    // AWS: a way back that fails is the end.
+    let returning = tx.get::<DeploymentRecord>(&(row.key.clone(), record.clone()));
+    let returning = returning.is_some_and(|there| there.rollback.is_some());
+    let target = match back && !returning {
+        true => last_good(tx, row, failed),
+        false => None,
+    };
+    let Some(target) = target else {
+        let status = match back {
+            true => RecordStatus::RollbackFailed,
+            false => RecordStatus::Stopped,
+        };
+        end(tx, row, &record, status, now, |record| record.reason = Some(why.reason.to_owned()));
+        return;
+    };
+    end(tx, row, &record, RecordStatus::RollbackInProgress, now, |record| {
+        record.rollback =
+            Some(Rollback { reason: why.reason.to_owned(), started_at: now, revision: target });
+    });
+    // AWS: where the older deployment is still there, it is the newest again.
+    let there = row.deployments.iter().position(|one| one.revision == target);
+    match there {
+        Some(place) => {
+            let mut older = row.deployments.remove(place);
+            older.record = record;
+            older.rollout = Rollout::InProgress;
+            older.updated_at = now;
+            (older.failed_tasks, older.failures, older.failed_at) = (0, 0, None);
+            row.deployments.insert(0, older);
+            row.steady_at = None;
+        }
+        None => push(tx, row, target, record),
+    }
+    let primary = row.deployments.first_mut().expect("it was just put there");
+    let id = primary.id.clone();
+    primary.reason = format!("{} {id}.", why.back).into();
+    if let Some(revision) = revision_of(tx, row) {
+        row.launch = revision.launch;
+    }
+    tell(tx, row, &format!("rolling back to deployment {id}."));
+}
+
+/// The revision of the last deployment that completed, other than the one that failed.
+fn last_good(state: &State, row: &Service, failed: u64) -> Option<u64> {
+    let standing = row.deployments.iter().skip(1);
+    let standing = standing.filter(|one| one.rollout == Rollout::Completed);
+    let mut standing = standing.map(|one| one.revision).filter(|revision| *revision != failed);
+    standing.next().or_else(|| {
+        let done = |record: &&DeploymentRecord| record.status == RecordStatus::Successful;
+        let good = records(state, &row.key).filter(done).map(|record| record.target);
+        good.filter(|revision| *revision != failed).last()
+    })
+}

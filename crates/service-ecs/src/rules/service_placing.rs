@@ -1,0 +1,239 @@
+//! Places for a service's tasks: by its newest revision, in AWS's order, and in AWS's words where
+//! there is none.
+
+use core_placement::{Ask, Field, Need, Pool, Reason, Refused, Strategy, split};
+use core_state::{State, Tx};
+use core_types::Id128;
+use model_ecs as api;
+
+use super::deployments::revision_of;
+use super::launch::Prepared;
+use super::{placing, tags};
+use crate::rows::service::{Propagate, Service};
+use crate::rows::service_history::ServiceRevision;
+use crate::rows::task::{CurrentTasksOf, Launch, Task};
+use crate::rows::task_definition::TaskDefinition;
+
+/// AWS: the attribute that every instance has.
+const ZONE: &str = "ecs.availability-zone";
+
+/// What the service's next tasks are, and where they may go.
+pub struct Next {
+    pub prepared: Prepared,
+    pub ask: Ask,
+    pub revision: ServiceRevision,
+}
+
+/// None where its task definition is gone.
+pub fn next(state: &State, row: &Service) -> Option<Next> {
+    let revision = revision_of(state, row)?.clone();
+    let scope = row.key.0.0;
+    let key = (scope, revision.family.clone(), revision.revision);
+    let definition = state.get_shared::<TaskDefinition>(&key)?.clone();
+    let deployment = row.primary()?;
+    let mut need = placing::need(&definition.definition, None, revision.launch);
+    if row.exec_enabled && revision.launch != Launch::Fargate {
+        // AWS: the agent says whether it can open sessions.
+        need.attributes.push(("ecs.capability.execute-command".to_owned(), None));
+    }
+    let prepared = Prepared {
+        cluster: row.key.0.clone(),
+        launch: revision.launch,
+        overrides: None,
+        need,
+        group: None,
+        service: Some(row.key.1.clone()),
+        started_by: Some(deployment.id.clone()),
+        exec_enabled: row.exec_enabled,
+        tags: task_tags(row, &definition),
+        reference_id: None,
+        platform_version: revision.platform_version.clone(),
+        definition,
+    };
+    let constraints = placing::constraints(&prepared.definition.definition, &row.constraints);
+    let ask = Ask {
+        group: prepared.group(),
+        need: prepared.need.clone(),
+        constraints: constraints.expect("they were checked when they were given"),
+        strategy: strategy(row, revision.launch),
+    };
+    Some(Next { prepared, ask, revision })
+}
+
+/// AWS: without a strategy a service's tasks are spread over the zones, and in each over its
+/// instances.
+fn strategy(row: &Service, launch: Launch) -> Vec<Strategy> {
+    let own = placing::strategies(&row.strategy).expect("it was checked when it was given");
+    match own.is_empty() || launch == Launch::Fargate {
+        true => vec![
+            Strategy::Spread(Field::Attribute(ZONE.to_owned())),
+            Strategy::Spread(Field::Instance),
+        ],
+        false => own,
+    }
+}
+
+fn task_tags(row: &Service, definition: &TaskDefinition) -> Vec<api::Tag> {
+    let mut all = match row.propagate {
+        Propagate::None => Vec::new(),
+        Propagate::Service => row.tags.clone(),
+        Propagate::TaskDefinition => definition.tags.clone(),
+    };
+    if row.managed_tags {
+        let pair = |key: &str, value: &str| api::Tag {
+            key: Some(key.to_owned()),
+            value: Some(value.to_owned()),
+        };
+        all.retain(|tag| !tag.key.as_deref().unwrap_or_default().starts_with("aws:"));
+        all.truncate(tags::MOST.saturating_sub(2));
+        all.push(pair("aws:ecs:clusterName", &row.key.0.1));
+        all.push(pair("aws:ecs:serviceName", row.name()));
+    }
+    all
+}
+
+/// What came of an attempt to start tasks.
+#[derive(Default)]
+pub struct Started {
+    pub tasks: Vec<Id128>,
+    /// Why not all of them were.
+    pub problem: Option<String>,
+}
+
+/// Start up to so many tasks, by the shares of the capacity providers where there are any.
+pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Started {
+    let mut started = Started::default();
+    for (provider, count) in shares(tx, row, &next.revision, count) {
+        let on = provider.as_deref().filter(|_| next.revision.launch != Launch::Fargate);
+        let mut pool = placing::pool(tx, &row.key.0, next.revision.launch, on);
+        let placement = pool.place(&next.ask, count, tx.dice);
+        let provider = provider.map(Into::into);
+        for placed in &placement.placed {
+            started.tasks.push(next.prepared.start(tx, placed, provider.as_ref()));
+        }
+        if placement.placed.len() < count {
+            let text = problem(&pool, &next.ask.need, &placement.refused, next.revision.launch);
+            started.problem.get_or_insert(text);
+        }
+    }
+    started
+}
+
+/// Start one task on each of these hosts.
+pub fn start_on(tx: &mut Tx<'_>, row: &Service, next: &Next, hosts: &[Id128]) -> Started {
+    let mut started = Started::default();
+    let mut pool = placing::pool(tx, &row.key.0, next.revision.launch, None);
+    for host in hosts {
+        match pool.place_on(&next.ask, *host) {
+            Ok(placed) => started.tasks.push(next.prepared.start(tx, &placed, None)),
+            Err(reason) => {
+                let refused = [Refused { instance: *host, reason }];
+                let text = problem(&pool, &next.ask.need, &refused, next.revision.launch);
+                started.problem.get_or_insert(text);
+            }
+        }
+    }
+    started
+}
+
+/// Hosts that a daemon shall be on: what they have left does not matter, what they are does.
+pub fn daemon_hosts(state: &State, row: &Service, next: &Next) -> Vec<Id128> {
+    let pool = placing::pool(state, &row.key.0, next.revision.launch, None);
+    let suits = |reason: &Option<Reason>| {
+        matches!(
+            reason,
+            None | Some(Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::Agent)
+        )
+    };
+    let rows = state.by::<crate::rows::container_instance::InstancesIn>(&row.key.0);
+    let ids = rows.map(|instance| instance.id).filter(|id| pool.get(*id).is_some());
+    ids.filter(|id| suits(&pool.refusal(&next.ask, *id))).collect()
+}
+
+/// Providers, and how many of the next tasks each gets so that all together are as the strategy
+/// says.
+fn shares(
+    state: &State,
+    row: &Service,
+    revision: &ServiceRevision,
+    count: usize,
+) -> Vec<(Option<String>, usize)> {
+    if revision.providers.is_empty() {
+        return vec![(None, count)];
+    }
+    let id = row.primary().map(|one| &one.id);
+    let own = |task: &&Task| task.started_by.as_ref() == id && !task.is_stopped();
+    let there: Vec<&Task> = state.by::<CurrentTasksOf>(&row.key).filter(own).collect();
+    let of = |name: &str| {
+        let provider = |task: &Task| task.extras.as_ref()?.capacity_provider.clone();
+        there.iter().filter(|task| provider(task).as_deref() == Some(name)).count()
+    };
+    let number = |n: Option<i32>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
+    let weights = revision.providers.iter().map(|one| (number(one.base), number(one.weight)));
+    let targets = split(&weights.collect::<Vec<_>>(), there.len() + count);
+    let mut left = count;
+    let all = revision.providers.iter().zip(targets).map(|(item, target)| {
+        let name = item.capacity_provider.clone().unwrap_or_default();
+        let share = target.saturating_sub(of(&name)).min(left);
+        left -= share;
+        (Some(name), share)
+    });
+    all.filter(|(_, share)| *share > 0).collect()
+}
+
+const SEE: &str = "For more information, see the Troubleshooting section of the Amazon ECS \
+                   Developer Guide.";
+
+/// AWS's words for a task without a place. The closest instance is the one that lacks least.
+fn problem(pool: &Pool, need: &Need, refused: &[Refused], launch: Launch) -> String {
+    if launch == Launch::Fargate {
+        return format!(
+            "was unable to place a task. Reason: Capacity is unavailable at this time. Please try \
+             again later or in a different availability zone. {SEE}"
+        );
+    }
+    let unable = "was unable to place a task because no container instance met all of its \
+                  requirements.";
+    let taking = refused.iter().filter(|one| one.reason != Reason::Inactive);
+    let Some(closest) = taking.max_by_key(|one| (rank(&one.reason), left(pool, need, one))) else {
+        return format!(
+            "{unable} Reason: No Container Instances were found in your cluster. {SEE}"
+        );
+    };
+    let what = match &closest.reason {
+        Reason::Inactive => unreachable!("they were left out"),
+        Reason::Agent => "doesn't have the agent connected.".to_owned(),
+        Reason::Attribute(_) => "is missing an attribute required by your task.".to_owned(),
+        Reason::MemberOf | Reason::DistinctInstance => {
+            format!("encountered error \"{}\".", placing::word(&closest.reason))
+        }
+        Reason::Cpu => "has insufficient CPU units available.".to_owned(),
+        Reason::Memory => "has insufficient memory available.".to_owned(),
+        Reason::Ports => "is already using a port required by your task.".to_owned(),
+        Reason::Gpu => "has insufficient GPU resource available.".to_owned(),
+    };
+    format!("{unable} The closest matching (container-instance {}) {what} {SEE}", closest.instance)
+}
+
+/// What is nearer to a place: an instance that lacks room is nearer than one that is unfit.
+fn rank(reason: &Reason) -> u8 {
+    match reason {
+        Reason::Inactive => 0,
+        Reason::Agent => 1,
+        Reason::Attribute(_) => 2,
+        Reason::MemberOf => 3,
+        Reason::DistinctInstance => 4,
+        Reason::Cpu | Reason::Memory | Reason::Gpu => 5,
+        Reason::Ports => 6,
+    }
+}
+
+/// Of equals the one with the most of what is missing.
+fn left(pool: &Pool, need: &Need, refused: &Refused) -> i64 {
+    let Some(instance) = pool.get(refused.instance) else { return i64::MIN };
+    match refused.reason {
+        Reason::Cpu => instance.free.cpu - need.cpu,
+        Reason::Memory => instance.free.memory - need.memory,
+        _ => 0,
+    }
+}

@@ -1,0 +1,290 @@
+//! A service as AWS shows it, with its deployments, and the history beside it.
+
+use core_state::State;
+use model_ecs as api;
+
+use super::timestamp;
+use crate::rows::cluster;
+use crate::rows::service::{Deployment, Service, ServiceKey, ServiceStatus};
+use crate::rows::service_history::{
+    DeploymentRecord, RecordStatus, ServiceRevision, record_arn, revision_arn,
+};
+use crate::rows::task::{Count, CurrentTasksOf, DeploymentTasks, Launch, Task};
+use crate::rows::task_definition::{self, TaskDefinition};
+use crate::rules::deployments::revision_of;
+use crate::rules::service_settings::breaker;
+use crate::rules::services;
+use crate::rules::task_definition::{containers_of, name_of};
+
+fn number(n: u32) -> Option<i32> {
+    Some(i32::try_from(n).unwrap_or(i32::MAX))
+}
+
+/// Tasks by the deployment that started them.
+fn tasks(state: &State, key: &ServiceKey, id: &str, of: Count) -> Option<i32> {
+    let sum = state.sum::<DeploymentTasks>(&(key.clone(), id.into(), of));
+    Some(i32::try_from(sum).unwrap_or(i32::MAX))
+}
+
+/// All tasks of a service.
+fn all_tasks(state: &State, key: &ServiceKey, of: Count) -> Option<i32> {
+    let first = (key.clone(), "".into(), Count::Pending);
+    let sums = state.sums::<DeploymentTasks>(first).take_while(|((at, ..), _)| at == key);
+    let sum: i64 = sums.filter(|((.., count), _)| *count == of).map(|(_, sum)| sum).sum();
+    Some(i32::try_from(sum).unwrap_or(i32::MAX))
+}
+
+pub fn service(state: &State, row: &Service, tags: bool) -> api::Service {
+    let (cluster, name) = &row.key;
+    let revision = revision_of(state, row);
+    let gone = row.status == ServiceStatus::Inactive;
+    let last = services::records(state, &row.key).last().filter(|_| !gone);
+    let fargate = revision.is_some_and(|revision| revision.launch == Launch::Fargate);
+    api::Service {
+        service_arn: Some(row.arn()),
+        service_name: Some(name.to_string()),
+        cluster_arn: Some(cluster::arn_of(cluster.0, &cluster.1)),
+        status: Some(row.status.as_str().to_owned()),
+        desired_count: number(row.desired_count),
+        running_count: all_tasks(state, &row.key, Count::Running),
+        pending_count: all_tasks(state, &row.key, Count::Pending),
+        launch_type: revision.and_then(launch_type),
+        capacity_provider_strategy: revision.and_then(providers),
+        platform_version: revision.filter(|_| fargate).map(platform_version),
+        platform_family: fargate.then(|| "Linux".to_owned()),
+        task_definition: revision.map(definition_arn),
+        deployment_configuration: Some(row.configuration.clone()),
+        deployments: Some(deployments(state, row)),
+        role_arn: row.role_arn.clone(),
+        events: Some(services::events(state, &row.key).map(event).collect()),
+        created_at: timestamp(row.created_at),
+        created_by: Some(row.created_by.to_string()),
+        current_service_deployment: last.map(DeploymentRecord::arn),
+        current_service_revisions: Some(current_revisions(state, row)),
+        placement_constraints: Some(row.constraints.clone()),
+        placement_strategy: Some(row.strategy.clone()),
+        network_configuration: revision.and_then(|revision| revision.network.clone()),
+        health_check_grace_period_seconds: row.grace_seconds.and_then(number),
+        scheduling_strategy: Some(match row.daemon {
+            true => api::SchedulingStrategy::DAEMON,
+            false => api::SchedulingStrategy::REPLICA,
+        }),
+        deployment_controller: Some(api::DeploymentController {
+            r#type: Some(row.controller.wire()),
+        }),
+        tags: tags.then(|| row.tags.clone()),
+        enable_ecs_managed_tags: Some(row.managed_tags),
+        propagate_tags: Some(row.propagate.wire()),
+        enable_execute_command: Some(row.exec_enabled),
+        availability_zone_rebalancing: Some(match row.rebalancing {
+            true => api::AvailabilityZoneRebalancing::ENABLED,
+            false => api::AvailabilityZoneRebalancing::DISABLED,
+        }),
+        resource_management_type: Some(api::ResourceManagementType::CUSTOMER),
+        load_balancers: Some(Vec::new()),
+        service_registries: Some(Vec::new()),
+        ..Default::default()
+    }
+}
+
+fn definition_arn(revision: &ServiceRevision) -> String {
+    let scope = revision.key.0.0.0;
+    task_definition::arn_of(scope, &revision.family, revision.revision)
+}
+
+/// AWS: a service has a launch type or a strategy, not both.
+fn launch_type(revision: &ServiceRevision) -> Option<api::LaunchType> {
+    revision.providers.is_empty().then(|| revision.launch.wire())
+}
+
+fn providers(revision: &ServiceRevision) -> Option<Vec<api::CapacityProviderStrategyItem>> {
+    (!revision.providers.is_empty()).then(|| revision.providers.clone())
+}
+
+fn platform_version(revision: &ServiceRevision) -> String {
+    let given = revision.platform_version.as_deref();
+    given.unwrap_or("LATEST").to_owned()
+}
+
+fn event(row: &crate::rows::service_history::ServiceEvent) -> api::ServiceEvent {
+    api::ServiceEvent {
+        id: Some(row.id.dashed()),
+        created_at: timestamp(row.at),
+        message: Some(row.text.clone()),
+    }
+}
+
+fn deployments(state: &State, row: &Service) -> Vec<api::Deployment> {
+    let all = row.deployments.iter().enumerate();
+    all.map(|(place, one)| deployment(state, row, one, place == 0)).collect()
+}
+
+fn deployment(state: &State, row: &Service, one: &Deployment, newest: bool) -> api::Deployment {
+    let revision = state.get::<ServiceRevision>(&(row.key.clone(), one.revision));
+    let fargate = revision.filter(|revision| revision.launch == Launch::Fargate);
+    api::Deployment {
+        id: Some(one.id.to_string()),
+        status: Some(if newest { "PRIMARY" } else { "ACTIVE" }.to_owned()),
+        task_definition: revision.map(definition_arn),
+        desired_count: number(desired(state, row, one, newest)),
+        pending_count: tasks(state, &row.key, &one.id, Count::Pending),
+        running_count: tasks(state, &row.key, &one.id, Count::Running),
+        failed_tasks: number(one.failed_tasks),
+        created_at: timestamp(one.created_at),
+        updated_at: timestamp(one.updated_at),
+        launch_type: revision.and_then(launch_type),
+        capacity_provider_strategy: revision.and_then(providers),
+        platform_version: fargate.map(platform_version),
+        platform_family: fargate.map(|_| "Linux".to_owned()),
+        network_configuration: revision.and_then(|revision| revision.network.clone()),
+        rollout_state: Some(one.rollout.wire()),
+        rollout_state_reason: Some(one.reason.to_string()),
+        service_connect_configuration: revision.and_then(|revision| revision.connect.clone()),
+        ..Default::default()
+    }
+}
+
+/// AWS: an older deployment wants what it still has.
+fn desired(state: &State, row: &Service, one: &Deployment, newest: bool) -> u32 {
+    if newest {
+        return row.desired_count;
+    }
+    let wanted = |task: &&Task| {
+        task.started_by.as_ref() == Some(&one.id)
+            && task.desired_status == core_task::Desired::Running
+    };
+    state.by::<CurrentTasksOf>(&row.key).filter(wanted).count() as u32
+}
+
+fn current_revisions(state: &State, row: &Service) -> Vec<api::ServiceCurrentRevisionSummary> {
+    let all = row.deployments.iter().enumerate();
+    all.map(|(place, one)| api::ServiceCurrentRevisionSummary {
+        arn: Some(revision_arn(&row.key, one.revision)),
+        requested_task_count: number(desired(state, row, one, place == 0)),
+        running_task_count: tasks(state, &row.key, &one.id, Count::Running),
+        pending_task_count: tasks(state, &row.key, &one.id, Count::Pending),
+    })
+    .collect()
+}
+
+pub fn service_revision(state: &State, row: &ServiceRevision) -> api::ServiceRevision {
+    let (cluster, name) = &row.key.0;
+    let key = (cluster.0, row.family.clone(), row.revision);
+    let definition = state.get::<TaskDefinition>(&key).map(|row| &row.definition);
+    let images = definition.map(containers_of).unwrap_or_default().iter();
+    let images = images.map(|container| api::ContainerImage {
+        container_name: Some(name_of(container).to_owned()),
+        image: container.image.clone(),
+        ..Default::default()
+    });
+    let fargate = row.launch == Launch::Fargate;
+    api::ServiceRevision {
+        service_revision_arn: Some(row.arn()),
+        service_arn: Some(crate::rows::service::arn_of(cluster, name)),
+        cluster_arn: Some(cluster::arn_of(cluster.0, &cluster.1)),
+        task_definition: Some(definition_arn(row)),
+        launch_type: launch_type(row),
+        capacity_provider_strategy: providers(row),
+        platform_version: fargate.then(|| platform_version(row)),
+        platform_family: fargate.then(|| "Linux".to_owned()),
+        network_configuration: row.network.clone(),
+        service_connect_configuration: row.connect.clone(),
+        container_images: Some(images.collect()),
+        guard_duty_enabled: Some(false),
+        created_at: timestamp(row.created_at),
+        ..Default::default()
+    }
+}
+
+/// The deployment of a record, while the service still has it.
+fn standing<'s>(state: &'s State, record: &DeploymentRecord, revision: u64) -> Option<&'s str> {
+    let service = state.get::<Service>(&record.key.0)?;
+    let found = service.deployments.iter().find(|one| one.revision == revision)?;
+    Some(&found.id)
+}
+
+fn summary(state: &State, record: &DeploymentRecord, revision: u64) -> api::ServiceRevisionSummary {
+    let key = &record.key.0;
+    let id = standing(state, record, revision);
+    let count = |of| id.map_or(Some(0), |id| tasks(state, key, id, of));
+    let service = state.get::<Service>(key).filter(|_| id.is_some());
+    let place = service.and_then(|row| row.deployments.iter().position(|d| d.revision == revision));
+    let requested = service
+        .zip(place)
+        .map(|(row, place)| desired(state, row, &row.deployments[place], place == 0));
+    api::ServiceRevisionSummary {
+        arn: Some(revision_arn(key, revision)),
+        requested_task_count: number(requested.unwrap_or_default()),
+        running_task_count: count(Count::Running),
+        pending_task_count: count(Count::Pending),
+        ..Default::default()
+    }
+}
+
+/// A deployment of the history, in full.
+pub fn deployment_record(state: &State, row: &DeploymentRecord) -> api::ServiceDeployment {
+    let (cluster, name) = &row.key.0;
+    let enabled = state.get::<Service>(&row.key.0).is_some_and(|service| breaker(service).0);
+    let monitors = &api::ServiceDeploymentRollbackMonitorsStatus::DISABLED;
+    api::ServiceDeployment {
+        service_deployment_arn: Some(record_arn(&row.key.0, &row.key.1)),
+        service_arn: Some(crate::rows::service::arn_of(cluster, name)),
+        cluster_arn: Some(cluster::arn_of(cluster.0, &cluster.1)),
+        created_at: timestamp(row.created_at),
+        started_at: timestamp(row.created_at),
+        updated_at: timestamp(row.updated_at),
+        finished_at: row.finished_at.and_then(timestamp),
+        stopped_at: row.stopped_at.and_then(timestamp),
+        status: Some(row.status.as_str().into()),
+        status_reason: row.reason.clone(),
+        source_service_revisions: Some(
+            row.sources.iter().map(|source| summary(state, row, *source)).collect(),
+        ),
+        target_service_revision: Some(summary(state, row, row.target)),
+        deployment_configuration: Some(row.configuration.clone()),
+        rollback: row.rollback.as_ref().map(|rollback| api::Rollback {
+            reason: Some(rollback.reason.clone()),
+            started_at: timestamp(rollback.started_at),
+            service_revision_arn: Some(revision_arn(&row.key.0, rollback.revision)),
+        }),
+        deployment_circuit_breaker: Some(api::ServiceDeploymentCircuitBreaker {
+            status: Some(breaker_status(row, enabled)),
+            failure_count: number(row.failed_tasks),
+            threshold: number(row.threshold),
+        }),
+        alarms: Some(api::ServiceDeploymentAlarms {
+            status: Some(monitors.clone()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn breaker_status(
+    row: &DeploymentRecord,
+    enabled: bool,
+) -> api::ServiceDeploymentRollbackMonitorsStatus {
+    use api::ServiceDeploymentRollbackMonitorsStatus as Status;
+    match (row.triggered, enabled, row.status) {
+        (true, ..) => Status::TRIGGERED,
+        (_, false, _) => Status::DISABLED,
+        (_, _, RecordStatus::InProgress) => Status::MONITORING,
+        _ => Status::MONITORING_COMPLETE,
+    }
+}
+
+/// The same in a list.
+pub fn record_brief(row: &DeploymentRecord) -> api::ServiceDeploymentBrief {
+    let (cluster, name) = &row.key.0;
+    api::ServiceDeploymentBrief {
+        service_deployment_arn: Some(record_arn(&row.key.0, &row.key.1)),
+        service_arn: Some(crate::rows::service::arn_of(cluster, name)),
+        cluster_arn: Some(cluster::arn_of(cluster.0, &cluster.1)),
+        target_service_revision_arn: Some(revision_arn(&row.key.0, row.target)),
+        created_at: timestamp(row.created_at),
+        started_at: timestamp(row.created_at),
+        finished_at: row.finished_at.and_then(timestamp),
+        status: Some(row.status.as_str().into()),
+        status_reason: row.reason.clone(),
+    }
+}
