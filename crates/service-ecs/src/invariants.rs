@@ -7,6 +7,8 @@ use core_task::Desired;
 use crate::rows::cluster::{Cluster, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
+use crate::rows::service::{Controller, Service, ServiceStatus};
+use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
 use crate::rows::task::{HostPorts, Task};
 use crate::rows::task_definition::{Family, Status, TaskDefinition};
 use crate::rules::attributes;
@@ -20,6 +22,7 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/instances-are-in-clusters-that-stand", check: instances },
     Invariant { name: "ecs/tasks-are-where-they-say", check: tasks },
     Invariant { name: "ecs/ports-of-hosts-are-held-once", check: ports },
+    Invariant { name: "ecs/services-have-what-they-deploy", check: services },
 ];
 
 fn families(state: &State, tell: &mut dyn FnMut(String)) {
@@ -148,6 +151,41 @@ fn ports(state: &State, tell: &mut dyn FnMut(String)) {
         if held != 1 {
             let kind = if *udp { "UDP" } else { "TCP" };
             tell(format!("{kind} port {port} of host {host} is held {held} times"));
+        }
+    }
+}
+
+fn services(state: &State, tell: &mut dyn FnMut(String)) {
+    for row in state.all::<Service>() {
+        let arn = row.arn();
+        let rolled = row.controller == Controller::Ecs && row.status == ServiceStatus::Active;
+        if rolled && row.deployments.is_empty() {
+            tell(format!("{arn} has nothing to deploy"));
+        }
+        for one in &row.deployments {
+            if state.get::<ServiceRevision>(&(row.key.clone(), one.revision)).is_none() {
+                tell(format!("{arn} deploys a revision that is not there"));
+            }
+            let record = (row.key.clone(), one.record.clone());
+            if state.get::<DeploymentRecord>(&record).is_none() {
+                tell(format!("{arn} has a deployment that no record knows"));
+            }
+        }
+        let inactive = row.status == ServiceStatus::Inactive;
+        if inactive != row.forget_at.is_some() {
+            tell(format!("{arn} is {:?} and forgotten at {:?}", row.status, row.forget_at));
+        }
+        let cluster = state.get::<Cluster>(&row.key.0);
+        let stands = cluster.is_some_and(|cluster| cluster.status == ClusterStatus::Active);
+        if !inactive && !stands {
+            tell(format!("{arn} is in a cluster that does not stand"));
+        }
+    }
+    for task in state.all::<Task>().filter(|task| !task.noted) {
+        if let Some(name) = &task.service
+            && state.get::<Service>(&(task.cluster.clone(), name.clone())).is_none()
+        {
+            tell(format!("{} is of a service that is not there", task.arn()));
         }
     }
 }

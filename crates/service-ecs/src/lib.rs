@@ -4,6 +4,7 @@ mod actions;
 pub mod feeds;
 mod invariants;
 mod loops;
+pub mod ops;
 pub mod reports;
 pub mod rows;
 mod rules;

@@ -7,6 +7,7 @@ use core_state::{State, Tx};
 use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
+use super::run_task::usual_launch;
 use crate::rows::cluster::Cluster;
 use crate::rows::service::{Controller, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::ServiceRevision;
@@ -224,8 +225,9 @@ fn revision(
 ) -> Result<ServiceRevision, ApiError> {
     let definition = launch::find_definition(tx, call, input.task_definition.as_deref())?;
     let items = input.capacity_provider_strategy.clone();
+    let usual = usual_launch(tx, &cluster.key);
     let (launch, providers) =
-        settings::capacity(cluster, input.launch_type.as_ref(), items, daemon)?;
+        settings::capacity(cluster, usual, input.launch_type.as_ref(), items, daemon)?;
     launch::check_compatible(&definition.definition, launch)?;
     settings::check_platform(input.platform_version.as_deref(), launch)?;
     interfaces::check(&definition.definition, input.network_configuration.as_ref())?;

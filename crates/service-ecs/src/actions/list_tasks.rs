@@ -8,6 +8,7 @@ use core_types::{Arn, Id128};
 use model_ecs::{self as api, errors};
 
 use crate::rows::cluster::ClusterKey;
+use crate::rows::service::Service;
 use crate::rows::task::{Launch, Task, TasksIn, TasksOfService, TasksOn};
 use crate::rules::{clusters, instances, lists};
 
@@ -87,7 +88,7 @@ fn rows<'s>(
     }
     if let Some(given) = &input.service_name {
         let key = (cluster.clone(), service_name(given).into());
-        if state.by::<TasksOfService>(&key).next().is_none() {
+        if state.get::<Service>(&key).is_none() {
             return Err(errors::service_not_found_exception("Service not found."));
         }
         return Ok(Box::new(state.by_after::<TasksOfService>(&key, &after)));

@@ -168,7 +168,7 @@ fn shares(
 }
 
 /// AWS: EC2. Where all hosts of a cluster are elsewhere that could only fail, so it means them.
-fn usual_launch(state: &State, cluster: &ClusterKey) -> Launch {
+pub fn usual_launch(state: &State, cluster: &ClusterKey) -> Launch {
     let mut hosts = state.by::<InstancesIn>(cluster).map(ContainerInstance::is_external).peekable();
     match hosts.peek().is_some() && hosts.all(|external| external) {
         true => Launch::External,

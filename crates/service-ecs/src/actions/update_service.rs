@@ -193,7 +193,9 @@ fn revision(
             // AWS: an empty list goes back to the launch type.
             true if old.launch == Launch::Fargate => (Launch::Fargate, Vec::new()),
             true => (Launch::Ec2, Vec::new()),
-            false => settings::capacity(cluster, None, Some(items.clone()), row.daemon)?,
+            false => {
+                settings::capacity(cluster, old.launch, None, Some(items.clone()), row.daemon)?
+            }
         };
     }
     if input.network_configuration.is_some() {

@@ -8,6 +8,8 @@ use core_step::Loop;
 use core_task::TaskStatus;
 
 use crate::rows::cluster::ActiveClusters;
+use crate::rows::service::{Service, ServicesIn};
+use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::TasksIn;
 use crate::rows::task_definition::{TaskDefinition, TaskDefinitionKey};
 
@@ -40,10 +42,18 @@ impl Loop for DeletedTaskDefinitions {
     }
 }
 
-/// Whether any task runs from it. Asked once a minute of a deleted revision, so the tasks of the
+/// Whether any task runs from it, or a service would start one. Asked once a minute of a deleted revision, so the tasks of the
 /// account are walked rather than indexed by revision for everyone's account.
 fn in_use(state: &State, (scope, family, revision): &TaskDefinitionKey) -> bool {
     state.by::<ActiveClusters>(scope).any(|cluster| {
+        let brings = |service: &Service, number: u64| {
+            let row = state.get::<ServiceRevision>(&(service.key.clone(), number));
+            row.is_some_and(|row| row.family == *family && row.revision == *revision)
+        };
+        let mut services = state.by::<ServicesIn>(&cluster.key);
+        if services.any(|service| service.deployments.iter().any(|d| brings(service, d.revision))) {
+            return true;
+        }
         [true, false].into_iter().any(|wanted| {
             let mut tasks = state.by::<TasksIn>(&(cluster.key.clone(), wanted));
             tasks.any(|task| {

@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::rows::cluster::ClusterKey;
 pub use crate::rows::task_indexes::{
     ClusterTasks, Count, CurrentTasksOf, DeploymentTasks, GroupKind, Held, HostGroups, HostHolds,
-    HostPorts, HostTasks,
-    TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
+    HostPorts, HostTasks, TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
 };
 
 /// Where a task runs, or would.

@@ -176,9 +176,10 @@ pub fn breaker(row: &Service) -> (bool, u32) {
     (enabled, most)
 }
 
-/// AWS: the call's launch type, or its strategy, or the cluster's default strategy, or EC2.
+/// AWS: the call's launch type, or its strategy, or the cluster's default strategy, or what is usual.
 pub fn capacity(
     cluster: &Cluster,
+    usual: Launch,
     launch_type: Option<&api::LaunchType>,
     items: Option<Vec<api::CapacityProviderStrategyItem>>,
     daemon: bool,
@@ -210,7 +211,7 @@ pub fn capacity(
         false => strategy::check_strategy(&cluster.capacity_providers, items)?,
     };
     if items.is_empty() {
-        return Ok((Launch::Ec2, items));
+        return Ok((usual, items));
     }
     if daemon {
         return Err(invalid(

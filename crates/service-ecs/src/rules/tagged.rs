@@ -12,6 +12,7 @@ use crate::rows::capacity_provider::{CapacityProvider, CapacityProviderKey};
 use crate::rows::cluster::{Cluster, ClusterKey, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
+use crate::rows::service::{Service, ServiceKey, ServiceStatus};
 use crate::rows::task::Task;
 use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
 
@@ -23,6 +24,7 @@ pub enum Tagged {
     CapacityProvider(CapacityProviderKey),
     ContainerInstance(Id128),
     Task(Id128),
+    Service(ServiceKey),
 }
 
 fn invalid(text: impl Into<String>) -> ApiError {
@@ -101,7 +103,15 @@ fn placed(
 ) -> Result<Tagged, ApiError> {
     let long = || invalid("Long arn format must be used for tagging operations");
     let (cluster, id) = rest.split_once('/').ok_or_else(long)?;
-    let cluster = (call.scope(), cluster.into());
+    let cluster: ClusterKey = (call.scope(), cluster.into());
+    if kind == "service" {
+        let key: ServiceKey = (cluster, id.into());
+        let row = state.get::<Service>(&key).filter(|_| here);
+        return match row.ok_or_else(|| missing("service"))?.status {
+            ServiceStatus::Inactive => Err(inactive("service")),
+            ServiceStatus::Active | ServiceStatus::Draining => Ok(Tagged::Service(key)),
+        };
+    }
     let id: Option<Id128> = id.parse().ok().filter(|_| here);
     match kind {
         "container-instance" => {
@@ -131,6 +141,7 @@ pub fn tags<'s>(state: &'s State, of: &Tagged) -> &'s [api::Tag] {
         }
         Tagged::CapacityProvider(key) => state.get::<CapacityProvider>(key).map(|row| &row.tags),
         Tagged::ContainerInstance(id) => state.get::<ContainerInstance>(id).map(|row| &row.tags),
+        Tagged::Service(key) => state.get::<Service>(key).map(|row| &row.tags),
         Tagged::Task(id) => {
             let extras = state.get::<Task>(id).and_then(|row| row.extras.as_ref());
             extras.map(|extras| &extras.tags)
@@ -148,6 +159,7 @@ pub fn set(tx: &mut Tx<'_>, of: &Tagged, tags: Vec<api::Tag>) {
         }
         Tagged::CapacityProvider(key) => tx.edit::<CapacityProvider>(key, |row| row.tags = tags),
         Tagged::ContainerInstance(id) => tx.edit::<ContainerInstance>(id, |row| row.tags = tags),
+        Tagged::Service(key) => tx.edit::<Service>(key, |row| row.tags = tags),
         Tagged::Task(id) => {
             tx.edit::<Task>(id, |row| row.extras.get_or_insert_default().tags = tags)
         }

@@ -22,6 +22,8 @@ pub struct World {
     pub caller: Caller,
     demands: Arc<Mutex<Vec<Demand>>>,
     steps: u8,
+    /// Looks at every step: the state before and after it, and its time.
+    pub auditor: Option<fn(&State, &State, Time)>,
 }
 
 /// Lets everything pass, and remembers what was asked.
@@ -67,7 +69,7 @@ impl World {
             issued_at: None,
         };
         let core = Core::new(registry, state, OnPanic::Abort);
-        World { core, now: Time(1_700_000_000_000), caller, demands, steps: 0 }
+        World { core, now: Time(1_700_000_000_000), caller, demands, steps: 0, auditor: None }
     }
 
     pub fn by_root(mut self) -> World {
@@ -135,7 +137,11 @@ impl World {
 
     fn step(&mut self, events: Vec<Event>) -> Step {
         self.steps = self.steps.wrapping_add(1);
+        let before = self.core.state().clone();
         let step = self.core.step(self.now, [self.steps; 32], events);
+        if let Some(audit) = self.auditor {
+            audit(&before, self.core.state(), self.now);
+        }
         assert_eq!(step.faults, Vec::<String>::new());
         assert_eq!(self.core.registry().check(self.core.state()), Vec::<String>::new());
         step
