@@ -96,9 +96,10 @@ impl Budget {
 
 /// The newest version has more tasks than wanted: a scale-in.
 fn surplus<K: Copy + Ord>(service: &Service<'_, K>, budget: &mut Budget, stop: &mut Vec<Stop<K>>) {
-    let chosen = |task: &&Task<K>| !stop.iter().any(|stop| stop.task == task.key);
+    // What fails or moves has its replacement beside it for a while, which is not one too many.
+    let fine = |task: &&Task<K>| task.health != Health::Bad && !task.to_be_moved;
     let newest = service.tasks.iter().filter(|task| task.version == 0);
-    let newest: Vec<Task<K>> = newest.filter(chosen).cloned().collect();
+    let newest: Vec<Task<K>> = newest.filter(fine).cloned().collect();
     let staying = newest.iter().filter(|task| task.stays()).count() as u32;
     let over = staying.saturating_sub(service.desired);
     for key in choose_stops(&newest, over) {

@@ -191,6 +191,9 @@ fn the_sick_are_replaced_before_they_go() {
     world.tasks[0].health = Health::Bad;
     let plan = world.apply();
     assert_eq!((plan.start, plan.stop.len()), (1, 0));
+    // The replacement is on its way: it is not one too many.
+    let plan = world.apply();
+    assert_eq!((plan.start, plan.stop.len()), (0, 0));
     world.calm();
     let plan = world.apply();
     assert_eq!((plan.start, plan.stop.len()), (0, 1));

@@ -31,6 +31,8 @@ enum Happening {
     Return(usize),
     Drain(usize),
     Activate(usize),
+    /// Where nothing is broken, all comes to rest, whatever hosts there are.
+    Rest,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -52,6 +54,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..4_usize).prop_map(Return),
         1 => (0..4_usize).prop_map(Drain),
         1 => (0..4_usize).prop_map(Activate),
+        1 => Just(Rest),
     ]
 }
 
@@ -124,6 +127,8 @@ fn happen(fleet: &mut Fleet, what: Happening, version: &mut u32) {
         Happening::Lose(n) => fleet.disconnect(host(n, fleet)),
         Happening::Return(n) => fleet.connect(host(n, fleet)),
         Happening::Drain(n) => state_of(fleet, n, "DRAINING"),
+        Happening::Rest if fleet.fates.values().all(|fate| *fate == Fate::Runs) => fleet.settle(),
+        Happening::Rest => {}
         Happening::Activate(n) => state_of(fleet, n, "ACTIVE"),
     }
 }

@@ -269,7 +269,8 @@ fn tasks_of_lost_and_draining_hosts_are_replaced() {
             fleet.world.pass(Duration::from_secs(1));
         }
     }
-    assert!(fleet.tasks("s").iter().all(|task| task.host == Some(fleet.hosts[2])));
+    let on = |fleet: &Fleet| -> Vec<_> { fleet.tasks("s").iter().map(|task| task.host).collect() };
+    assert_eq!(on(&fleet), [Some(fleet.hosts[2]); 3], "{:?}", fleet.events("s"));
     assert_eq!(fleet.counts("s"), (3, 0, 3));
     // A task that ends is replaced.
     let one = fleet.tasks("s")[0].id;

@@ -1,0 +1,292 @@
+//! Calls about services: what is refused and how, what is listed, which permissions are asked for.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use serde_json::{Value, json};
+use world::ends;
+use world::fleet::{Fate, Fleet, with};
+
+fn refused(fleet: &mut Fleet, operation: &str, more: Value) -> (String, String) {
+    let base = match operation {
+        "CreateService" => json!({"cluster": "c", "serviceName": "new", "taskDefinition": "web",
+            "desiredCount": 1}),
+        _ => json!({"cluster": "c", "service": "s"}),
+    };
+    fleet.world.refusal(operation, with(base, more))
+}
+
+#[test]
+fn creation_is_refused_in_awss_words() {
+    let mut fleet = Fleet::new(1);
+    fleet.create("s", json!({}));
+    let deploy = |more: Value| json!({"deploymentConfiguration": more});
+    for (more, text) in [
+        (json!({"serviceName": "s"}), "Creation of service was not idempotent."),
+        (json!({"serviceName": "a b"}), "Invalid service name"),
+        (json!({"taskDefinition": "nothing"}), "TaskDefinition not found."),
+        (json!({"cluster": "nowhere"}), "Cluster not found."),
+        (json!({"desiredCount": -1}), "desiredCount must be between 0 and 10000."),
+        (
+            json!({"schedulingStrategy": "DAEMON"}),
+            "The daemon scheduling strategy does not support a desired count for services. \
+             Remove the desired count value and try again",
+        ),
+        (
+            json!({"launchType": "EC2", "capacityProviderStrategy": [{"capacityProvider": "x"}]}),
+            "Specifying both a launch type and capacity provider strategy is not supported. \
+             Remove one and try again.",
+        ),
+        (json!({"launchType": "FARGATE"}), "Task definition does not support launch_type FARGATE."),
+        (
+            json!({"platformVersion": "1.4.0"}),
+            "The platform version must be null when specifying an EC2 launch type.",
+        ),
+        (
+            deploy(json!({"minimumHealthyPercent": 100, "maximumPercent": 100})),
+            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block \
+             deployments.",
+        ),
+        (
+            deploy(json!({"minimumHealthyPercent": 101})),
+            "minimumHealthyPercent must be between 0 and 100.",
+        ),
+        (
+            deploy(json!({"strategy": "BLUE_GREEN"})),
+            "The deployment strategy BLUE_GREEN is not available here.",
+        ),
+        (
+            deploy(json!({"alarms": {"alarmNames": ["a"], "enable": true, "rollback": true}})),
+            "deploymentConfiguration.alarms is not available here.",
+        ),
+        (
+            json!({"loadBalancers": [{"targetGroupArn": "arn:tg", "containerName": "web",
+                "containerPort": 80}]}),
+            "The target group arn:tg was not found: load balancers are not available here.",
+        ),
+        (
+            json!({"serviceRegistries": [{"registryArn": "arn:r"}]}),
+            "The service registry arn:r was not found: service discovery is not available here.",
+        ),
+        (
+            json!({"serviceConnectConfiguration": {"enabled": true}}),
+            "serviceConnectConfiguration is not available here.",
+        ),
+        (
+            json!({"placementConstraints": [{"type": "memberOf", "expression": "nonsense"}]}),
+            "Invalid constraint expression.",
+        ),
+        (
+            json!({"deploymentController": {"type": "EXTERNAL"}}),
+            "taskDefinition cannot be specified for a service with the EXTERNAL deployment \
+             controller.",
+        ),
+        (
+            json!({"propagateTags": "CLUSTER"}),
+            "propagateTags should be one of [TASK_DEFINITION,SERVICE,NONE]",
+        ),
+    ] {
+        assert_eq!(refused(&mut fleet, "CreateService", more).1, text);
+    }
+    let daemon = json!({"cluster": "c", "serviceName": "d", "taskDefinition": "web",
+        "schedulingStrategy": "DAEMON"});
+    for (more, text) in [
+        (deploy(json!({"maximumPercent": 200})), "does not support values above 100"),
+        (
+            json!({"placementStrategy": [{"type": "random"}]}),
+            "does not support placement strategies",
+        ),
+        (json!({"launchType": "FARGATE"}), "FARGATE"),
+    ] {
+        let refusal = fleet.world.refusal("CreateService", with(daemon.clone(), more)).1;
+        assert!(refusal.contains(text), "{refusal}");
+    }
+    let nothing = fleet.world.refusal(
+        "CreateService",
+        json!({"cluster": "c", "serviceName": "n", "taskDefinition": "web"}),
+    );
+    assert_eq!(nothing.0, "InvalidParameterException");
+}
+
+#[test]
+fn a_token_makes_creation_idempotent() {
+    let mut fleet = Fleet::new(1);
+    let first = fleet.create("s", json!({"clientToken": "t"}));
+    let again = fleet.create("s", json!({"clientToken": "t"}));
+    assert_eq!(first["createdAt"], again["createdAt"]);
+    assert_eq!(first["deployments"][0]["id"], again["deployments"][0]["id"]);
+    let other = json!({"serviceName": "s", "desiredCount": 2, "clientToken": "u"});
+    let refusal = refused(&mut fleet, "CreateService", other);
+    assert_eq!(refusal.1, "Creation of service was not idempotent.");
+}
+
+#[test]
+fn what_is_not_there_or_not_like_that() {
+    let mut fleet = Fleet::new(1);
+    for operation in ["UpdateService", "DeleteService", "ListServiceDeployments"] {
+        let refusal = refused(&mut fleet, operation, json!({}));
+        assert_eq!(refusal, ("ServiceNotFoundException".into(), "Service not found.".into()));
+    }
+    let input = json!({"cluster": "c", "serviceName": "s"});
+    assert_eq!(fleet.world.refusal("ListTasks", input.clone()).0, "ServiceNotFoundException");
+    fleet.create("s", json!({"desiredCount": 0}));
+    assert_eq!(fleet.world.call("ListTasks", input)["taskArns"], json!([]));
+    let other = "arn:aws:ecs:us-east-1:123456789012:service/d/s";
+    let refusal = refused(&mut fleet, "UpdateService", json!({"service": other}));
+    assert!(refusal.1.ends_with("Identifier is for cluster d. Your cluster is c"), "{refusal:?}");
+    let refusal = fleet.world.refusal("DescribeServices", json!({"cluster": "c", "services": []}));
+    assert_eq!(refusal.1, "Services cannot be empty.");
+    let names: Vec<_> = (0..11).map(|n| n.to_string()).collect();
+    let many = json!({"cluster": "c", "services": names});
+    let refusal = fleet.world.refusal("DescribeServices", many);
+    assert_eq!(refusal.1, "Services cannot have more than 10 elements.");
+    let input = json!({"serviceDeploymentArn":
+        "arn:aws:ecs:us-east-1:123456789012:service-deployment/c/s/none"});
+    let refusal = fleet.world.refusal("StopServiceDeployment", input);
+    assert_eq!(refusal.0, "ServiceDeploymentNotFoundException");
+    let refusal = fleet.world.refusal("ListServicesByNamespace", json!({"namespace": "n"}));
+    assert_eq!(refusal.0, "NamespaceNotFoundException");
+}
+
+#[test]
+fn services_are_listed_in_pages_and_by_kind() {
+    let mut fleet = Fleet::new(0);
+    for n in 0..12 {
+        fleet.create(&format!("s{n:02}"), json!({}));
+    }
+    let daemon = json!({"cluster": "c", "serviceName": "d", "taskDefinition": "web",
+        "schedulingStrategy": "DAEMON"});
+    fleet.world.call("CreateService", daemon);
+    let first = fleet.world.call("ListServices", json!({"cluster": "c"}));
+    assert_eq!(first["serviceArns"].as_array().unwrap().len(), 10);
+    let input = json!({"cluster": "c", "nextToken": first["nextToken"]});
+    let second = fleet.world.call("ListServices", input);
+    assert_eq!(ends(&second["serviceArns"]), ["s09", "s10", "s11"]);
+    assert_eq!(second["nextToken"], Value::Null);
+    let mut list = |more: Value| {
+        let answer = fleet.world.call("ListServices", with(json!({"cluster": "c"}), more));
+        ends(&answer["serviceArns"])
+    };
+    assert_eq!(list(json!({"schedulingStrategy": "DAEMON"})), ["d"]);
+    assert_eq!(list(json!({"launchType": "FARGATE"})), Vec::<String>::new());
+    assert_eq!(list(json!({"launchType": "EC2", "maxResults": 100})).len(), 13);
+    assert_eq!(list(json!({"resourceManagementType": "ECS"})), Vec::<String>::new());
+    let cluster = fleet.world.call("DescribeClusters", json!({"clusters": ["c"]}));
+    assert_eq!(cluster["clusters"][0]["activeServicesCount"], 13);
+}
+
+#[test]
+fn permissions_are_asked_on_the_service_with_their_conditions() {
+    let mut fleet = Fleet::new(0);
+    let role = "arn:aws:iam::123456789012:role/elb";
+    fleet.create(
+        "s",
+        json!({"enableExecuteCommand": true, "role": role, "tags": [{"key": "a", "value": "b"}]}),
+    );
+    let arn = "arn:aws:ecs:us-east-1:123456789012:service/c/s";
+    assert_eq!(
+        fleet.world.demanded(),
+        [
+            format!("ecs:CreateService {arn}"),
+            format!("ecs:TagResource {arn}"),
+            format!("iam:PassRole {role}"),
+        ]
+    );
+    let has = |fleet: &Fleet, key: &str, value: &str| {
+        let conditions = fleet.world.conditions();
+        assert!(conditions.contains(&(key.into(), vec![value.into()])), "{key} in {conditions:?}");
+    };
+    let cluster = "arn:aws:ecs:us-east-1:123456789012:cluster/c";
+    let definition = "arn:aws:ecs:us-east-1:123456789012:task-definition/web:1";
+    has(&fleet, "ecs:cluster", cluster);
+    has(&fleet, "ecs:task-definition", definition);
+    has(&fleet, "ecs:enable-execute-command", "true");
+    has(&fleet, "aws:RequestTag/a", "b");
+    has(&fleet, "iam:PassedToService", "ecs.amazonaws.com");
+    fleet.update("s", json!({"taskDefinition": "web", "enableExecuteCommand": false}));
+    assert_eq!(fleet.world.demanded(), [format!("ecs:UpdateService {arn}")]);
+    has(&fleet, "ecs:task-definition", definition);
+    has(&fleet, "ecs:enable-execute-command", "false");
+    has(&fleet, "aws:ResourceTag/a", "b");
+    fleet.service("s");
+    assert_eq!(fleet.world.demanded(), [format!("ecs:DescribeServices {arn}")]);
+    fleet.world.call("ListServices", json!({"cluster": "c"}));
+    assert_eq!(fleet.world.demanded(), ["ecs:ListServices *"]);
+    has(&fleet, "ecs:cluster", cluster);
+    let input = json!({"cluster": "c", "service": "s"});
+    let list = fleet.world.call("ListServiceDeployments", input.clone());
+    assert_eq!(fleet.world.demanded(), [format!("ecs:ListServiceDeployments {arn}")]);
+    let deployment = list["serviceDeployments"][0]["serviceDeploymentArn"].clone();
+    let arns = json!({"serviceDeploymentArns": [deployment]});
+    fleet.world.call("DescribeServiceDeployments", arns);
+    has(&fleet, "ecs:service", arn);
+    fleet.world.call("DeleteService", with(input, json!({"force": true})));
+    assert_eq!(fleet.world.demanded(), [format!("ecs:DeleteService {arn}")]);
+}
+
+#[test]
+fn services_have_tags_and_pass_them_on() {
+    let mut fleet = Fleet::new(1);
+    let more = json!({"tags": [{"key": "a", "value": "b"}], "propagateTags": "SERVICE",
+        "enableECSManagedTags": true, "desiredCount": 1});
+    let arn = fleet.create("s", more)["serviceArn"].clone();
+    let input = json!({"resourceArn": arn, "tags": [{"key": "c", "value": "d"}]});
+    fleet.world.call("TagResource", input);
+    let tags = fleet.world.call("ListTagsForResource", json!({"resourceArn": arn}))["tags"].clone();
+    assert_eq!(tags, json!([{"key": "a", "value": "b"}, {"key": "c", "value": "d"}]));
+    assert_eq!(fleet.service("s")["tags"], tags);
+    let task = fleet.tasks("s")[0].clone();
+    let tag = |key: &str, value: &str| json!({"key": key, "value": value});
+    let own =
+        json!([tag("a", "b"), tag("aws:ecs:clusterName", "c"), tag("aws:ecs:serviceName", "s")]);
+    assert_eq!(serde_json::to_value(task.tags()).unwrap(), own);
+}
+
+#[test]
+fn the_history_of_deployments_is_told() {
+    let mut fleet = Fleet::new(2);
+    fleet.create("s", json!({}));
+    fleet.settle();
+    fleet.define("web", 0);
+    fleet.fates.insert(2, Fate::Hangs);
+    fleet.update("s", json!({"taskDefinition": "web:2"}));
+    while fleet.turn() {}
+    let input = json!({"cluster": "c", "service": "s"});
+    let list = fleet.world.call("ListServiceDeployments", input.clone());
+    let list = list["serviceDeployments"].as_array().unwrap().clone();
+    let statuses: Vec<_> = list.iter().map(|one| one["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["IN_PROGRESS", "SUCCESSFUL"]);
+    let done = with(input.clone(), json!({"status": ["SUCCESSFUL"]}));
+    let done = fleet.world.call("ListServiceDeployments", done);
+    assert_eq!(done["serviceDeployments"], json!([list[1]]));
+    let arn = list[0]["serviceDeploymentArn"].clone();
+    let describe = json!({"serviceDeploymentArns": [arn]});
+    let shown = fleet.world.call("DescribeServiceDeployments", describe.clone());
+    let shown = &shown["serviceDeployments"][0];
+    let target = &shown["targetServiceRevision"];
+    assert_eq!(
+        (&target["requestedTaskCount"], &target["pendingTaskCount"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(shown["sourceServiceRevisions"][0]["runningTaskCount"], 2);
+    let revisions = json!({"serviceRevisionArns": [target["arn"]]});
+    let revision = fleet.world.call("DescribeServiceRevisions", revisions);
+    let revision = &revision["serviceRevisions"][0];
+    assert!(revision["taskDefinition"].as_str().unwrap().ends_with("/web:2"));
+    let image = json!({"containerName": "web", "image": "busybox"});
+    assert_eq!(revision["containerImages"], json!([image]));
+
+    // It is stopped by hand: the last good one takes its place again.
+    let stop = json!({"serviceDeploymentArn": arn});
+    fleet.world.call("StopServiceDeployment", stop.clone());
+    assert_eq!(fleet.world.refusal("StopServiceDeployment", stop).0, "ConflictException");
+    fleet.settle();
+    let shown = fleet.world.call("DescribeServiceDeployments", describe);
+    let shown = &shown["serviceDeployments"][0];
+    assert_eq!(shown["status"], "ROLLBACK_SUCCESSFUL");
+    assert!(shown["rollback"]["serviceRevisionArn"].is_string());
+    assert_eq!(fleet.counts("s"), (2, 0, 2));
+    assert!(fleet.tasks("s").iter().all(|task| task.revision == 1));
+    fleet.world.survives_a_restart();
+}
