@@ -4,17 +4,13 @@
 
 mod world;
 
-use std::any::Any;
 use std::time::Duration;
 
-use core_state::Tx;
-use core_step::Report;
 use core_types::Id128;
 use serde_json::{Value, json};
 use service_ec2::reports::NetworkReady;
 use service_ecs::feeds;
 use service_ecs::reports::{AgentConnected, AgentDisconnected, Configured, ExecEnded, ExecOpened};
-use service_ecs::rows::task::Task;
 use world::{World, ends};
 
 const ARN: &str = "arn:aws:ecs:us-east-1:123456789012";
@@ -374,23 +370,16 @@ fn a_session_needs_a_task_that_lets_one_in() {
     assert_eq!(code, "InvalidParameterException");
 }
 
-/// A task as the service scheduler would own it.
-struct Owned(Id128);
-
-impl Report for Owned {
-    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Box<dyn Any + Send> {
-        tx.edit::<Task>(&self.0, |task| task.service = Some("s".into()));
-        Box::new(())
-    }
-}
-
 #[test]
 fn only_a_services_tasks_can_be_protected() {
     let mut world = world();
-    let answer = world.call("RunTask", run(json!({"count": 2})));
-    let arns = [&answer["tasks"][0]["taskArn"], &answer["tasks"][1]["taskArn"]];
+    let service = json!({"cluster": "c", "serviceName": "s", "taskDefinition": "web",
+        "desiredCount": 1});
+    world.call("CreateService", service);
+    let owned = world.call("ListTasks", json!({"cluster": "c", "serviceName": "s"}));
+    let answer = world.call("RunTask", run(json!({})));
+    let arns = [&owned["taskArns"][0], &answer["tasks"][0]["taskArn"]];
     let arns = arns.map(|arn| arn.as_str().unwrap().to_owned());
-    world.report(Owned(id(&json!(arns[0]))));
     let input = json!({"cluster": "c", "tasks": arns, "protectionEnabled": true,
         "expiresInMinutes": 5});
     let answer = world.call("UpdateTaskProtection", input.clone());
