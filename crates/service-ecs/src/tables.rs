@@ -13,6 +13,7 @@ use crate::rows::service::Service;
 use crate::rows::service_history::{DeploymentRecord, ServiceEvent, ServiceRevision};
 use crate::rows::task::Task;
 use crate::rows::task_definition::{Family, TaskDefinition};
+use crate::rows::task_set::TaskSet;
 use crate::rows::timing::Timing;
 
 pub fn declare(schema: &mut SchemaBuilder) {
@@ -31,5 +32,6 @@ pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<ServiceRevision>();
     schema.table::<Task>();
     schema.table::<TaskDefinition>();
+    schema.table::<TaskSet>();
     schema.table::<Timing>();
 }

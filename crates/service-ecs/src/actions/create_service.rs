@@ -89,7 +89,7 @@ impl WriteAction for CreateService {
         let (mut row, revision) = checked(call, tx, &cluster, key.clone(), &input)?;
         row.client_token = token;
         if let Some(mut revision) = revision {
-            let number = deployments::revision_number(tx);
+            let number = deployments::number(tx.dice);
             revision.key.1 = number;
             tx.put(revision);
             deployments::begin(tx, &mut row, number);
@@ -230,7 +230,12 @@ fn revision(
         settings::capacity(cluster, usual, input.launch_type.as_ref(), items, daemon)?;
     launch::check_compatible(&definition.definition, launch)?;
     settings::check_platform(input.platform_version.as_deref(), launch)?;
-    interfaces::check(&definition.definition, input.network_configuration.as_ref())?;
+    interfaces::check(
+        tx,
+        cluster.key.0,
+        &definition.definition,
+        input.network_configuration.as_ref(),
+    )?;
     Ok(ServiceRevision {
         key: (key.clone(), 0),
         created_at: tx.now(),

@@ -5,6 +5,7 @@ use core_step::{Action, read_action, write_action};
 mod create_capacity_provider;
 mod create_cluster;
 mod create_service;
+mod create_task_set;
 mod delete_account_setting;
 mod delete_attributes;
 mod delete_capacity_provider;
@@ -12,6 +13,7 @@ mod delete_cluster;
 mod delete_daemon_task_definition;
 mod delete_service;
 mod delete_task_definitions;
+mod delete_task_set;
 mod deregister_container_instance;
 mod deregister_task_definition;
 mod describe_capacity_providers;
@@ -22,6 +24,7 @@ mod describe_service_deployments;
 mod describe_service_revisions;
 mod describe_services;
 mod describe_task_definition;
+mod describe_task_sets;
 mod describe_tasks;
 mod discover_poll_endpoint;
 mod execute_command;
@@ -60,12 +63,15 @@ mod update_cluster_settings;
 mod update_container_agent;
 mod update_container_instances_state;
 mod update_service;
+mod update_service_primary_task_set;
 mod update_task_protection;
+mod update_task_set;
 
 pub const ACTIONS: &[Action] = &[
     write_action::<create_capacity_provider::CreateCapacityProvider>(),
     write_action::<create_cluster::CreateCluster>(),
     write_action::<create_service::CreateService>(),
+    write_action::<create_task_set::CreateTaskSet>(),
     write_action::<delete_account_setting::DeleteAccountSetting>(),
     write_action::<delete_attributes::DeleteAttributes>(),
     write_action::<delete_capacity_provider::DeleteCapacityProvider>(),
@@ -73,6 +79,7 @@ pub const ACTIONS: &[Action] = &[
     write_action::<delete_daemon_task_definition::DeleteDaemonTaskDefinition>(),
     write_action::<delete_service::DeleteService>(),
     write_action::<delete_task_definitions::DeleteTaskDefinitions>(),
+    write_action::<delete_task_set::DeleteTaskSet>(),
     write_action::<deregister_container_instance::DeregisterContainerInstance>(),
     write_action::<deregister_task_definition::DeregisterTaskDefinition>(),
     read_action::<describe_capacity_providers::DescribeCapacityProviders>(),
@@ -83,6 +90,7 @@ pub const ACTIONS: &[Action] = &[
     read_action::<describe_service_revisions::DescribeServiceRevisions>(),
     read_action::<describe_services::DescribeServices>(),
     read_action::<describe_task_definition::DescribeTaskDefinition>(),
+    read_action::<describe_task_sets::DescribeTaskSets>(),
     read_action::<describe_tasks::DescribeTasks>(),
     read_action::<discover_poll_endpoint::DiscoverPollEndpoint>(),
     write_action::<execute_command::ExecuteCommand>(),
@@ -121,5 +129,7 @@ pub const ACTIONS: &[Action] = &[
     read_action::<update_container_agent::UpdateContainerAgent>(),
     write_action::<update_container_instances_state::UpdateContainerInstancesState>(),
     write_action::<update_service::UpdateService>(),
+    write_action::<update_service_primary_task_set::UpdateServicePrimaryTaskSet>(),
     write_action::<update_task_protection::UpdateTaskProtection>(),
+    write_action::<update_task_set::UpdateTaskSet>(),
 ];

@@ -163,7 +163,7 @@ fn roll(
     let revision = match (same, input.force_new_deployment == Some(true)) {
         (true, false) => return Ok(()),
         _ => {
-            let number = deployments::revision_number(tx);
+            let number = deployments::number(tx.dice);
             let key = (row.key.clone(), number);
             tx.put(ServiceRevision { key, ..new.clone() });
             number
@@ -213,7 +213,7 @@ fn revision(
     let definition = definition.ok_or_else(|| invalid("TaskDefinition not found."))?;
     launch::check_compatible(&definition.definition, new.launch)?;
     if input.task_definition.is_some() || input.network_configuration.is_some() {
-        interfaces::check(&definition.definition, new.network.as_ref())?;
+        interfaces::check(tx, cluster.key.0, &definition.definition, new.network.as_ref())?;
     }
     Ok(new)
 }

@@ -12,6 +12,7 @@ use crate::rows::service::{Service, ServicesIn};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::TasksIn;
 use crate::rows::task_definition::{TaskDefinition, TaskDefinitionKey};
+use crate::rules::task_sets;
 
 pub struct DeletedTaskDefinitions;
 
@@ -50,8 +51,12 @@ fn in_use(state: &State, (scope, family, revision): &TaskDefinitionKey) -> bool 
             let row = state.get::<ServiceRevision>(&(service.key.clone(), number));
             row.is_some_and(|row| row.family == *family && row.revision == *revision)
         };
-        let mut services = state.by::<ServicesIn>(&cluster.key);
-        if services.any(|service| service.deployments.iter().any(|d| brings(service, d.revision))) {
+        let deploys = |service: &Service| {
+            let own = service.deployments.iter().any(|one| brings(service, one.revision));
+            let mut sets = task_sets::all(state, &service.key);
+            own || sets.any(|set| brings(service, set.deployment.revision))
+        };
+        if state.by::<ServicesIn>(&cluster.key).any(deploys) {
             return true;
         }
         [true, false].into_iter().any(|wanted| {

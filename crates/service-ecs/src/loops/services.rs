@@ -11,15 +11,18 @@ use core_state::{Change, State, Tx};
 use core_step::Loop;
 use core_types::{Id128, Time};
 
+use super::task_sets;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::service::{
     Controller, DaemonServices, Rollout, Service, ServiceKey, ServiceStatus, Told, WaitingServices,
     fargate_of,
 };
 use crate::rows::task::{CurrentTasksOf, StopCode, Task, TasksOn};
+use crate::rows::task_set::TaskSet;
 use crate::rules::rollout::{self, Seen, earliest};
 use crate::rules::service_placing::{self, Next, Started};
 use crate::rules::services::{self, tell};
+use crate::rules::task_sets::all as sets_of;
 use crate::rules::{deployments, life};
 
 pub struct Services;
@@ -40,6 +43,9 @@ impl Loop for Services {
     fn wake(change: &Change, state: &State, add: &mut dyn FnMut(ServiceKey)) {
         if let Some(row) = change.row::<Service>() {
             add(row.key.clone());
+        }
+        if let Some(set) = change.row::<TaskSet>() {
+            add(set.key.0.clone());
         }
         if let Some((before, after)) = change.of::<Task>() {
             let row = after.or(before).expect("a change has an image");
@@ -77,7 +83,11 @@ impl Loop for Services {
             }
             (ServiceStatus::Draining, _) => drain(tx, &mut row),
             (ServiceStatus::Active, Controller::Ecs) => roll(tx, &mut row),
-            (ServiceStatus::Active, Controller::External) => note_ended(tx, &mut row),
+            (ServiceStatus::Active, Controller::External) => {
+                task_sets::advance(tx, &mut row);
+                // What no task set has any more.
+                note_ended(tx, &mut row);
+            }
         }
         tx.put(row);
     }
@@ -94,8 +104,8 @@ fn wake_waiting(host: &ContainerInstance, state: &State, add: &mut dyn FnMut(Ser
     }
 }
 
-/// One pass over a service whose versions are rolled here.
-fn roll(tx: &mut Tx<'_>, row: &mut Service) {
+/// One pass over a service whose versions are rolled here, or over a task set as one.
+pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     let now = tx.now();
     note_ended(tx, row);
     let seen = rollout::see(tx, row, now);
@@ -206,6 +216,7 @@ fn daemon(tx: &Tx<'_>, row: &Service, next: &Next, seen: &mut Seen) -> (u32, BTr
 fn note_ended(tx: &mut Tx<'_>, row: &mut Service) {
     let now = tx.now();
     let ended = tx.by::<CurrentTasksOf>(&row.key).filter(|task| task.is_stopped());
+    let ended = ended.filter(|task| row.minds(task.started_by.as_ref()));
     let ended: Vec<Task> = ended.cloned().collect();
     for task in ended {
         if has_failed(&task) {
@@ -374,6 +385,10 @@ fn drain(tx: &mut Tx<'_>, row: &mut Service) {
     told_stopped(tx, row, &tasks);
     (row.waiting, row.told, row.look_at, row.steady_at) = (false, None, None, None);
     if !going {
+        let sets: Vec<_> = sets_of(tx, &row.key).map(|set| set.key.clone()).collect();
+        for set in sets {
+            tx.delete::<TaskSet>(&set);
+        }
         row.status = ServiceStatus::Inactive;
         row.deployments.clear();
         row.forget_at = Some(now + DESCRIBED_FOR);

@@ -12,4 +12,5 @@ pub mod service_history;
 pub mod task;
 pub mod task_definition;
 mod task_indexes;
+pub mod task_set;
 pub mod timing;

@@ -189,6 +189,15 @@ impl Service {
         arn_of(&self.key.0, &self.key.1)
     }
 
+    /// Whether a task that was started so is its own to look after. A task set has no others than
+    /// its own beside it.
+    pub fn minds(&self, started_by: Option<&Arc<str>>) -> bool {
+        let own = |one: &Deployment| started_by == Some(&one.id);
+        self.controller == Controller::Ecs
+            || self.deployments.is_empty()
+            || self.deployments.iter().any(own)
+    }
+
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.first()
     }

@@ -7,17 +7,12 @@ use core_types::{Dice, Time};
 
 use super::service_settings::breaker;
 use super::services::{self, records, tell};
-use crate::rows::service::{Deployment, Rollout, Service};
+use crate::rows::service::{Controller, Deployment, Rollout, Service};
 use crate::rows::service_history::{DeploymentRecord, RecordStatus, Rollback, ServiceRevision};
 
 /// AWS: nineteen digits.
-fn number(dice: &mut Dice) -> u64 {
+pub fn number(dice: &mut Dice) -> u64 {
     1_000_000_000_000_000_000 + dice.below(8_000_000_000_000_000_000)
-}
-
-/// A revision's number, to be put with what it says.
-pub fn revision_number(tx: &mut Tx<'_>) -> u64 {
-    number(tx.dice)
 }
 
 /// What the newest deployment brings.
@@ -59,10 +54,17 @@ pub fn begin(tx: &mut Tx<'_>, row: &mut Service, revision: u64) {
 }
 
 fn push(tx: &mut Tx<'_>, row: &mut Service, revision: u64, record: Arc<str>) {
+    let deployment = started(tx, revision, record);
+    row.deployments.insert(0, deployment);
+    row.steady_at = None;
+}
+
+/// A deployment at its beginning.
+pub fn started(tx: &mut Tx<'_>, revision: u64, record: Arc<str>) -> Deployment {
     let id: Arc<str> = format!("ecs-svc/{}", number(tx.dice)).into();
     let now = tx.now();
     let reason = format!("ECS deployment {id} in progress.").into();
-    let deployment = Deployment {
+    Deployment {
         id,
         revision,
         record,
@@ -73,9 +75,7 @@ fn push(tx: &mut Tx<'_>, row: &mut Service, revision: u64, record: Arc<str>) {
         failed_tasks: 0,
         failures: 0,
         failed_at: None,
-    };
-    row.deployments.insert(0, deployment);
-    row.steady_at = None;
+    }
 }
 
 /// A deployment that was under way when the next began has stopped.
@@ -116,7 +116,7 @@ pub fn end(
 pub fn complete(tx: &mut Tx<'_>, row: &mut Service) {
     let now = tx.now();
     let Some(primary) = row.deployments.first_mut() else { return };
-    if primary.rollout != Rollout::InProgress {
+    if primary.rollout != Rollout::InProgress || row.controller == Controller::External {
         return;
     }
     primary.rollout = Rollout::Completed;
@@ -132,6 +132,9 @@ pub fn complete(tx: &mut Tx<'_>, row: &mut Service) {
 
 /// The breaker looks at the newest deployment.
 pub fn judge(tx: &mut Tx<'_>, row: &mut Service) {
+    if row.controller == Controller::External {
+        return;
+    }
     let (enabled, threshold) = breaker(row);
     let Some(primary) = row.primary().filter(|one| one.rollout == Rollout::InProgress) else {
         return;

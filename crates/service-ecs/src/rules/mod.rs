@@ -26,6 +26,7 @@ pub mod tagged;
 pub mod tags;
 pub mod task_definition;
 pub mod task_definitions;
+pub mod task_sets;
 pub mod tasks;
 pub mod timing;
 pub mod unsupported;

@@ -78,6 +78,7 @@ pub fn see(state: &State, row: &Service, now: Time) -> Seen {
         look_at: None,
     };
     let current = state.by::<CurrentTasksOf>(&row.key).filter(|task| !task.is_stopped());
+    let current = current.filter(|task| row.minds(task.started_by.as_ref()));
     let mut proven_at = None;
     let tasks = current.map(|task| {
         let seen = eyes.task(task);

@@ -8,7 +8,7 @@ use model_ecs as api;
 
 use super::deployments::revision_of;
 use super::launch::Prepared;
-use super::{placing, tags};
+use super::{interfaces, placing, tags};
 use crate::rows::service::{Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::{CurrentTasksOf, Launch, Task};
@@ -22,6 +22,8 @@ pub struct Next {
     pub prepared: Prepared,
     pub ask: Ask,
     pub revision: ServiceRevision,
+    /// What was there when the service was asked for, and is not any more.
+    fault: Option<String>,
 }
 
 /// None where its task definition is gone.
@@ -31,7 +33,13 @@ pub fn next(state: &State, row: &Service) -> Option<Next> {
     let key = (scope, revision.family.clone(), revision.revision);
     let definition = state.get_shared::<TaskDefinition>(&key)?.clone();
     let deployment = row.primary()?;
+    let asked = interfaces::check(state, scope, &definition.definition, revision.network.as_ref());
+    let (interface, fault) = match asked {
+        Ok(interface) => (interface, None),
+        Err(error) => (None, Some(error.message)),
+    };
     let mut need = placing::need(&definition.definition, None, revision.launch);
+    need.zones = interface.as_ref().map(interfaces::Wanted::zones).unwrap_or_default();
     if row.exec_enabled && revision.launch != Launch::Fargate {
         // AWS: the agent says whether it can open sessions.
         need.attributes.push(("ecs.capability.execute-command".to_owned(), None));
@@ -41,6 +49,7 @@ pub fn next(state: &State, row: &Service) -> Option<Next> {
         launch: revision.launch,
         overrides: None,
         need,
+        interface,
         group: None,
         service: Some(row.key.1.clone()),
         started_by: Some(deployment.id.clone()),
@@ -57,7 +66,7 @@ pub fn next(state: &State, row: &Service) -> Option<Next> {
         constraints: constraints.expect("they were checked when they were given"),
         strategy: strategy(row, revision.launch),
     };
-    Some(Next { prepared, ask, revision })
+    Some(Next { prepared, ask, revision, fault })
 }
 
 /// AWS: without a strategy a service's tasks are spread over the zones, and in each over its
@@ -100,9 +109,20 @@ pub struct Started {
     pub problem: Option<String>,
 }
 
+impl Next {
+    /// Nothing yet; and nothing more, where something it needs is gone.
+    fn started(&self) -> Started {
+        let told = |fault: &String| format!("failed to launch a task with (error {fault}).");
+        Started { tasks: Vec::new(), problem: self.fault.as_ref().map(told) }
+    }
+}
+
 /// Start up to so many tasks, by the shares of the capacity providers where there are any.
 pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Started {
-    let mut started = Started::default();
+    let mut started = next.started();
+    if started.problem.is_some() {
+        return started;
+    }
     for (provider, count) in shares(tx, row, &next.revision, count) {
         let on = provider.as_deref().filter(|_| next.revision.launch != Launch::Fargate);
         let mut pool = placing::pool(tx, &row.key.0, next.revision.launch, on);
@@ -121,7 +141,10 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
 
 /// Start one task on each of these hosts.
 pub fn start_on(tx: &mut Tx<'_>, row: &Service, next: &Next, hosts: &[Id128]) -> Started {
-    let mut started = Started::default();
+    let mut started = next.started();
+    if started.problem.is_some() {
+        return started;
+    }
     let mut pool = placing::pool(tx, &row.key.0, next.revision.launch, None);
     for host in hosts {
         match pool.place_on(&next.ask, *host) {
@@ -204,7 +227,7 @@ fn problem(pool: &Pool, need: &Need, refused: &[Refused], launch: Launch) -> Str
         Reason::Inactive => unreachable!("they were left out"),
         Reason::Agent => "doesn't have the agent connected.".to_owned(),
         Reason::Attribute(_) => "is missing an attribute required by your task.".to_owned(),
-        Reason::MemberOf | Reason::DistinctInstance => {
+        Reason::MemberOf | Reason::DistinctInstance | Reason::Location => {
             format!("encountered error \"{}\".", placing::word(&closest.reason))
         }
         Reason::Cpu => "has insufficient CPU units available.".to_owned(),
@@ -220,6 +243,7 @@ fn rank(reason: &Reason) -> u8 {
     match reason {
         Reason::Inactive => 0,
         Reason::Agent => 1,
+        Reason::Location => 1,
         Reason::Attribute(_) => 2,
         Reason::MemberOf => 3,
         Reason::DistinctInstance => 4,

@@ -15,6 +15,7 @@ use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 use crate::rows::service::{Service, ServiceKey, ServiceStatus};
 use crate::rows::task::Task;
 use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
+use crate::rows::task_set::{TaskSet, TaskSetKey};
 
 /// A row with tags.
 pub enum Tagged {
@@ -25,6 +26,7 @@ pub enum Tagged {
     ContainerInstance(Id128),
     Task(Id128),
     Service(ServiceKey),
+    TaskSet(TaskSetKey),
 }
 
 fn invalid(text: impl Into<String>) -> ApiError {
@@ -112,6 +114,12 @@ fn placed(
             ServiceStatus::Active | ServiceStatus::Draining => Ok(Tagged::Service(key)),
         };
     }
+    if kind == "task-set" {
+        let (service, id) = id.split_once('/').ok_or_else(long)?;
+        let key: TaskSetKey = ((cluster, service.into()), id.into());
+        let row = state.get::<TaskSet>(&key).filter(|_| here);
+        return row.map(|_| Tagged::TaskSet(key)).ok_or_else(|| missing("task set"));
+    }
     let id: Option<Id128> = id.parse().ok().filter(|_| here);
     match kind {
         "container-instance" => {
@@ -141,6 +149,7 @@ pub fn tags<'s>(state: &'s State, of: &Tagged) -> &'s [api::Tag] {
         }
         Tagged::CapacityProvider(key) => state.get::<CapacityProvider>(key).map(|row| &row.tags),
         Tagged::ContainerInstance(id) => state.get::<ContainerInstance>(id).map(|row| &row.tags),
+        Tagged::TaskSet(key) => state.get::<TaskSet>(key).map(|row| &row.tags),
         Tagged::Service(key) => state.get::<Service>(key).map(|row| &row.tags),
         Tagged::Task(id) => {
             let extras = state.get::<Task>(id).and_then(|row| row.extras.as_ref());
@@ -159,6 +168,7 @@ pub fn set(tx: &mut Tx<'_>, of: &Tagged, tags: Vec<api::Tag>) {
         }
         Tagged::CapacityProvider(key) => tx.edit::<CapacityProvider>(key, |row| row.tags = tags),
         Tagged::ContainerInstance(id) => tx.edit::<ContainerInstance>(id, |row| row.tags = tags),
+        Tagged::TaskSet(key) => tx.edit::<TaskSet>(key, |row| row.tags = tags),
         Tagged::Service(key) => tx.edit::<Service>(key, |row| row.tags = tags),
         Tagged::Task(id) => {
             tx.edit::<Task>(id, |row| row.extras.get_or_insert_default().tags = tags)

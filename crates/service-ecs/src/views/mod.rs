@@ -2,6 +2,7 @@
 
 mod service;
 mod task;
+mod task_set;
 
 use aws_protocol::Timestamp;
 use core_state::State;
@@ -20,6 +21,7 @@ use crate::rules::strategy::{self, BUILT_IN};
 
 pub use service::{deployment_record, record_brief, service, service_revision};
 pub use task::{container_arn, task};
+pub use task_set::task_set;
 
 const LAUNCHES: [(Launch, &str); 3] =
     [(Launch::Ec2, "EC2"), (Launch::Fargate, "Fargate"), (Launch::External, "External")];

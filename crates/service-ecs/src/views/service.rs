@@ -3,25 +3,28 @@
 use core_state::State;
 use model_ecs as api;
 
+use super::task_set::task_set;
 use super::timestamp;
 use crate::rows::cluster;
-use crate::rows::service::{Deployment, Service, ServiceKey, ServiceStatus};
+use crate::rows::service::{Controller, Deployment, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::{
     DeploymentRecord, RecordStatus, ServiceRevision, record_arn, revision_arn,
 };
 use crate::rows::task::{Count, CurrentTasksOf, DeploymentTasks, Launch, Task};
 use crate::rows::task_definition::{self, TaskDefinition};
+use crate::rows::task_set::TaskSet;
 use crate::rules::deployments::revision_of;
 use crate::rules::service_settings::breaker;
 use crate::rules::services;
 use crate::rules::task_definition::{containers_of, name_of};
+use crate::rules::task_sets;
 
-fn number(n: u32) -> Option<i32> {
+pub fn number(n: u32) -> Option<i32> {
     Some(i32::try_from(n).unwrap_or(i32::MAX))
 }
 
 /// Tasks by the deployment that started them.
-fn tasks(state: &State, key: &ServiceKey, id: &str, of: Count) -> Option<i32> {
+pub fn tasks(state: &State, key: &ServiceKey, id: &str, of: Count) -> Option<i32> {
     let sum = state.sum::<DeploymentTasks>(&(key.clone(), id.into(), of));
     Some(i32::try_from(sum).unwrap_or(i32::MAX))
 }
@@ -36,7 +39,10 @@ fn all_tasks(state: &State, key: &ServiceKey, of: Count) -> Option<i32> {
 
 pub fn service(state: &State, row: &Service, tags: bool) -> api::Service {
     let (cluster, name) = &row.key;
-    let revision = revision_of(state, row);
+    let sets: Vec<&TaskSet> = task_sets::all(state, &row.key).collect();
+    let primary = sets.iter().find(|set| set.primary).map(|set| set.deployment.revision);
+    let of_set = |revision| state.get::<ServiceRevision>(&(row.key.clone(), revision));
+    let revision = revision_of(state, row).or_else(|| of_set(primary?));
     let gone = row.status == ServiceStatus::Inactive;
     let last = services::records(state, &row.key).last().filter(|_| !gone);
     let fargate = revision.is_some_and(|revision| revision.launch == Launch::Fargate);
@@ -55,6 +61,8 @@ pub fn service(state: &State, row: &Service, tags: bool) -> api::Service {
         task_definition: revision.map(definition_arn),
         deployment_configuration: Some(row.configuration.clone()),
         deployments: Some(deployments(state, row)),
+        task_sets: (row.controller == Controller::External)
+            .then(|| sets.iter().map(|set| task_set(state, set, tags)).collect()),
         role_arn: row.role_arn.clone(),
         events: Some(services::events(state, &row.key).map(event).collect()),
         created_at: timestamp(row.created_at),
@@ -83,25 +91,24 @@ pub fn service(state: &State, row: &Service, tags: bool) -> api::Service {
         resource_management_type: Some(api::ResourceManagementType::CUSTOMER),
         load_balancers: Some(Vec::new()),
         service_registries: Some(Vec::new()),
-        ..Default::default()
     }
 }
 
-fn definition_arn(revision: &ServiceRevision) -> String {
+pub fn definition_arn(revision: &ServiceRevision) -> String {
     let scope = revision.key.0.0.0;
     task_definition::arn_of(scope, &revision.family, revision.revision)
 }
 
 /// AWS: a service has a launch type or a strategy, not both.
-fn launch_type(revision: &ServiceRevision) -> Option<api::LaunchType> {
+pub fn launch_type(revision: &ServiceRevision) -> Option<api::LaunchType> {
     revision.providers.is_empty().then(|| revision.launch.wire())
 }
 
-fn providers(revision: &ServiceRevision) -> Option<Vec<api::CapacityProviderStrategyItem>> {
+pub fn providers(revision: &ServiceRevision) -> Option<Vec<api::CapacityProviderStrategyItem>> {
     (!revision.providers.is_empty()).then(|| revision.providers.clone())
 }
 
-fn platform_version(revision: &ServiceRevision) -> String {
+pub fn platform_version(revision: &ServiceRevision) -> String {
     let given = revision.platform_version.as_deref();
     given.unwrap_or("LATEST").to_owned()
 }
