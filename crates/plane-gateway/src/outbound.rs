@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_protocol::event_stream;
+use base64::Engine as _;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -81,6 +82,28 @@ impl Outbound {
             .pool_idle_timeout(Duration::from_secs(20))
             .build(connector);
         Ok(Outbound { client, patience })
+    }
+
+    /// Dial a websocket. What is said on it, beginning with masks and frames, is the caller's matter.
+    pub async fn websocket(&self, uri: Uri) -> Result<crate::Stream, OutboundError> {
+        let to = origin(&uri);
+        let broken = |reason: String| OutboundError::Broken { to: to.clone(), reason };
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(|error| broken(error.to_string()))?;
+        let key = base64::engine::general_purpose::STANDARD.encode(key);
+        let request = Request::get(uri)
+            .header(http::header::CONNECTION, "Upgrade")
+            .header(http::header::UPGRADE, "websocket")
+            .header(http::header::SEC_WEBSOCKET_VERSION, "13")
+            .header(http::header::SEC_WEBSOCKET_KEY, key)
+            .body(Bytes::new())
+            .map_err(|error| broken(error.to_string()))?;
+        let mut answer = self.open(request).await?;
+        if answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(broken(format!("no websocket, but {}", answer.status())));
+        }
+        let upgraded = hyper::upgrade::on(&mut answer).await;
+        Ok(TokioIo::new(upgraded.map_err(|error| broken(error.to_string()))?))
     }
 
     /// Send a request to upgrade; the answer's head is all that is waited for.

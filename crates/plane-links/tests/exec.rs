@@ -128,3 +128,53 @@ async fn a_client_that_does_not_introduce_itself_is_hung_up_on() {
     assert_eq!(binary(&mut socket).await, None);
     plane.stop().await;
 }
+
+#[tokio::test]
+async fn both_ends_of_our_own_speak_through_the_plane() {
+    use aws_agent::exec::{Client, ClientEvent, Host, HostEvent};
+    let plane = Plane::start(Pace::default()).await;
+    plane.add_machine(1).await;
+    drop(plane.agent(1).await);
+    add_exec(&plane, "s1", LATER).await;
+    let mut at_client = client(&plane, "s1", "token of s1").await;
+    let mut at_host = host(&plane, 1, "s1").await;
+    let mut host = Host::new("s1", true, uuid::Uuid::from_u128(1), 1);
+    let mut client = Client::new("0.1", uuid::Uuid::from_u128(2));
+    let (mut output, mut code, mut exited) = (Vec::new(), None, false);
+    let closed = 'session: loop {
+        while let Some(bytes) = host.outgoing() {
+            at_host.send(Message::binary(bytes)).await.unwrap();
+        }
+        while let Some(bytes) = client.outgoing() {
+            at_client.send(Message::binary(bytes)).await.unwrap();
+        }
+        if exited && host.is_drained() {
+            host.close("", 2);
+            continue;
+        }
+        tokio::select! {
+            bytes = binary(&mut at_host) => {
+                for event in host.receive(&bytes.expect("the session stands"), 2).unwrap() {
+                    if let HostEvent::Input(bytes) = event {
+                        host.output(&[&b"you said "[..], &bytes].concat(), 2);
+                        host.exited(3, 2);
+                        exited = true;
+                    }
+                }
+            }
+            bytes = binary(&mut at_client) => {
+                for event in client.receive(&bytes.expect("the session stands"), 2).unwrap() {
+                    match event {
+                        ClientEvent::Ready => client.input(b"hello", 2),
+                        ClientEvent::Output(bytes) => output.extend(bytes),
+                        ClientEvent::Exited(exited) => code = Some(exited),
+                        ClientEvent::Closed(words) => break 'session words,
+                        ClientEvent::ErrorOutput(_) => {}
+                    }
+                }
+            }
+        }
+    };
+    assert_eq!((&*output, code, &*closed), (&b"you said hello"[..], Some(3), ""));
+    plane.stop().await;
+}

@@ -8,6 +8,7 @@ mod clean;
 mod coverage;
 mod doctor;
 mod env;
+mod exec;
 mod image;
 mod replay;
 mod server;
@@ -48,6 +49,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Load, pull, build and list the images of this machine's hosts.
     Image(image::Arguments),
+    /// Run a command in a container of a task.
+    Exec(exec::Arguments),
     /// Make and list accounts.
     Account(account::Arguments),
     #[command(hide = true)]
@@ -87,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
+        Command::Exec(arguments) => exec::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Clean(arguments) => clean::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

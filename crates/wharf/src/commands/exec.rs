@@ -1,0 +1,224 @@
+//! `wharf exec`: a command in a container of a task, by ExecuteCommand and the session's data channel.
+//!
+//! The same call and the same channel as the AWS CLI with session-manager-plugin, without either; and the
+//! command's exit code comes back as this program's own.
+
+use std::io::{IsTerminal, Read, Write};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use aws_agent::channel::{self, MAX_MESSAGE, OpenDataChannel, Size};
+use aws_agent::exec::{Client, ClientEvent};
+use futures_util::{SinkExt, StreamExt};
+use plane_gateway::{Outbound, Stream};
+use rustix::termios::{self, OptionalActions, Termios};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use uuid::Uuid;
+
+use crate::client;
+use crate::data_dir::DataDirArgument;
+use crate::endpoint::Endpoint;
+use crate::root_key::RootKey;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    data_dir: DataDirArgument,
+    /// The task's id or ARN
+    task: String,
+    /// The container, where the task has more than one
+    #[arg(long, short)]
+    container: Option<String>,
+    #[arg(long, default_value = "default")]
+    cluster: String,
+    /// Pass on what is typed
+    #[arg(long, short)]
+    interactive: bool,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true)]
+    command: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    session: Session,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Session {
+    stream_url: String,
+    token_value: String,
+}
+
+/// How long a lost message may take to be noticed where nothing else happens.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let dir = arguments.data_dir.resolve()?;
+    let endpoint = Endpoint::find(&dir)?;
+    let key = RootKey::load(&dir)?.context("there is no root-key.json in the data directory")?;
+    let words: Vec<String> = arguments
+        .command
+        .iter()
+        .map(|word| crate::process::shell_quoted(word).to_string())
+        .collect();
+    let input = json!({
+        "cluster": arguments.cluster,
+        "task": arguments.task,
+        "container": arguments.container,
+        // AWS: there are no sessions but interactive ones; whether anything is typed is our matter.
+        "interactive": true,
+        "command": words.join(" "),
+    });
+    let answer: Answer = client::call_ecs(&endpoint, &key, "ExecuteCommand", &input)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let raw = if arguments.interactive { Raw::enter() } else { None };
+    let ended = runtime.block_on(converse(&endpoint, answer.session, arguments.interactive));
+    drop(raw);
+    ended
+}
+
+/// The terminal without its own line editing, until this is dropped.
+struct Raw(Termios);
+
+impl Raw {
+    fn enter() -> Option<Raw> {
+        let stdin = std::io::stdin();
+        let before = termios::tcgetattr(&stdin).ok().filter(|_| stdin.is_terminal())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        termios::tcsetattr(&stdin, OptionalActions::Now, &raw).ok()?;
+        Some(Raw(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing restored.
+        let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn random() -> Result<Uuid> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("no random bytes")?;
+    Ok(Uuid::from_bytes(bytes))
+}
+
+fn terminal_size() -> Option<Size> {
+    let size = termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(Size { cols: size.ws_col.into(), rows: size.ws_row.into() })
+}
+
+async fn dial(endpoint: &Endpoint, session: &Session) -> Result<WebSocketStream<Stream>> {
+    // The same address, as HTTP names it.
+    let url = session.stream_url.replacen("ws", "http", 1);
+    let outbound = Outbound::new(endpoint.ca.as_deref(), Duration::from_secs(30))?;
+    let stream = outbound.websocket(url.parse().context("the stream's URL")?).await?;
+    let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE));
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
+    let hello = OpenDataChannel {
+        message_schema_version: "1.0".to_owned(),
+        request_id: random()?.to_string(),
+        token_value: session.token_value.clone(),
+        client_id: random()?.to_string(),
+        client_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let hello = String::from_utf8(channel::json(&hello)).context("JSON is text")?;
+    socket.send(Message::text(hello)).await.context("the session's first frame")?;
+    Ok(socket)
+}
+
+async fn converse(endpoint: &Endpoint, session: Session, interactive: bool) -> Result<ExitCode> {
+    let mut socket = dial(endpoint, &session).await?;
+    let mut client = Client::new(env!("CARGO_PKG_VERSION"), random()?);
+    let mut resized = signal(SignalKind::window_change()).context("signals")?;
+    let mut typed = if interactive { typed() } else { mpsc::channel(1).1 };
+    let (mut reads, mut code) = (interactive, None);
+    loop {
+        while let Some(bytes) = client.outgoing() {
+            socket.send(Message::binary(bytes)).await.context("the session broke off")?;
+        }
+        let room = client.has_room();
+        tokio::select! {
+            frame = socket.next() => match frame {
+                Some(Ok(Message::Binary(bytes))) => {
+                    for event in client.receive(&bytes, now())? {
+                        match event {
+                            ClientEvent::Ready => {
+                                if let Some(size) = terminal_size() {
+                                    client.resize(&size, now());
+                                }
+                            }
+                            ClientEvent::Output(bytes) => put(std::io::stdout(), &bytes)?,
+                            ClientEvent::ErrorOutput(bytes) => put(std::io::stderr(), &bytes)?,
+                            ClientEvent::Exited(exited) => code = Some(exited),
+                            ClientEvent::Closed(words) => return closed(&words, code),
+                        }
+                    }
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    let words = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                    return closed(&words, code);
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => bail!("the session broke off: {error}"),
+                None => return closed("", code),
+            },
+            read = typed.recv(), if reads && room => match read {
+                Some(bytes) => client.input(&bytes, now()),
+                None => {
+                    // What a terminal sends at the end of a line's input.
+                    client.input(&[4], now());
+                    reads = false;
+                }
+            },
+            _ = resized.recv(), if room => {
+                if let Some(size) = terminal_size() {
+                    client.resize(&size, now());
+                }
+            }
+            () = tokio::time::sleep(LOOK), if client.due().is_some() => client.tick(now())?,
+        }
+    }
+}
+
+/// What is typed, until its end. A thread reads it: a read of a terminal cannot be taken back.
+fn typed() -> mpsc::Receiver<Vec<u8>> {
+    let (tell, told) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(count) = std::io::stdin().read(&mut piece) {
+            if count == 0 || tell.blocking_send(piece[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    told
+}
+
+fn put(mut to: impl Write, bytes: &[u8]) -> Result<()> {
+    to.write_all(bytes).and_then(|()| to.flush()).context("the output")
+}
+
+/// The command's own code, if the host told it.
+fn closed(words: &str, code: Option<i32>) -> Result<ExitCode> {
+    match code {
+        Some(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))),
+        None if words.is_empty() => bail!("the session ended before the command did"),
+        None => bail!("{words}"),
+    }
+}
