@@ -150,6 +150,7 @@ async fn both_ends_of_our_own_speak_through_the_plane() {
         }
         if exited && host.is_drained() {
             host.close("", 2);
+            exited = false;
             continue;
         }
         tokio::select! {
