@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use core_task::TaskStatus;
 use serde_json::json;
+use service_ecs::rows::service::Service;
+use service_ecs::rows::task::Health;
 use world::fleet::{Fate, Fleet};
 
 #[test]
@@ -277,5 +279,110 @@ fn tasks_of_lost_and_draining_hosts_are_replaced() {
     fleet.observe(one, TaskStatus::Stopped);
     fleet.settle();
     assert_eq!(fleet.counts("s"), (3, 0, 3));
+    fleet.world.survives_a_restart();
+}
+
+#[test]
+fn a_daemon_is_on_every_host_that_may_have_it() {
+    let mut fleet = Fleet::new(2);
+    let constraint = json!([{"type": "memberOf",
+        "expression": "attribute:ecs.availability-zone != us-east-1c"}]);
+    let input = json!({"cluster": "c", "serviceName": "d", "taskDefinition": "fixed",
+        "schedulingStrategy": "DAEMON", "placementConstraints": constraint});
+    let service = fleet.world.call("CreateService", input)["service"].clone();
+    assert_eq!(service["schedulingStrategy"], "DAEMON");
+    assert_eq!(service["deploymentConfiguration"]["maximumPercent"], 100);
+    fleet.settle();
+    assert_eq!(fleet.counts("d"), (2, 0, 2));
+    // A host comes, another drains.
+    fleet.add_host();
+    fleet.settle();
+    assert_eq!(fleet.counts("d"), (3, 0, 3));
+    let drained = fleet.hosts[0];
+    let names = json!([drained.to_string()]);
+    let input = json!({"cluster": "c", "containerInstances": names, "status": "DRAINING"});
+    fleet.world.call("UpdateContainerInstancesState", input);
+    fleet.settle();
+    assert_eq!(fleet.counts("d"), (2, 0, 2));
+    assert!(fleet.tasks("d").iter().all(|task| task.host != Some(drained)));
+    // On each host the old one goes before the new one comes: they want the same port.
+    fleet.define("fixed", 8080);
+    fleet.update("d", json!({"taskDefinition": "fixed:2"}));
+    fleet.settle();
+    assert!(fleet.tasks("d").iter().all(|task| task.revision == 2));
+    assert_eq!(fleet.service("d")["deployments"][0]["rolloutState"], "COMPLETED");
+    // One without a count is deleted without one.
+    fleet.world.call("DeleteService", json!({"cluster": "c", "service": "d"}));
+    fleet.settle();
+    assert_eq!(fleet.service("d")["status"], "INACTIVE");
+    fleet.world.survives_a_restart();
+}
+
+/// Reports that a neighbour would make of the seam.
+struct Traffic(core_types::Id128, Option<Health>);
+
+impl core_step::Report for Traffic {
+    fn apply(self: Box<Self>, tx: &mut core_state::Tx<'_>) -> Box<dyn std::any::Any + Send> {
+        service_ecs::ops::observe_traffic(tx, self.0, self.1);
+        Box::new(())
+    }
+}
+
+#[test]
+fn what_brings_a_task_its_users_has_a_say_in_its_health() {
+    let mut fleet = Fleet::new(2);
+    fleet.create("s", json!({"healthCheckGracePeriodSeconds": 60}));
+    fleet.settle();
+    let key = fleet.world.core.state().all::<Service>().next().unwrap().key.clone();
+    let serving = service_ecs::ops::serving_tasks(fleet.world.core.state(), &key);
+    assert_eq!(serving.len(), 2);
+    let bad = serving[0];
+    // In the grace period nothing is made of it.
+    fleet.world.report(Traffic(bad, Some(Health::Unhealthy)));
+    fleet.settle();
+    assert!(fleet.tasks("s").iter().any(|task| task.id == bad));
+    fleet.world.pass(Duration::from_secs(60));
+    fleet.settle();
+    assert!(fleet.tasks("s").iter().all(|task| task.id != bad));
+    assert_eq!(fleet.counts("s"), (2, 0, 2));
+    let text = format!("(service s) (task {bad}) failed container health checks.");
+    assert!(fleet.events("s").contains(&text));
+    fleet.world.survives_a_restart();
+}
+
+#[test]
+fn a_protected_task_outlives_a_scale_in() {
+    let mut fleet = Fleet::new(2);
+    fleet.create("s", json!({"desiredCount": 3}));
+    fleet.settle();
+    let kept = fleet.tasks("s")[0].arn();
+    let input = json!({"cluster": "c", "tasks": [kept], "protectionEnabled": true,
+        "expiresInMinutes": 10});
+    fleet.world.call("UpdateTaskProtection", input);
+    fleet.update("s", json!({"desiredCount": 1}));
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (1, 0, 1));
+    assert_eq!(fleet.tasks("s")[0].arn(), kept);
+    fleet.update("s", json!({"desiredCount": 0}));
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (1, 0, 0));
+    fleet.world.pass(Duration::from_secs(600));
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (0, 0, 0));
+    fleet.world.survives_a_restart();
+}
+
+#[test]
+fn many_tasks_come_in_batches() {
+    let mut fleet = Fleet::new(2);
+    let small = json!([{"name": "web", "image": "i", "memory": 4, "cpu": 1}]);
+    let input = json!({"family": "small", "containerDefinitions": small});
+    fleet.world.call("RegisterTaskDefinition", input);
+    fleet.create("s", json!({"taskDefinition": "small", "desiredCount": 510}));
+    assert_eq!(fleet.tasks("s").len(), 500);
+    fleet.world.pass(Duration::from_millis(1));
+    assert_eq!(fleet.tasks("s").len(), 510);
+    let service = fleet.service("s");
+    assert_eq!(service["events"].as_array().unwrap().len(), 51);
     fleet.world.survives_a_restart();
 }
