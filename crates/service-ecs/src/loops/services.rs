@@ -3,7 +3,7 @@
 //! A pass takes note of what has ended, asks core-rollout what may be done, starts and stops tasks,
 //! and tells what it did. Whatever changes in the world brings the next pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use core_rollout::{Plan, Service as Problem, Why, plan_daemon, plan_rolling};
@@ -185,8 +185,8 @@ impl World {
         let most = count.min(MOST_STARTS);
         let started = match row.daemon {
             true => {
-                let hosts: Vec<Id128> =
-                    hosts.iter().take(most).map(|host| seen.hosts[*host as usize]).collect();
+                let hosts = hosts.iter().take(most).filter_map(|host| seen.hosts.get(host));
+                let hosts: Vec<Id128> = hosts.copied().collect();
                 service_placing::start_on(tx, row, next, &hosts)
             }
             false => service_placing::start(tx, row, next, most),
@@ -200,14 +200,15 @@ impl World {
 
 /// The hosts that shall have the daemon. They get numbers like those that already have it.
 fn daemon(tx: &Tx<'_>, row: &Service, next: &Next, seen: &mut Seen) -> (u32, BTreeSet<u32>) {
+    let known: BTreeMap<Id128, u32> = seen.hosts.iter().map(|(n, host)| (*host, *n)).collect();
     let mut numbers = BTreeSet::new();
     for host in service_placing::daemon_hosts(tx, row, next) {
-        let known = seen.hosts.iter().position(|there| *there == host);
-        let number = known.unwrap_or_else(|| {
-            seen.hosts.push(host);
-            seen.hosts.len() - 1
+        let number = known.get(&host).copied().unwrap_or_else(|| {
+            let next = seen.hosts.last_key_value().map_or(0, |(last, _)| last + 1);
+            seen.hosts.insert(next, host);
+            next
         });
-        numbers.insert(number as u32);
+        numbers.insert(number);
     }
     (numbers.len() as u32, numbers)
 }

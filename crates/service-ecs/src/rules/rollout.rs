@@ -24,7 +24,7 @@ pub const PROVEN_IN: std::time::Duration = std::time::Duration::from_secs(10);
 pub struct Seen {
     pub tasks: Vec<Problem<Id128>>,
     /// Hosts by their numbers in the tasks.
-    pub hosts: Vec<Id128>,
+    pub hosts: BTreeMap<u32, Id128>,
     /// When time alone changes the picture.
     pub look_at: Option<Time>,
     /// When the newest of the newest version's tasks proved itself.
@@ -91,10 +91,7 @@ pub fn see(state: &State, row: &Service, now: Time) -> Seen {
         seen
     });
     let tasks: Vec<_> = tasks.collect();
-    let mut hosts: Vec<(u32, Id128)> =
-        eyes.hosts.0.iter().filter_map(|(id, n)| Some((*n, (*id)?))).collect();
-    hosts.sort_unstable();
-    let hosts = hosts.into_iter().map(|(_, id)| id).collect();
+    let hosts = eyes.hosts.0.iter().filter_map(|(id, number)| Some((*number, (*id)?))).collect();
     Seen { tasks, hosts, look_at: eyes.look_at, proven_at }
 }
 
