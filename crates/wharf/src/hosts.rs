@@ -167,6 +167,7 @@ impl Hosts {
             environment,
             arguments: vec![
                 "agent".to_owned(),
+                "--leash".to_owned(),
                 "--config".to_owned(),
                 text(dir.join("ecs.config")),
                 "--images".to_owned(),
@@ -280,7 +281,10 @@ impl Keeper {
         }
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         // A group of its own: what ends the server from a terminal leaves the agent to us.
-        command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.process_group(0).stdout(out.try_clone()?).stderr(out);
+        // It ends when this pipe does, so that a server that was killed leaves no agents: the next one
+        // starts its own.
+        command.stdin(Stdio::piped());
         let place = self.place.clone();
         let child =
             tokio::task::spawn_blocking(move || host_network::spawn_in_host(&place, &mut command));
@@ -290,7 +294,9 @@ impl Keeper {
             tracing::warn!("the agent of {} has no cgroup of its own: {error}", self.place.name);
         }
         self.agents().push(pid);
+        let leash = child.stdin.take();
         let ended = tokio::task::spawn_blocking(move || child.wait()).await?;
+        drop(leash);
         self.agents().retain(|agent| *agent != pid);
         Ok(ended?.code())
     }

@@ -1,10 +1,11 @@
 //! `wharf agent`: joins this machine, or the host whose namespaces it is born in, to a cluster.
 
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use host_agent::config::{HELP, Source};
 use host_agent::plane::credentials::Chain;
 use host_agent::{Agent, AgentError};
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// The data directory whose host this is: `wharf up` names its own
     #[arg(long, value_name = "DIR", hide = true)]
     of: Option<PathBuf>,
+    /// End when standard input does
+    #[arg(long, hide = true)]
+    leash: bool,
     /// The parent of the tasks' cgroups
     #[arg(long, value_name = "PATH", hide = true)]
     cgroup: Option<String>,
@@ -69,6 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     });
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let _lock = lock(&dir)?;
     let tag = Tag::of(arguments.of.as_deref().unwrap_or(&dir));
     let cgroup = arguments.cgroup.clone().unwrap_or_else(|| format!("/{}/agent", tag.cgroup()));
     let shim = ShimProgram::current(&["shim"])?;
@@ -108,10 +113,39 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
                 }
                 ended => Ok(ended.map(|()| ExitCode::SUCCESS)?),
             },
+            () = end_of_input(), if arguments.leash => {
+                tracing::info!("the server is gone; tasks go on");
+                Ok(ExitCode::SUCCESS)
+            }
             () = signals.any() => {
                 tracing::info!("stopping; tasks go on");
                 Ok(ExitCode::SUCCESS)
             }
         }
     })
+}
+
+/// Two agents of one host would each start what the other has started.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("agent.lock");
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another agent runs on {}: stop it, or give another --data-dir", dir.display())
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+async fn end_of_input() {
+    let (ended, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = wait.await;
 }
