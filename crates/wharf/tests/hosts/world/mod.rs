@@ -1,6 +1,8 @@
 //! `wharf up` on a folder of its own, with an image of busybox; everything that it left on the machine
 //! is removed at the end, also of a test that failed.
 
+// The server tests' client, of which these need a part.
+#[allow(dead_code)]
 #[path = "../../server/world/client.rs"]
 mod client;
 
