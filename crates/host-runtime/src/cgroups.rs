@@ -81,6 +81,11 @@ impl Group {
         found.map(|(_, dir)| dir)
     }
 
+    /// Its directory, where there is but one hierarchy.
+    pub fn unified(&self) -> Option<PathBuf> {
+        matches!(hierarchies(), Hierarchies::V2).then(|| self.dir("")).flatten()
+    }
+
     pub fn exists(&self) -> bool {
         self.dirs().iter().any(|(_, dir)| dir.exists())
     }

@@ -4,6 +4,7 @@
 //! libcontainer clones and goes on with ordinary code in the child, which is sound only in a process
 //! of one thread; that alone would call for a process per container.
 
+mod devices;
 mod engine;
 mod exec;
 mod init;
@@ -171,6 +172,10 @@ fn make(
     let looked =
         Looked { rootfs, identity, cgroup: record_path(spec), others, shared_shm, init_program };
     let config = bundle::config(spec, &looked, flavour)?;
+    if let (Flavour::Embedded, Some(unified)) = (flavour, group.unified()) {
+        let rules = config["linux"]["resources"]["devices"].as_array();
+        devices::confine(&unified, rules.map_or(&[], Vec::as_slice))?;
+    }
     let path = dir.bundle();
     std::fs::create_dir_all(&path).map_err(Error::file("cannot make", &path))?;
     record::write(&path.join("config.json"), &config)?;
