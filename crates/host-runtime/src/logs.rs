@@ -51,6 +51,7 @@ pub fn numbers(dir: &Path) -> Vec<u64> {
     found
 }
 
+/// How far the output in a folder of [`crate::LogFiles`] has reached its destination.
 pub fn acknowledged(dir: &Path) -> LogPosition {
     let text = fs::read_to_string(acknowledged_file(dir)).unwrap_or_default();
     parse_position(&text).unwrap_or_default()
@@ -89,6 +90,11 @@ pub fn parse(line: &[u8]) -> Option<(Stream, u64, String, bool)> {
         text.pop();
     }
     Some((record.stream, u64::try_from(time.as_nanosecond()).unwrap_or(0), text, partial))
+}
+
+/// The output in a folder of [`crate::LogFiles`], whether or not its container is still there.
+pub fn follow(dir: PathBuf, from: LogsFrom) -> Result<Box<dyn LogReader>> {
+    Ok(Box::new(Follower::open(dir, from)?))
 }
 
 pub struct Follower {

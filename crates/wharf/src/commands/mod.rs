@@ -10,6 +10,7 @@ mod doctor;
 mod env;
 mod exec;
 mod image;
+mod logs;
 mod replay;
 mod server;
 mod shim;
@@ -51,6 +52,8 @@ enum Command {
     Image(image::Arguments),
     /// Run a command in a container of a task.
     Exec(exec::Arguments),
+    /// Show what a task of this machine's hosts wrote.
+    Logs(logs::Arguments),
     /// Make and list accounts.
     Account(account::Arguments),
     #[command(hide = true)]
@@ -95,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Clean(arguments) => clean::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
