@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::driver::{self, Driver};
 use crate::journal::{Journal, JournalError};
 use crate::known::Shown;
+use crate::logs::Logs;
 use crate::meter::Meter;
 use crate::plane::api::Api;
 use crate::plane::connect::{ConnectError, Connector};
@@ -60,6 +61,7 @@ impl Agent {
         let connector = Arc::new(Connector::new(config.ca.as_deref()));
         let api = Api::new(&config.endpoint, &config.region, self.chain, connector)?;
         let api = Arc::new(api);
+        let logs = Logs::new(self.runtime.clone(), api.clone(), config.cluster.clone());
         let driver = Driver::new(
             self.runtime,
             self.images,
@@ -75,6 +77,7 @@ impl Agent {
                 registry: registry(&config)?,
                 docker_auth: config.docker_auth.clone(),
                 start_timeout: config.start_timeout,
+                logs,
             },
         );
         let resources = Resources::of(&config);

@@ -12,6 +12,7 @@ pub mod driver;
 pub mod engine;
 pub mod journal;
 pub mod known;
+pub mod logs;
 pub mod meter;
 pub mod plane;
 pub mod registration;

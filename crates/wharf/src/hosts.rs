@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use core_types::{AccountId, Region};
+use core_types::{AccountId, Region, Scope};
 use host_network::addresses::Zone;
 use host_network::{CleanOptions, HostPlace, Machine, MachineOptions, cgroups, clean};
 use plane_engine::Engine;
 use serde_json::json;
+use service_ec2::reports::{HostReady, NetworkReady};
 use service_iam::hosts::HostSession;
 use service_iam::ops::Issued;
 
@@ -116,6 +117,7 @@ impl Hosts {
     pub async fn start(self, plane: &Plane<'_>) -> Result<Running> {
         let agents = Arc::new(Mutex::new(Vec::new()));
         let mut keepers = Vec::new();
+        self.tell(plane).await.context("the hosts' network is not told")?;
         for place in &self.places {
             let dir = self.host_dir(place);
             std::fs::create_dir_all(&dir)
@@ -137,6 +139,22 @@ impl Hosts {
             keepers.push(tokio::spawn(keeper.run()));
         }
         Ok(Running { hosts: self, agents, keepers })
+    }
+
+    /// What EC2's part shows: the range as a VPC, the hosts as instances.
+    async fn tell(&self, plane: &Plane<'_>) -> Result<()> {
+        let network = NetworkReady { cidr: self.machine.vpc().cidr };
+        plane.engine.report(Box::new(network)).await?;
+        for place in &self.places {
+            let host = HostReady {
+                id: place.id.as_str().into(),
+                scope: Scope::new(plane.account, plane.region),
+                zone: place.zone.letter(),
+                address: place.address,
+            };
+            plane.engine.report(Box::new(host)).await?;
+        }
+        Ok(())
     }
 
     fn host_dir(&self, place: &HostPlace) -> PathBuf {

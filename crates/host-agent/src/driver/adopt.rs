@@ -29,6 +29,17 @@ impl Driver {
         found
     }
 
+    /// Go on delivering what a task's containers wrote, also those that have ended.
+    pub fn resume_logs(&self, live: &Arc<Live>, seen: &[State]) {
+        for part in 0..live.given.task.containers.len() {
+            let id = live.given.container_id(part);
+            if let Some(state) = seen.iter().find(|state| state.id == id) {
+                let (dir, ended) = (self.log_dir(&live.given, part), state.exit.is_some());
+                self.settings.logs.resume(live, part, &dir, ended);
+            }
+        }
+    }
+
     /// Tell a task what has become of its containers while no agent was there.
     pub async fn adopt(self: &Arc<Self>, live: &Arc<Live>, seen: &[State]) {
         let known = live.state.lock().unwrap_or_else(PoisonError::into_inner).clone();

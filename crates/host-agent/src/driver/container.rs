@@ -18,6 +18,7 @@ use super::files::{Names, hostname};
 use super::volumes::Volumes;
 use super::{Driver, process};
 use crate::engine::Failure;
+use crate::logs;
 use crate::tasks::{Given, Live, NetworkMode};
 
 impl Driver {
@@ -78,6 +79,7 @@ impl Driver {
                 .or_else(|| process::signal(&run.stop_signal)),
             stdio: Stdio {
                 log: Some(LogFiles { dir: self.log_dir(given, part) }),
+                limits: logs::limits(&host.log_config).map_err(|e| create(e.to_string()))?,
                 ..Stdio::default()
             },
             docker: DockerOnly {

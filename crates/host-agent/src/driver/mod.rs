@@ -23,6 +23,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock;
 use crate::engine::{Binding, Event, Failure, Probe, Step};
+use crate::logs::Logs;
 use crate::tasks::{Given, Live, NetworkMode};
 
 pub use adopt::Found;
@@ -47,6 +48,7 @@ pub struct Settings {
     pub registry: Arc<Registry>,
     pub docker_auth: Option<serde_json::Value>,
     pub start_timeout: Duration,
+    pub logs: Arc<Logs>,
 }
 
 pub struct Driver {
@@ -187,6 +189,7 @@ impl Driver {
         run: u32,
     ) -> Result<Vec<Binding>, Failure> {
         let given = &live.given;
+        let ready = self.settings.logs.open(live, part).await?;
         let _place = self.making.acquire().await;
         let attachment = self.attach(given, part).await?;
         let image = self.image(given, part)?;
@@ -210,6 +213,7 @@ impl Driver {
             other => other,
         };
         created.map_err(failed)?;
+        self.settings.logs.ship(given, part, &self.log_dir(given, part), ready);
         Ok(bindings(given, part, attachment.as_ref()))
     }
 
@@ -243,7 +247,10 @@ impl Driver {
         tokio::spawn(async move {
             let id = live.given.container_id(part);
             let event = match driver.runtime.wait(&id).await {
-                Ok(exit) => exited(part, run, &exit),
+                Ok(exit) => {
+                    driver.settings.logs.finish(&id).await;
+                    exited(part, run, &exit)
+                }
                 Err(error) => {
                     tracing::warn!("{id}: its end cannot be seen: {error}");
                     Event::Vanished { part, run }
@@ -333,16 +340,18 @@ impl Driver {
                 tracing::warn!("{id} was not removed: {error}");
             }
             self.let_go(&id);
+            self.settings.logs.forget(&id);
         }
         if let Err(error) = self.runtime.remove_group(&self.group(given)).await {
             tracing::warn!("the cgroup of {} was not removed: {error}", given.id);
         }
-        let dir = self.task_dir(given);
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&dir)).await;
-        if let Ok(Err(error)) = removed
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!("the files of {} were not removed: {error}", given.id);
+        for dir in [self.task_dir(given), self.settings.dir.join("logs").join(&given.id)] {
+            let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&dir)).await;
+            if let Ok(Err(error)) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!("the files of {} were not removed: {error}", given.id);
+            }
         }
     }
 

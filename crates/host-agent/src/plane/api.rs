@@ -99,6 +99,10 @@ impl Api {
         self.chain.current()
     }
 
+    pub fn endpoint(&self) -> String {
+        self.endpoint.to_string()
+    }
+
     pub fn region(&self) -> &str {
         &self.region
     }

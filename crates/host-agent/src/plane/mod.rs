@@ -1,6 +1,7 @@
 //! Talking to the control plane: calls of the ECS API, and the two sockets.
 
 pub mod api;
+pub mod cloud;
 pub mod connect;
 pub mod credentials;
 pub mod socket;

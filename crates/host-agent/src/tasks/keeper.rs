@@ -324,6 +324,7 @@ impl Tasks {
             let ended = state.as_ref().is_some_and(|state| state.stopped_at.is_some());
             let live = self.begin(record, state, told);
             let seen = found.remove(&live.given.id).unwrap_or_default();
+            self.driver.resume_logs(&live, &seen);
             if !ended {
                 self.driver.adopt(&live, &seen).await;
             }
