@@ -278,6 +278,7 @@ impl Host for Shown {
     fn stats(&self, runtime_id: &str) -> Option<ContainerStats> {
         let reading = self.meter.newest(runtime_id)?;
         let stats = &reading.stats;
+        let traffic = self.meter.traffic.newest(runtime_id).unwrap_or_default();
         let before = reading.before.as_deref();
         let mut memory_details = BTreeMap::new();
         memory_details.insert("inactive_file".to_owned(), stats.memory_inactive_file);
@@ -304,8 +305,8 @@ impl Host for Shown {
             read_bytes: stats.read_bytes.unwrap_or(0),
             written_bytes: stats.write_bytes.unwrap_or(0),
             pids: stats.pids.unwrap_or(0),
-            networks: BTreeMap::new(),
-            network_rates: None,
+            networks: traffic.counters,
+            network_rates: traffic.rates,
         })
     }
 

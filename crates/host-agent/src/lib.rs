@@ -18,6 +18,7 @@ pub mod plane;
 pub mod registration;
 pub mod tasks;
 pub mod tcs;
+pub mod traffic;
 
 pub use agent::{Agent, AgentError};
 

@@ -6,7 +6,7 @@
 //! there.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -193,7 +193,8 @@ impl Logs {
         let from = LogsFrom { position: host_runtime::acknowledged(dir), follow: true };
         match self.runtime.logs(id, from).await {
             Ok(reader) => {
-                let shipping = Shipping::start(Box::new(Output(reader)), driver);
+                let shipping =
+                    Shipping::start(Box::new(Output { reader, dir: dir.to_owned() }), driver);
                 shipping.finish(LONGEST).await;
             }
             Err(error) => tracing::warn!("{id}: its output cannot be read: {error}"),
@@ -251,12 +252,15 @@ fn about(given: &Given, part: usize, cluster: &str, region: &str) -> About {
 }
 
 /// The runtime's reader, as drivers read.
-struct Output(Box<dyn LogReader>);
+struct Output {
+    reader: Box<dyn LogReader>,
+    dir: PathBuf,
+}
 
 impl Feed for Output {
     fn next(&mut self) -> Later<'_, Result<Vec<(Line, Position)>, LogError>> {
         Box::pin(async {
-            let lines = self.0.next().await.map_err(|error| feed(&error))?;
+            let lines = self.reader.next().await.map_err(|error| feed(&error))?;
             Ok(lines.into_iter().map(line).collect())
         })
     }
@@ -264,8 +268,14 @@ impl Feed for Output {
     fn acknowledge(&mut self, position: Position) -> Later<'_, Result<(), LogError>> {
         let Position { major, minor } = position;
         Box::pin(async move {
-            let done = self.0.acknowledge(LogPosition { major, minor }).await;
-            done.map_err(|error| feed(&error))
+            let position = LogPosition { major, minor };
+            self.reader.acknowledge(position).await.map_err(|error| feed(&error))?;
+            // Docker keeps no place for us.
+            if host_runtime::acknowledged(&self.dir) < position {
+                let kept = host_runtime::acknowledge(&self.dir, position);
+                kept.map_err(|error| feed(&error))?;
+            }
+            Ok(())
         })
     }
 }

@@ -12,7 +12,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock;
 use crate::engine::Phase;
-use crate::tasks::Tasks;
+use crate::tasks::{NetworkMode, Tasks};
+use crate::traffic::{self, Carried};
 
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -37,6 +38,7 @@ pub struct Gathered {
 
 #[derive(Default)]
 pub struct Meter {
+    pub traffic: Carried,
     known: Mutex<BTreeMap<String, (Reading, Gathered)>>,
 }
 
@@ -103,10 +105,18 @@ impl Meter {
                     let id = live.given.container_id(part);
                     if let Ok(stats) = tasks.driver.runtime.stats(&id).await {
                         self.take(&id, clock::now(), stats, machine_cpu());
+                        // AWS: what has the host's network has no counters of its own.
+                        if live.given.network_mode() != NetworkMode::Host
+                            && let Ok(state) = tasks.driver.runtime.state(&id).await
+                        {
+                            let counters = traffic::of_process(state.pid);
+                            self.traffic.take(&id, clock::now(), counters);
+                        }
                         seen.push(id);
                     }
                 }
             }
+            self.traffic.keep(&seen);
             self.known().retain(|id, _| seen.contains(id));
         }
     }

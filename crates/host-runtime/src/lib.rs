@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use docker::Docker;
 pub use error::{Error, Phase, Result, reason};
-pub use logs::{acknowledged, follow};
+pub use logs::{acknowledge, acknowledged, follow};
 pub use shimmed::{Config, ShimProgram, Shimmed};
 pub use spec::*;
 

@@ -62,6 +62,7 @@ fn parse_position(text: &str) -> Option<LogPosition> {
     Some(LogPosition { major: major.parse().ok()?, minor: minor.parse().ok()? })
 }
 
+/// Keep how far the output has reached its destination.
 pub fn acknowledge(dir: &Path, position: LogPosition) -> Result<()> {
     let path = acknowledged_file(dir);
     let fresh = path.with_extension("new");

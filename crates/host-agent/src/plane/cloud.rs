@@ -80,9 +80,13 @@ impl TaskCloud {
         let mut request = Request::post(path).body(Full::new(body)).map_err(unreachable)?;
         *request.headers_mut() = headers;
         let kept = self.idle.lock().await.remove(&endpoint);
+        let kept = match kept {
+            Some(mut kept) => kept.ready().await.is_ok().then_some(kept),
+            None => None,
+        };
         let mut connection = match kept {
-            Some(mut kept) if kept.ready().await.is_ok() => kept,
-            _ => self.connect(uri).await?,
+            Some(kept) => kept,
+            None => self.connect(uri).await?,
         };
         let answer = match connection.try_send_request(request).await {
             Ok(answer) => answer,
