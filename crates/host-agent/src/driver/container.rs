@@ -80,7 +80,6 @@ impl Driver {
             stdio: Stdio {
                 log: Some(LogFiles { dir: self.log_dir(given, part) }),
                 limits: logs::limits(&host.log_config).map_err(|e| create(e.to_string()))?,
-                ..Stdio::default()
             },
             docker: DockerOnly {
                 dns: host.dns.clone(),

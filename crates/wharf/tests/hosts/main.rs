@@ -5,6 +5,5 @@
 
 mod agents;
 mod fields;
-mod inside;
 mod life;
 mod world;

@@ -135,27 +135,12 @@ impl Client {
         self.try_call(operation, body).unwrap()
     }
 
-    /// A signed CloudWatch Logs request.
-    pub fn logs(&self, operation: &str, body: &str) -> Answer {
-        let target = format!("Logs_20140328.{operation}");
-        let headers = self.signed("logs", "application/x-amz-json-1.1", Some(&target), body);
-        send_raw(&self.url, &whole(&headers, body, "HTTP/1.1", "Connection: close\r\n")).unwrap()
-    }
-
     /// A signed IAM request.
     pub fn iam(&self, form: &str) -> Answer {
-        self.form("iam", &format!("Version=2010-05-08&{form}"))
-    }
-
-    /// A signed EC2 request.
-    pub fn ec2(&self, form: &str) -> Answer {
-        self.form("ec2", &format!("Version=2016-11-15&{form}"))
-    }
-
-    fn form(&self, service: &str, form: &str) -> Answer {
+        let form = format!("Version=2010-05-08&{form}");
         let kind = "application/x-www-form-urlencoded; charset=utf-8";
-        let headers = self.signed(service, kind, None, form);
-        send_raw(&self.url, &whole(&headers, form, "HTTP/1.1", "Connection: close\r\n")).unwrap()
+        let headers = self.signed("iam", kind, None, &form);
+        send_raw(&self.url, &whole(&headers, &form, "HTTP/1.1", "Connection: close\r\n")).unwrap()
     }
 
     pub fn create(&self, name: &str) -> Answer {
