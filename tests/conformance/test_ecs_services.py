@@ -146,3 +146,46 @@ def test_tags(ecs, service):
     ecs.tag_resource(resourceArn=arn, tags=[{"key": "c", "value": "d"}])
     ecs.untag_resource(resourceArn=arn, tagKeys=["a"])
     assert ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "c", "value": "d"}]
+
+
+def test_a_deployment_is_stopped_by_hand(ecs, service, refused):
+    first = ecs.list_service_deployments(**service)["serviceDeployments"][0]
+    arn = first["serviceDeploymentArn"]
+    answer = ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ABORT")
+    assert answer["serviceDeploymentArn"] == arn
+    with refused("ConflictException", status=400):
+        ecs.stop_service_deployment(serviceDeploymentArn=arn)
+    assert described(ecs, service)["deployments"][0]["rolloutState"] == "FAILED"
+
+
+def test_no_service_is_in_a_namespace(ecs, refused):
+    arn = f"arn:aws:servicediscovery:{REGION}:{ACCOUNT}:namespace/ns-abcdefghijklmnop"
+    assert ecs.list_services_by_namespace(namespace=arn)["serviceArns"] == []
+    with refused("NamespaceNotFoundException", status=400):
+        ecs.list_services_by_namespace(namespace="none")
+
+
+def test_task_sets(ecs, cluster, refused):
+    ecs.create_service(cluster=cluster, serviceName="set", desiredCount=4,
+                       deploymentController={"type": "EXTERNAL"})
+    service = {"cluster": cluster, "service": "set"}
+    scale = {"value": 50.0, "unit": "PERCENT"}
+    made = ecs.create_task_set(**service, taskDefinition=cluster, scale=scale, externalId="x",
+                               tags=[{"key": "a", "value": "b"}])["taskSet"]
+    assert (made["status"], made["computedDesiredCount"], made["externalId"]) == ("ACTIVE", 2, "x")
+    assert made["taskSetArn"] == f"{ARN}task-set/{cluster}/set/{made['id']}"
+    named = {**service, "taskSet": made["id"]}
+    ecs.update_service_primary_task_set(**service, primaryTaskSet=made["taskSetArn"])
+    shown = ecs.describe_task_sets(**service, taskSets=[made["id"], "ecs-svc/1"],
+                                   include=["TAGS"])
+    assert shown["taskSets"][0]["status"] == "PRIMARY"
+    assert shown["taskSets"][0]["tags"] == [{"key": "a", "value": "b"}]
+    assert [failure["reason"] for failure in shown["failures"]] == ["MISSING"]
+    assert described(ecs, service)["taskDefinition"].endswith(":2")
+    text = "The task set cannot be deleted while it is scaled above 0."
+    with refused("InvalidParameterException", text, status=400):
+        ecs.delete_task_set(**named)
+    ecs.update_task_set(**named, scale={"value": 0.0, "unit": "PERCENT"})
+    assert ecs.delete_task_set(**named)["taskSet"]["status"] == "DRAINING"
+    with refused("TaskSetNotFoundException", status=400):
+        ecs.update_task_set(**named, scale=scale)

@@ -9,6 +9,7 @@ from wharf_server import ACCOUNT
 
 ARN = f"arn:aws:iam::{ACCOUNT}:"
 MANY = 3
+NAMESPACE = f"arn:aws:servicediscovery:us-east-1:{ACCOUNT}:namespace/ns-abcdefghijklmnop"
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "ecs.amazonaws.com"}, "Action": "sts:AssumeRole"}
 ]})
@@ -28,6 +29,8 @@ def filled(ecs, iam, server):
         ecs.create_cluster(clusterName=f"c-{n}")
         ecs.register_task_definition(family=f"f-{n}", containerDefinitions=[
             {"name": "a", "image": "b", "memory": 8}])
+        ecs.create_service(cluster="c-0", serviceName=f"s-{n}", taskDefinition=f"f-{n}",
+                           desiredCount=0)
         iam.create_user(UserName=f"u-{n}")
         iam.create_group(GroupName=f"g-{n}")
         iam.create_role(RoleName=f"r-{n}", AssumeRolePolicyDocument=TRUST)
@@ -61,6 +64,7 @@ PAGED = [
     ("ecs", "list_task_definitions", {}, MANY),
     ("ecs", "list_task_definition_families", {}, MANY),
     ("ecs", "list_account_settings", {"effectiveSettings": True}, MANY),
+    ("ecs", "list_services", {"cluster": "c-0"}, MANY),
     ("logs", "describe_log_groups", {}, MANY),
     ("logs", "describe_log_streams", {"logGroupName": "l-0"}, MANY),
     ("logs", "filter_log_events", {"logGroupName": "l-0"}, MANY),
@@ -96,6 +100,7 @@ EMPTY = [
     ("ecs", "list_attributes", {"cluster": "c-0", "targetType": "container-instance"}),
     ("ecs", "list_container_instances", {"cluster": "c-0"}),
     ("ecs", "list_tasks", {"cluster": "c-0"}),
+    ("ecs", "list_services_by_namespace", {"namespace": NAMESPACE}),
     ("iam", "list_account_aliases", {}), ("iam", "list_mfa_devices", {"UserName": "u-0"}),
     ("iam", "list_server_certificates", {}), ("iam", "list_virtual_mfa_devices", {}),
     ("iam", "list_signing_certificates", {"UserName": "u-0"}),
