@@ -49,7 +49,7 @@ impl Daemon {
                 println!("skipped: dockerd does not run on this machine: {status}: {last}");
                 return None;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(crate::BETWEEN_LOOKS);
         }
     }
 

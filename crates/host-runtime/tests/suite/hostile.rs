@@ -153,7 +153,7 @@ async fn a_killed_shim_takes_its_container_with_it(world: Arc<World>) {
     assert_eq!(world.runtime.state("orphan").await.unwrap().status, Status::Stopped);
     let gone = || !std::path::Path::new(&format!("/proc/{pid}")).exists();
     while !gone() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(crate::BETWEEN_LOOKS).await;
     }
     assert!(world.said("orphan").await.contains("up"));
 }
