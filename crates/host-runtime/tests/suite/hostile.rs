@@ -1,7 +1,6 @@
 //! Containers that do not behave, and shims that are killed: a clear end, and nothing left.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use host_runtime::{LogLimits, Namespace, Status, WhenFull};
 
