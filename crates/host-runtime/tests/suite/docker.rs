@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use host_runtime::{Docker, Runtime};
 
+use crate::BETWEEN_LOOKS;
 use crate::world::{World, find_program, image, run};
 
 struct Daemon {
@@ -48,7 +49,7 @@ impl Daemon {
                 println!("skipped: dockerd does not run on this machine: {status}: {last}");
                 return None;
             }
-            std::thread::sleep(crate::BETWEEN_LOOKS);
+            std::thread::sleep(BETWEEN_LOOKS);
         }
     }
 

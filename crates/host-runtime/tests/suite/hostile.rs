@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use host_runtime::{LogLimits, Namespace, Status, WhenFull};
 
+use crate::BETWEEN_LOOKS;
 use crate::world::{Kind, World};
 
 async fn a_fork_bomb_stays_in_its_limit(world: Arc<World>) {
@@ -152,7 +153,7 @@ async fn a_killed_shim_takes_its_container_with_it(world: Arc<World>) {
     assert_eq!(world.runtime.state("orphan").await.unwrap().status, Status::Stopped);
     let gone = || !std::path::Path::new(&format!("/proc/{pid}")).exists();
     while !gone() {
-        tokio::time::sleep(crate::BETWEEN_LOOKS).await;
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
     assert!(world.said("orphan").await.contains("up"));
 }
