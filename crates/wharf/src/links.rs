@@ -62,7 +62,7 @@ fn assignment(view: &View<'_>, task: &Task) -> Option<Assignment> {
         cluster_arn: scope.arn("ecs", format_args!("cluster/{}", task.cluster.1)),
         desired: desired(task.desired_status),
         acknowledged: task.observed_acknowledged.map(desired),
-        settled: task.is_stopped(),
+        settled: task.is_settled(),
         application_role: has(RoleKind::Application),
         execution_role: has(RoleKind::Execution),
         attaching: Vec::new(),

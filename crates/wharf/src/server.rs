@@ -11,6 +11,7 @@ use plane_engine::{Engine, Options, Refusal};
 use plane_gateway::{Forward, Gateway, Parts, Serving};
 use plane_links::{LastFigures, Links, Pace};
 use serde_json::{Value, json};
+use service_ecs::reports::Configured;
 use service_iam::operator;
 use service_iam::reports::EnsureRoot;
 use tokio::net::TcpListener;
@@ -61,6 +62,7 @@ pub fn run(settings: &Settings, what: &str, hosts: Option<&HostArguments>) -> Re
         advertise: endpoint.first().to_owned(),
         account: settings.account_id,
         given,
+        timing: settings.timing.told(),
         json: settings.json,
     });
     let run = Run { settings, what, dir, keeper, started };
@@ -292,6 +294,8 @@ struct RootKeeper {
     advertise: String,
     account: core_types::AccountId,
     given: Option<RootKey>,
+    /// The grace of lost hosts, and how long stopped tasks are shown, where the operator told.
+    timing: Option<(Duration, Duration)>,
     json: bool,
 }
 
@@ -398,6 +402,9 @@ impl RootKeeper {
             let RootKey { access_key_id, secret_access_key: secret } = key;
             let account = self.account;
             engine.report(Box::new(EnsureRoot { account, access_key_id, secret })).await?;
+        }
+        if let Some((host_lost_after, stopped_tasks_kept)) = self.timing {
+            engine.report(Box::new(Configured { host_lost_after, stopped_tasks_kept })).await?;
         }
         Ok(())
     }

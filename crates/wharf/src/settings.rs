@@ -44,6 +44,8 @@ pub struct Settings {
     #[arg(value_parser = clap::value_parser!(u64).range(4096..))]
     pub snapshot_after: Option<u64>,
     #[command(flatten)]
+    pub timing: TimingArguments,
+    #[command(flatten)]
     pub tls: TlsArguments,
     #[command(flatten)]
     pub root_key: RootKeyArguments,
@@ -52,6 +54,28 @@ pub struct Settings {
     /// Tell what happens as one JSON object a line on standard output
     #[arg(long, env = "WHARF_JSON")]
     pub json: bool,
+}
+
+/// How long things are waited for and kept. What was told once holds until it is told otherwise.
+#[derive(Clone, clap::Args)]
+pub struct TimingArguments {
+    /// Give up the tasks of a host that has not answered for so many seconds [default: 60]
+    #[arg(long, env = "WHARF_HOST_GRACE", value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    host_grace: Option<u64>,
+    /// Show stopped tasks for so many seconds [default: 3600]
+    #[arg(long, env = "WHARF_KEEP_STOPPED", value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(60..=604_800))]
+    keep_stopped: Option<u64>,
+}
+
+impl TimingArguments {
+    /// The two, if either was told.
+    pub fn told(&self) -> Option<(Duration, Duration)> {
+        let seconds = |told: Option<u64>, default| Duration::from_secs(told.unwrap_or(default));
+        let any = self.host_grace.or(self.keep_stopped).is_some();
+        any.then(|| (seconds(self.host_grace, 60), seconds(self.keep_stopped, 3600)))
+    }
 }
 
 #[derive(Clone, clap::Args)]
