@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::world::{Machine, PATIENCE, wait_for};
 
-fn get(address: &str, port: u64) -> Option<String> {
+pub fn get(address: &str, port: u64) -> Option<String> {
     let mut stream = TcpStream::connect((address, u16::try_from(port).ok()?)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.write_all(b"GET /hello HTTP/1.0\r\n\r\n").ok()?;

@@ -5,5 +5,6 @@
 
 mod agents;
 mod fields;
+mod inside;
 mod life;
 mod world;

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-pub use client::Client;
+pub use client::{Answer, Client};
 use serde_json::{Value, json};
 
 /// How long a loop that waits for a condition rests between two looks.

@@ -132,15 +132,25 @@ impl Client {
     }
 
     pub fn call(&self, operation: &str, body: &str) -> Answer {
-        self.try_call(operation, body).unwrap()
+        self.json("ecs", &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body)
+    }
+
+    /// A signed request of a service that speaks JSON.
+    pub fn json(&self, service: &str, target: &str, body: &str) -> Answer {
+        let headers = self.signed(service, "application/x-amz-json-1.1", Some(target), body);
+        send_raw(&self.url, &whole(&headers, body, "HTTP/1.1", "Connection: close\r\n")).unwrap()
     }
 
     /// A signed IAM request.
     pub fn iam(&self, form: &str) -> Answer {
-        let form = format!("Version=2010-05-08&{form}");
+        self.form("iam", &format!("Version=2010-05-08&{form}"))
+    }
+
+    /// A signed request of a service that takes forms.
+    pub fn form(&self, service: &str, form: &str) -> Answer {
         let kind = "application/x-www-form-urlencoded; charset=utf-8";
-        let headers = self.signed("iam", kind, None, &form);
-        send_raw(&self.url, &whole(&headers, &form, "HTTP/1.1", "Connection: close\r\n")).unwrap()
+        let headers = self.signed(service, kind, None, form);
+        send_raw(&self.url, &whole(&headers, form, "HTTP/1.1", "Connection: close\r\n")).unwrap()
     }
 
     pub fn create(&self, name: &str) -> Answer {
