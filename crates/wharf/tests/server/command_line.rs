@@ -32,7 +32,7 @@ fn mistakes_are_one_line_and_exit_code_2() {
         &["server", "--log-format", "xml"],
         &["server", "--root-access-key-id", "AKIAIOSFODNN7EXAMPLE"],
         &["server", "--hosts", "3"],
-        &["up", "--hosts", "3"],
+        &["up", "--hosts", "many"],
         &["replay", "etcd://nowhere"],
         &["replay", "--until", "soon"],
         &["nonsense"],

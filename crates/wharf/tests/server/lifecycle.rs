@@ -167,14 +167,16 @@ fn a_supervisor_is_told() {
 fn up_starts_the_control_plane_and_says_so() {
     let home = Home::new();
     let dir = home.dir();
-    let mut child = wharf(&["up", "--data-dir", dir.to_str().unwrap(), "--listen", "127.0.0.1:0"])
+    let data = dir.to_str().unwrap();
+    let mut child = wharf(&["up", "--hosts", "0", "--rm", "--data-dir", data])
+        .args(["--listen", "127.0.0.1:0"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
     let first = lines.next().unwrap().unwrap();
-    assert!(first.contains("control plane (this version has no hosts yet)"), "{first}");
+    assert!(first.contains("control plane and hosts"), "{first}");
     assert!(lines.next().unwrap().unwrap().starts_with("ready: http://"));
     let pid = child.id().to_string();
     std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
