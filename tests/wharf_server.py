@@ -116,7 +116,8 @@ class Server:
 
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.kill()
+            # With what it was started under: faketime waits for the server and does not pass on.
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def collect(self) -> dict[str, float]:
