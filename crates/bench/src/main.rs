@@ -9,6 +9,10 @@ mod start;
 
 use clap::{Parser, Subcommand};
 
+/// What the binary uses (`wharf/src/main.rs`), so that figures are its.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Figures for docs/BENCHMARKS.md")]
 struct Arguments {

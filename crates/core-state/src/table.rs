@@ -1,18 +1,24 @@
 //! One table: its rows, the indexes and tallies over them, and the order of their deadlines.
 
 use std::any::{Any, TypeId};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use core_types::Time;
 use immutable_chunkmap::map::Map;
 use immutable_chunkmap::set::Set;
+use smallvec::SmallVec;
 
 use crate::row::{Declare, Index, Row, RowKey, Tally};
 use crate::state::LoadError;
 
-/// Entries a tree node holds. Small enough that copying one on write is cheap, large enough that
-/// 10^5 rows are a shallow tree.
-const CHUNK: usize = 64;
+/// Entries of a tree's node where they are plain: copying one on write is a small memory copy.
+const PLAIN: usize = 64;
+/// Entries of a node that count references. Each copy of a node touches all that its entries point
+/// to, which costs more than a deeper tree.
+const SHARED: usize = 16;
+/// Rows of one index key that are kept without a tree of their own.
+const FEW: usize = 8;
 
 pub(crate) type AnyRow = Arc<dyn Any + Send + Sync>;
 
@@ -24,14 +30,94 @@ trait Derived<R: Row>: Any + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
+/// The rows of one index key, in order. Most keys of most indexes have one row or two, some have
+/// 10^5.
+#[derive(Clone)]
+enum Rows<K: RowKey> {
+    Few(Arc<[K]>),
+    Many(Set<K, PLAIN>),
+}
+
+impl<K: RowKey> Rows<K> {
+    fn insert(&mut self, key: K) {
+        match self {
+            Rows::Few(few) => {
+                let Err(place) = few.binary_search(&key) else { return };
+                if few.len() < FEW {
+                    let (head, tail) = few.split_at(place);
+                    *few = head.iter().chain([&key]).chain(tail).cloned().collect();
+                } else {
+                    *self = Rows::Many(few.iter().cloned().chain([key]).collect());
+                }
+            }
+            Rows::Many(many) => {
+                many.insert_cow(key);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        match self {
+            Rows::Few(few) => *few = few.iter().filter(|one| *one != key).cloned().collect(),
+            Rows::Many(many) => {
+                many.remove_cow(key);
+                // Well below the count at which it became many, so that one row that comes and
+                // goes does not rebuild it each time.
+                if many.len() <= FEW / 2 {
+                    *self = Rows::Few(many.into_iter().cloned().collect());
+                }
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Rows::Few(few) if few.is_empty())
+    }
+
+    /// Those behind `after`; all without it.
+    fn behind(&self, after: Option<K>) -> impl Iterator<Item = &K> + use<'_, K> {
+        let (few, many) = match self {
+            Rows::Few(few) => {
+                let skip = after.map_or(0, |after| few.partition_point(|key| *key <= after));
+                (Some(few[skip..].iter()), None)
+            }
+            Rows::Many(many) => {
+                let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+                (None, Some(many.range::<K, _>((first, Bound::Unbounded))))
+            }
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+}
+
 struct IndexOf<I: Index> {
-    entries: Set<(I::Key, <I::Row as Row>::Key), CHUNK>,
+    entries: Map<I::Key, Rows<<I::Row as Row>::Key>, SHARED>,
+}
+
+impl<I: Index> IndexOf<I> {
+    fn insert(&mut self, key: I::Key, row: <I::Row as Row>::Key) {
+        match self.entries.get_mut_cow(&key) {
+            Some(rows) => rows.insert(row),
+            None => {
+                self.entries.insert_cow(key, Rows::Few([row].into()));
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &I::Key, row: &<I::Row as Row>::Key) {
+        let Some(rows) = self.entries.get_mut_cow(key) else { return };
+        rows.remove(row);
+        if rows.is_empty() {
+            self.entries.remove_cow(key);
+        }
+    }
 }
 
 impl<I: Index> Derived<I::Row> for IndexOf<I> {
     fn replace(&mut self, before: Option<&I::Row>, after: Option<&I::Row>) {
+        // Most rows have one key.
         let keys_of = |row: Option<&I::Row>| {
-            let mut keys = Vec::new();
+            let mut keys = SmallVec::<[I::Key; 2]>::new();
             if let Some(row) = row {
                 I::keys(row, &mut |key| keys.push(key));
             }
@@ -42,14 +128,10 @@ impl<I: Index> Derived<I::Row> for IndexOf<I> {
             return;
         }
         if let Some(row) = before {
-            for key in old {
-                self.entries.remove_cow(&(key, row.key()));
-            }
+            old.iter().for_each(|key| self.remove(key, &row.key()));
         }
         if let Some(row) = after {
-            for key in new {
-                self.entries.insert_cow((key, row.key()));
-            }
+            new.into_iter().for_each(|key| self.insert(key, row.key()));
         }
     }
 
@@ -57,8 +139,15 @@ impl<I: Index> Derived<I::Row> for IndexOf<I> {
         Box::new(IndexOf::<I> { entries: self.entries.clone() })
     }
 
+    /// By content: how the rows of a key are kept depends on how many there once were.
     fn same_as(&self, other: &dyn Derived<I::Row>) -> bool {
-        other.as_any().downcast_ref::<Self>().is_some_and(|o| o.entries == self.entries)
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return false };
+        self.entries.len() == other.entries.len()
+            && self
+                .entries
+                .into_iter()
+                .zip(&other.entries)
+                .all(|((a, mine), (b, theirs))| a == b && mine.behind(None).eq(theirs.behind(None)))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -67,12 +156,12 @@ impl<I: Index> Derived<I::Row> for IndexOf<I> {
 }
 
 struct TallyOf<T: Tally> {
-    sums: Map<T::Key, i64, CHUNK>,
+    sums: Map<T::Key, i64, SHARED>,
 }
 
 impl<T: Tally> Derived<T::Row> for TallyOf<T> {
     fn replace(&mut self, before: Option<&T::Row>, after: Option<&T::Row>) {
-        let mut deltas: Vec<(T::Key, i64)> = Vec::new();
+        let mut deltas = SmallVec::<[(T::Key, i64); 4]>::new();
         let mut merge = |key: T::Key, n: i64| match deltas.iter_mut().find(|(k, _)| *k == key) {
             Some((_, sum)) => *sum += n,
             None => deltas.push((key, n)),
@@ -84,11 +173,14 @@ impl<T: Tally> Derived<T::Row> for TallyOf<T> {
             T::counts(row, &mut merge);
         }
         for (key, delta) in deltas.into_iter().filter(|(_, delta)| *delta != 0) {
-            let sum = self.sums.get(&key).copied().unwrap_or(0) + delta;
-            if sum == 0 {
-                self.sums.remove_cow(&key);
-            } else {
-                self.sums.insert_cow(key, sum);
+            match self.sums.get_mut_cow(&key) {
+                Some(sum) if *sum + delta == 0 => {
+                    self.sums.remove_cow(&key);
+                }
+                Some(sum) => *sum += delta,
+                None => {
+                    self.sums.insert_cow(key, delta);
+                }
             }
         }
     }
@@ -107,8 +199,8 @@ impl<T: Tally> Derived<T::Row> for TallyOf<T> {
 }
 
 pub struct Table<R: Row> {
-    rows: Map<R::Key, Arc<R>, CHUNK>,
-    due: Set<(Time, R::Key), CHUNK>,
+    rows: Map<R::Key, Arc<R>, SHARED>,
+    due: Set<(Time, R::Key), PLAIN>,
     derived: Vec<(TypeId, Box<dyn Derived<R>>)>,
 }
 
@@ -130,7 +222,7 @@ impl<R: Row> Table<R> {
     }
 
     pub(crate) fn add_index<I: Index<Row = R>>(&mut self) {
-        self.derived.push((TypeId::of::<I>(), Box::new(IndexOf::<I> { entries: Set::new() })));
+        self.derived.push((TypeId::of::<I>(), Box::new(IndexOf::<I> { entries: Map::new() })));
     }
 
     pub(crate) fn add_tally<T: Tally<Row = R>>(&mut self) {
@@ -190,14 +282,10 @@ impl<R: Row> Table<R> {
         after: Option<&R::Key>,
     ) -> impl Iterator<Item = &'a Arc<R>> + use<'a, R, I> {
         let index: &IndexOf<I> = self.derived(TypeId::of::<I>());
-        let first = (key.clone(), after.cloned().unwrap_or_else(R::Key::least));
-        let (key, after) = (key.clone(), after.cloned());
-        index
-            .entries
-            .range(first..)
-            .take_while(move |(k, _)| *k == key)
-            .filter(move |(_, row)| after.as_ref().is_none_or(|after| row > after))
-            .map(|(_, row)| self.rows.get(row).expect("an index names only rows that exist"))
+        let after = after.cloned();
+        let rows = index.entries.get(key).into_iter();
+        let rows = rows.flat_map(move |rows| rows.behind(after.clone()));
+        rows.map(|row| self.rows.get(row).expect("an index names only rows that exist"))
     }
 
     /// All entries of an index from `first` on, in index order.
@@ -206,9 +294,10 @@ impl<R: Row> Table<R> {
         first: I::Key,
     ) -> impl Iterator<Item = (&'a I::Key, &'a Arc<R>)> + use<'a, R, I> {
         let index: &IndexOf<I> = self.derived(TypeId::of::<I>());
-        index.entries.range((first, R::Key::least())..).map(|(key, row)| {
-            (key, self.rows.get(row).expect("an index names only rows that exist"))
-        })
+        let all = index.entries.range(first..);
+        all.flat_map(|(key, rows)| rows.behind(None).map(move |row| (key, row))).map(
+            |(key, row)| (key, self.rows.get(row).expect("an index names only rows that exist")),
+        )
     }
 
     pub(crate) fn sum<T: Tally<Row = R>>(&self, key: &T::Key) -> i64 {
@@ -352,5 +441,42 @@ impl<R: Row> AnyTable for Table<R> {
             }
         }
         wrong
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The rows of a key are a set in order, however often they cross from few to many.
+        #[test]
+        fn rows_of_a_key_are_an_ordered_set(
+            steps in prop::collection::vec((any::<bool>(), 0..24u64), 1..200),
+            after in prop::option::of(0..24u64),
+        ) {
+            let mut rows = Rows::Few([].into());
+            let mut model = BTreeSet::new();
+            for (add, key) in steps {
+                let key = key.to_string();
+                if add {
+                    rows.insert(key.clone());
+                    model.insert(key);
+                } else {
+                    rows.remove(&key);
+                    model.remove(&key);
+                }
+                prop_assert_eq!(rows.is_empty(), model.is_empty());
+            }
+            let after = after.map(|key| key.to_string());
+            let kept: Vec<&String> = rows.behind(after.clone()).collect();
+            let meant: Vec<&String> =
+                model.iter().filter(|key| after.as_ref().is_none_or(|after| *key > after)).collect();
+            prop_assert_eq!(kept, meant);
+        }
     }
 }

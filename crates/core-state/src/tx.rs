@@ -68,11 +68,15 @@ impl<'a> Tx<'a> {
 
     /// Insert or replace a row. Writing what is already there is no change.
     pub fn put<R: Row>(&mut self, row: R) {
-        let (table, rows) = self.state.typed_mut::<R>();
-        let key = row.key();
-        if rows.get(&key).is_some_and(|old| **old == row) {
+        if self.state.get::<R>(&row.key()).is_some_and(|old| *old == row) {
             return;
         }
+        self.write(row);
+    }
+
+    fn write<R: Row>(&mut self, row: R) {
+        let (table, rows) = self.state.typed_mut::<R>();
+        let key = row.key();
         let row = Arc::new(row);
         let before = rows.replace(&key, Some(row.clone()));
         let before = before.map(|row| row as AnyRow);
@@ -81,11 +85,13 @@ impl<'a> Tx<'a> {
 
     /// Change a row in place; false when there is none.
     pub fn edit<R: Row>(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) -> bool {
-        let Some(row) = self.state.get::<R>(key) else { return false };
-        let mut row = row.clone();
+        let Some(before) = self.state.get::<R>(key) else { return false };
+        let mut row = before.clone();
         change(&mut row);
         assert!(row.key() == *key, "{}: an edit keeps the row's key", R::TABLE);
-        self.put(row);
+        if row != *before {
+            self.write(row);
+        }
         true
     }
 
