@@ -290,3 +290,26 @@ fn the_history_of_deployments_is_told() {
     assert!(fleet.tasks("s").iter().all(|task| task.revision == 1));
     fleet.world.survives_a_restart();
 }
+
+#[test]
+fn a_provider_that_a_service_names_stays_with_its_cluster() {
+    let mut fleet = Fleet::new(1);
+    let group = "arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:\
+                 8c4f4a5e-6d1b-4a3e-9a83-1c9c3a5e0d11:autoScalingGroupName/g";
+    let provider = json!({"name": "p", "autoScalingGroupProvider": {"autoScalingGroupArn": group}});
+    fleet.world.call("CreateCapacityProvider", provider);
+    let put = |names: &[&str]| {
+        json!({"cluster": "c", "capacityProviders": names,
+            "defaultCapacityProviderStrategy": []})
+    };
+    fleet.world.call("PutClusterCapacityProviders", put(&["p", "FARGATE"]));
+    let strategy = json!({"capacityProviderStrategy": [{"capacityProvider": "p", "weight": 1}]});
+    fleet.create("s", strategy);
+    let (code, text) = fleet.world.refusal("PutClusterCapacityProviders", put(&["FARGATE"]));
+    assert_eq!(code, "ResourceInUseException");
+    assert_eq!(text, "The specified capacity provider is in use and cannot be removed.");
+    fleet.world.call("PutClusterCapacityProviders", put(&["p"]));
+    fleet.world.call("DeleteService", json!({"cluster": "c", "service": "s", "force": true}));
+    fleet.world.call("PutClusterCapacityProviders", put(&[]));
+    fleet.world.call("DeleteCapacityProvider", json!({"capacityProvider": "p"}));
+}

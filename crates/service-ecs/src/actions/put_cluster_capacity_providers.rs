@@ -30,9 +30,11 @@ impl WriteAction for PutClusterCapacityProviders {
         tx: &mut Tx<'_>,
         input: Input<Self::Op>,
     ) -> Result<Output<Self::Op>, ApiError> {
-        let key = clusters::find_cluster(tx, call, input.cluster.as_deref())?.key.clone();
+        let cluster = clusters::find_cluster(tx, call, input.cluster.as_deref())?;
+        let key = cluster.key.clone();
         let given = input.capacity_providers.unwrap_or_default();
         let providers = strategy::check_providers(tx, key.0, &key.1, &given)?;
+        strategy::check_unused(tx, cluster, &providers)?;
         let items = input.default_capacity_provider_strategy.unwrap_or_default();
         let items = strategy::check_strategy(&providers, items)?;
         tx.edit::<Cluster>(&key, |cluster| {

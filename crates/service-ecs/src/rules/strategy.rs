@@ -5,7 +5,11 @@ use core_state::State;
 use core_types::{Arn, Scope};
 use model_ecs::{self as api, errors};
 
+use super::deployments::revision_of;
 use crate::rows::capacity_provider::CapacityProvider;
+use crate::rows::cluster::Cluster;
+use crate::rows::service::ServicesIn;
+use crate::rows::task::{Task, TasksIn};
 
 /// Built in: they cannot be made, changed or deleted.
 pub const BUILT_IN: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
@@ -41,6 +45,35 @@ pub fn check_providers(
         names.push(name.to_owned());
     }
     Ok(names)
+}
+
+/// AWS: a cluster keeps a provider for as long as a service of its names it or a task runs on it.
+pub fn check_unused(
+    state: &State,
+    cluster: &Cluster,
+    remaining: &[String],
+) -> Result<(), ApiError> {
+    let mut removed = cluster.capacity_providers.clone();
+    removed.retain(|name| !remaining.contains(name));
+    if removed.is_empty() {
+        return Ok(());
+    }
+    let goes = |name: Option<&str>| name.is_some_and(|name| removed.iter().any(|one| one == name));
+    let services = state.by::<ServicesIn>(&cluster.key);
+    let revisions = services.filter_map(|row| revision_of(state, row));
+    let named = revisions
+        .flat_map(|revision| &revision.providers)
+        .any(|item| goes(item.capacity_provider.as_deref()));
+    let on = |task: &Task| task.extras.as_ref().and_then(|extras| extras.capacity_provider.clone());
+    let running = || {
+        state.by::<TasksIn>(&(cluster.key.clone(), true)).any(|task| goes(on(task).as_deref()))
+    };
+    match named || running() {
+        false => Ok(()),
+        true => Err(errors::resource_in_use_exception(
+            "The specified capacity provider is in use and cannot be removed.",
+        )),
+    }
 }
 
 fn check_provider(state: &State, scope: Scope, cluster: &str, name: &str) -> Result<(), ApiError> {
