@@ -65,9 +65,8 @@ pub fn check_unused(
         .flat_map(|revision| &revision.providers)
         .any(|item| goes(item.capacity_provider.as_deref()));
     let on = |task: &Task| task.extras.as_ref().and_then(|extras| extras.capacity_provider.clone());
-    let running = || {
-        state.by::<TasksIn>(&(cluster.key.clone(), true)).any(|task| goes(on(task).as_deref()))
-    };
+    let running =
+        || state.by::<TasksIn>(&(cluster.key.clone(), true)).any(|task| goes(on(task).as_deref()));
     match named || running() {
         false => Ok(()),
         true => Err(errors::resource_in_use_exception(
