@@ -4,6 +4,7 @@ mod api;
 mod core_step;
 mod hello;
 mod load;
+mod placement;
 mod process;
 mod start;
 
@@ -26,6 +27,8 @@ enum Bench {
     Step(core_step::Options),
     /// Signed requests against wharf, a bare hyper server and moto_server, in turn.
     Api(api::Options),
+    /// Tasks placed a second, without anything around placement.
+    Placement(placement::Options),
     /// Start to ready, idle memory, and both with many rows in the journal.
     Start(start::Options),
     /// The bare hyper server that `api` compares with.
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Step(options) => core_step::run(&options),
         Bench::Api(options) => api::run(&options),
+        Bench::Placement(options) => placement::run(&options),
         Bench::Start(options) => start::run(&options),
         Bench::Hello => hello::run(),
     }

@@ -38,7 +38,7 @@ pub struct Instance {
     /// Takes new tasks: neither draining nor gone.
     pub active: bool,
     pub connected: bool,
-    pub attributes: BTreeMap<String, Option<String>>,
+    pub attributes: Arc<BTreeMap<String, Option<String>>>,
     pub agent_version: Option<String>,
     pub ec2_instance_id: Option<Arc<str>>,
     pub registered_at: Time,
@@ -61,7 +61,11 @@ pub enum Reason {
     DistinctInstance,
     Cpu,
     Memory,
-    Ports,
+    /// The first port that another task has.
+    Port {
+        port: u16,
+        udp: bool,
+    },
     Gpu,
 }
 
@@ -89,17 +93,23 @@ impl Instance {
     /// Why what it has left is not enough.
     pub fn lacks(&self, need: &Need) -> Option<Reason> {
         let free = &self.free;
-        let taken = |ports: &[u16], of: &BTreeSet<u16>| ports.iter().any(|port| of.contains(port));
+        let taken = |ports: &[u16], of: &BTreeSet<u16>, udp| {
+            let port = ports.iter().find(|port| of.contains(port))?;
+            Some(Reason::Port { port: *port, udp })
+        };
         if need.cpu > free.cpu {
             return Some(Reason::Cpu);
         }
         if need.memory > free.memory {
             return Some(Reason::Memory);
         }
-        if taken(&need.tcp, &free.tcp) || taken(&need.udp, &free.udp) {
-            return Some(Reason::Ports);
-        }
-        (need.gpus > free.gpus.len()).then_some(Reason::Gpu)
+        let port = taken(&need.tcp, &free.tcp, false).or_else(|| taken(&need.udp, &free.udp, true));
+        port.or_else(|| (need.gpus > free.gpus.len()).then_some(Reason::Gpu))
+    }
+
+    /// How many tasks of a group are on it.
+    pub fn tasks_of(&self, group: &Arc<str>) -> i64 {
+        self.groups.get(group).copied().unwrap_or_default().into()
     }
 
     /// Take what the task needs; the ids of the GPUs that it gets.
@@ -109,7 +119,10 @@ impl Instance {
         free.memory -= need.memory;
         free.tcp.extend(&need.tcp);
         free.udp.extend(&need.udp);
-        *self.groups.entry(group.clone()).or_default() += 1;
+        match self.groups.get_mut(group) {
+            Some(tasks) => *tasks += 1,
+            None => drop(self.groups.insert(group.clone(), 1)),
+        }
         free.gpus.drain(..need.gpus.min(free.gpus.len())).collect()
     }
 }

@@ -4,10 +4,13 @@
 //! and reserves what it gives. It can be built for one question or be kept as state changes: the
 //! questions are the same. Whatever is not placed comes back with a reason an instance.
 
+mod ask;
+mod index;
 mod instance;
 mod pool;
 mod query;
 
+pub use ask::{Ask, Constraint, Field, Strategy, split};
 pub use instance::{Free, Instance, Need, Reason};
-pub use pool::{Ask, Constraint, Field, Placed, Placement, Pool, Refused, Strategy, split};
+pub use pool::{Placed, Placement, Pool, Refused};
 pub use query::{BadQuery, Facts, Query, ReadTime};

@@ -2,47 +2,18 @@
 //!
 //! AWS's order: the instances that fit, then those that the constraints let through, then the
 //! strategies one after the other, each keeping its best; among equals the dice decide.
+//!
+//! For each question that was asked lately the pool keeps an index. An index that is not asked
+//! costs nothing: what happens meanwhile is noted once for all, and taken in at the next asking.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use core_types::{Dice, Id128};
 
-use crate::instance::{Instance, Need, Reason};
-use crate::query::Query;
-
-#[derive(Debug)]
-pub enum Constraint {
-    /// No two tasks of a group on one instance.
-    DistinctInstance,
-    MemberOf(Query),
-}
-
-/// What tasks are spread over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Field {
-    Instance,
-    Attribute(String),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    Random,
-    Spread(Field),
-    /// Where the least is left.
-    BinpackCpu,
-    BinpackMemory,
-}
-
-/// Tasks to be placed, all alike.
-#[derive(Debug)]
-pub struct Ask {
-    pub group: Arc<str>,
-    pub need: Need,
-    pub constraints: Vec<Constraint>,
-    /// None: AWS's default for tasks that are no service's, anywhere.
-    pub strategy: Vec<Strategy>,
-}
+use crate::ask::Ask;
+use crate::index::Index;
+use crate::instance::{Instance, Reason};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -63,153 +34,176 @@ pub struct Placement {
     pub refused: Vec<Refused>,
 }
 
+/// Questions that are remembered with their indexes.
+const MOST_INDEXES: usize = 64;
+
+/// Something that happened to the instance of a slot.
+#[derive(Debug)]
+struct Touch {
+    slot: u32,
+    /// It took a task of this group; None: it is another than before.
+    group: Option<Arc<str>>,
+}
+
 /// The instances that may be asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Pool {
-    instances: BTreeMap<Id128, Instance>,
+    slots: BTreeMap<Id128, usize>,
+    instances: Vec<Option<Instance>>,
+    vacant: Vec<usize>,
+    /// What happened, the oldest first; before it, `forgotten` more.
+    touches: Vec<Touch>,
+    forgotten: u64,
+    indexes: Vec<Index>,
+    asked: u64,
 }
 
 impl Pool {
     /// An instance has come or is not what it was.
     pub fn put(&mut self, instance: Instance) {
-        self.instances.insert(instance.id, instance);
+        let slot = match self.slots.get(&instance.id) {
+            Some(slot) => *slot,
+            None => {
+                let slot = self.vacant.pop().unwrap_or(self.instances.len());
+                self.slots.insert(instance.id, slot);
+                slot
+            }
+        };
+        if slot == self.instances.len() {
+            self.instances.push(None);
+        }
+        if self.instances[slot].as_ref() != Some(&instance) {
+            self.instances[slot] = Some(instance);
+            self.touch(slot, None);
+        }
     }
 
     pub fn remove(&mut self, id: Id128) {
-        self.instances.remove(&id);
+        if let Some(slot) = self.slots.remove(&id) {
+            self.instances[slot] = None;
+            self.vacant.push(slot);
+            self.touch(slot, None);
+        }
     }
 
     pub fn get(&self, id: Id128) -> Option<&Instance> {
-        self.instances.get(&id)
+        self.instances[*self.slots.get(&id)?].as_ref()
+    }
+
+    /// Every instance, by id.
+    pub fn all(&self) -> impl Iterator<Item = &Instance> {
+        self.slots.values().filter_map(|slot| self.instances[*slot].as_ref())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.instances.is_empty()
+        self.slots.is_empty()
     }
 
     /// Place up to `count` tasks and reserve what they take.
     pub fn place(&mut self, ask: &Ask, count: usize, dice: &mut Dice) -> Placement {
         let mut placement = Placement::default();
+        if count == 0 {
+            return placement;
+        }
+        let nth = self.index(ask);
         while placement.placed.len() < count {
-            match self.choose(ask, dice) {
-                Ok(id) => {
-                    let instance = self.instances.get_mut(&id).expect("it was just chosen");
-                    let gpus = instance.take(&ask.need, &ask.group);
-                    placement.placed.push(Placed { instance: id, gpus });
-                }
-                Err(refused) => {
-                    placement.refused = refused;
-                    break;
-                }
-            }
+            let Some(slot) = self.indexes[nth].choose(dice) else {
+                placement.refused = self.refused(nth);
+                break;
+            };
+            let instance = self.instances[slot].as_mut().expect("an index names what is there");
+            let gpus = instance.take(&ask.need, &ask.group);
+            placement.placed.push(Placed { instance: instance.id, gpus });
+            let index = &mut self.indexes[nth];
+            index.update(slot, instance, true);
+            index.seen += 1;
+            self.touches.push(Touch { slot: slot as u32, group: Some(ask.group.clone()) });
+            self.forget();
         }
         placement
     }
 
     /// Why the named instance would not take the task.
     pub fn refusal(&self, ask: &Ask, id: Id128) -> Option<Reason> {
-        self.instances.get(&id).map_or(Some(Reason::Inactive), |one| refusal(ask, one))
+        self.get(id).map_or(Some(Reason::Inactive), |one| ask.refusal(one))
+    }
+
+    /// Why each instance would not take the task; None for those that would.
+    pub fn refusals(&self, ask: &Ask) -> impl Iterator<Item = (&Instance, Option<Reason>)> {
+        self.all().map(|one| (one, ask.refusal(one)))
     }
 
     /// Place one task on the instance that its caller has chosen.
     pub fn place_on(&mut self, ask: &Ask, id: Id128) -> Result<Placed, Reason> {
-        let instance = self.instances.get_mut(&id).ok_or(Reason::Inactive)?;
-        match refusal(ask, instance) {
-            Some(reason) => Err(reason),
-            None => Ok(Placed { instance: id, gpus: instance.take(&ask.need, &ask.group) }),
+        let slot = *self.slots.get(&id).ok_or(Reason::Inactive)?;
+        let instance = self.instances[slot].as_mut().ok_or(Reason::Inactive)?;
+        if let Some(reason) = ask.refusal(instance) {
+            return Err(reason);
+        }
+        let gpus = instance.take(&ask.need, &ask.group);
+        self.touch(slot, Some(ask.group.clone()));
+        Ok(Placed { instance: id, gpus })
+    }
+
+    fn touch(&mut self, slot: usize, group: Option<Arc<str>>) {
+        self.touches.push(Touch { slot: slot as u32, group });
+        self.forget();
+    }
+
+    /// What happened long ago is forgotten: an index that far behind is made anew, which is no more
+    /// work than to take everything in.
+    fn forget(&mut self) {
+        if self.indexes.is_empty() {
+            self.forgotten += self.touches.len() as u64;
+            self.touches.clear();
+        } else if self.touches.len() > 4 * self.instances.len() + 1024 {
+            let half = self.touches.len() / 2;
+            self.touches.drain(..half);
+            self.forgotten += half as u64;
         }
     }
 
-    fn choose(&self, ask: &Ask, dice: &mut Dice) -> Result<Id128, Vec<Refused>> {
-        let (mut fit, mut refused) = (Vec::new(), Vec::new());
-        for instance in self.instances.values() {
-            match refusal(ask, instance) {
-                None => fit.push(instance),
-                Some(reason) => refused.push(Refused { instance: instance.id, reason }),
+    /// The index for a question, as of now.
+    fn index(&mut self, ask: &Ask) -> usize {
+        self.asked += 1;
+        let now = self.forgotten + self.touches.len() as u64;
+        let found = self.indexes.iter().position(|index| index.answers(ask));
+        let nth = found.unwrap_or_else(|| {
+            let fresh = Index::new(ask, &self.instances, now);
+            if self.indexes.len() < MOST_INDEXES {
+                self.indexes.push(fresh);
+                return self.indexes.len() - 1;
             }
-        }
-        if fit.is_empty() {
-            return Err(refused);
-        }
-        for strategy in &ask.strategy {
-            self.keep_best(&mut fit, strategy, &ask.group, dice);
-        }
-        Ok(fit[dice.below(fit.len() as u64) as usize].id)
-    }
-
-    fn keep_best(
-        &self,
-        fit: &mut Vec<&Instance>,
-        strategy: &Strategy,
-        group: &Arc<str>,
-        dice: &mut Dice,
-    ) {
-        match strategy {
-            Strategy::Random => {
-                let one = fit[dice.below(fit.len() as u64) as usize];
-                *fit = vec![one];
-            }
-            Strategy::BinpackCpu => keep_least(fit, |one| one.free.cpu),
-            Strategy::BinpackMemory => keep_least(fit, |one| one.free.memory),
-            Strategy::Spread(Field::Instance) => keep_least(fit, |one| tasks_of(one, group)),
-            Strategy::Spread(Field::Attribute(name)) => {
-                let mut counts: BTreeMap<Option<&str>, i64> = BTreeMap::new();
-                for one in self.instances.values() {
-                    *counts.entry(value_of(one, name)).or_default() += tasks_of(one, group);
-                }
-                keep_least(fit, |one| counts[&value_of(one, name)]);
-            }
-        }
-    }
-}
-
-fn refusal(ask: &Ask, instance: &Instance) -> Option<Reason> {
-    let unmet = |constraint: &Constraint| match constraint {
-        Constraint::DistinctInstance => {
-            (tasks_of(instance, &ask.group) > 0).then_some(Reason::DistinctInstance)
-        }
-        Constraint::MemberOf(query) => (!query.holds(instance)).then_some(Reason::MemberOf),
-    };
-    let refuses = instance.refuses(&ask.need);
-    let refuses = refuses.or_else(|| ask.constraints.iter().find_map(unmet));
-    refuses.or_else(|| instance.lacks(&ask.need))
-}
-
-fn tasks_of(instance: &Instance, group: &Arc<str>) -> i64 {
-    instance.groups.get(group).copied().unwrap_or_default().into()
-}
-
-/// Instances without the attribute are one more value of it.
-fn value_of<'a>(instance: &'a Instance, name: &str) -> Option<&'a str> {
-    instance.attributes.get(name).map(|value| value.as_deref().unwrap_or_default())
-}
-
-fn keep_least(fit: &mut Vec<&Instance>, by: impl Fn(&Instance) -> i64) {
-    let least = fit.iter().map(|one| by(one)).min();
-    fit.retain(|one| Some(by(one)) == least);
-}
-
-/// How many of `count` tasks each capacity provider gets, by its base and weight: first the bases,
-/// then the rest in the weights' proportion, each task to whoever is furthest behind.
-pub fn split(items: &[(usize, usize)], count: usize) -> Vec<usize> {
-    let mut shares = vec![0; items.len()];
-    let mut left = count;
-    for (share, (base, _)) in shares.iter_mut().zip(items) {
-        *share = left.min(*base);
-        left -= *share;
-    }
-    let mut given = vec![0_usize; items.len()];
-    let single = items.len() == 1;
-    for _ in 0..left {
-        let weighty = (0..items.len()).filter(|n| single || items[*n].1 > 0);
-        // The least of given / weight, compared without dividing; the first among equals.
-        let next = weighty.min_by(|a, b| {
-            let (weight_a, weight_b) = (items[*a].1.max(1), items[*b].1.max(1));
-            ((given[*a] + 1) * weight_b).cmp(&((given[*b] + 1) * weight_a))
+            let all = self.indexes.iter().enumerate();
+            let oldest = all.min_by_key(|(_, index)| index.used).map_or(0, |(nth, _)| nth);
+            self.indexes[oldest] = fresh;
+            oldest
         });
-        let Some(next) = next else { break };
-        given[next] += 1;
-        shares[next] += 1;
+        let index = &mut self.indexes[nth];
+        let behind = now - index.seen;
+        if index.seen < self.forgotten || behind > self.instances.len() as u64 {
+            *index = Index::new(ask, &self.instances, now);
+        }
+        index.used = self.asked;
+        for touch in &self.touches[(index.seen - self.forgotten) as usize..] {
+            let slot = touch.slot as usize;
+            match (&self.instances[slot], &touch.group) {
+                (Some(instance), Some(group)) => {
+                    let own = Arc::ptr_eq(group, index.group()) || group == index.group();
+                    index.update(slot, instance, own);
+                }
+                (instance, _) => index.replace(slot, instance.as_ref()),
+            }
+        }
+        index.seen = now;
+        nth
     }
-    shares
+
+    fn refused(&self, nth: usize) -> Vec<Refused> {
+        let index = &self.indexes[nth];
+        let reason = |(id, slot): (&Id128, &usize)| {
+            Some(Refused { instance: *id, reason: index.refusal(*slot)?.clone() })
+        };
+        self.slots.iter().filter_map(reason).collect()
+    }
 }

@@ -21,7 +21,7 @@ fn instance(n: u8, zone: &str, cpu: i64, memory: i64) -> Instance {
         id: id(n),
         active: true,
         connected: true,
-        attributes: BTreeMap::from([zone, ("gpu".to_owned(), None)]),
+        attributes: Arc::new(BTreeMap::from([zone, ("gpu".to_owned(), None)])),
         agent_version: None,
         ec2_instance_id: None,
         registered_at: Time(0),
@@ -108,11 +108,11 @@ fn the_first_reason_is_what_an_instance_is_before_what_it_has() {
     assert_eq!(refusal(&one, &need), Some(Reason::Agent));
     one.connected = true;
     assert_eq!(refusal(&one, &need), Some(Reason::Attribute("arm".to_owned())));
-    one.attributes.insert("arm".to_owned(), None);
+    Arc::make_mut(&mut one.attributes).insert("arm".to_owned(), None);
     assert_eq!(refusal(&one, &need), Some(Reason::Cpu));
     one.free.cpu = 1000;
     one.free.tcp.insert(80);
-    assert_eq!(refusal(&one, &need), Some(Reason::Ports));
+    assert_eq!(refusal(&one, &need), Some(Reason::Port { port: 80, udp: false }));
     one.free.tcp.clear();
     one.free.udp.insert(80);
     assert_eq!(refusal(&one, &need), None);

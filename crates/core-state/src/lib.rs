@@ -8,11 +8,13 @@
 //! * A deadline is a field of a row ([`Row::wake_at`]); the table keeps the order. There is no
 //!   timer anywhere that could be lost.
 
+mod kept;
 mod row;
 mod state;
 mod table;
 mod tx;
 
+pub use kept::Trace;
 pub use row::{Declare, Index, Row, RowKey, Tally};
 pub use state::{EncodedChange, LoadError, Schema, SchemaBuilder, State, TableId};
 pub use tx::{Change, Tx};

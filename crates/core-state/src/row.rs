@@ -7,6 +7,7 @@ use core_types::{AccountId, Id128, Region, Scope, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::kept::Trace;
 use crate::table::Table;
 
 /// A row's key: ordered, cheap to clone, with a least value so that a prefix can be scanned.
@@ -99,5 +100,9 @@ impl<R: Row> Declare<'_, R> {
 
     pub fn tally<T: Tally<Row = R>>(&mut self) {
         self.table.add_tally::<T>();
+    }
+
+    pub fn trace<T: Trace<Row = R>>(&mut self) {
+        self.table.add_trace::<T>();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use core_types::Time;
 
+use crate::kept::{Kept, Trace};
 use crate::row::{Index, Row, Tally};
 use crate::table::{AnyRow, AnyTable, Table};
 use crate::tx::Change;
@@ -61,6 +62,7 @@ impl SchemaBuilder {
             schema: Arc::new(Schema { places: self.places, by_name }),
             tables: self.tables,
             rev: 0,
+            kept: Kept::default(),
         }
     }
 }
@@ -77,6 +79,7 @@ pub struct State {
     schema: Arc<Schema>,
     tables: Vec<Arc<dyn AnyTable>>,
     rev: u64,
+    kept: Kept,
 }
 
 impl State {
@@ -167,6 +170,29 @@ impl State {
     /// Sums in key order, from `first` on.
     pub fn sums<T: Tally>(&self, first: T::Key) -> impl Iterator<Item = (&T::Key, i64)> {
         self.table::<T::Row>().sums::<T>(first)
+    }
+
+    /// What is kept beside this state, if it has been built here.
+    pub fn kept<K: 'static>(&self) -> Option<&K> {
+        self.kept.get()
+    }
+
+    pub(crate) fn kept_mut(&mut self) -> &mut Kept {
+        &mut self.kept
+    }
+
+    /// Whether it was touched since the trace was last taken; None where it never was.
+    pub fn is_touched<T: Trace>(&self, key: &T::Key) -> Option<bool> {
+        Some(self.table::<T::Row>().touched::<T>()?.contains(key))
+    }
+
+    pub(crate) fn take_touched<T: Trace>(&mut self) -> Option<Vec<T::Key>> {
+        let touched = self.table::<T::Row>().touched::<T>();
+        let touched = touched.map(|all| all.into_iter().cloned().collect::<Vec<_>>());
+        if touched.as_ref().is_none_or(|all| !all.is_empty()) {
+            self.typed_mut::<T::Row>().1.forget_touched::<T>();
+        }
+        touched
     }
 
     /// Take one stored row or deletion.

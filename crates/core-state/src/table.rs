@@ -9,11 +9,12 @@ use immutable_chunkmap::map::Map;
 use immutable_chunkmap::set::Set;
 use smallvec::SmallVec;
 
+use crate::kept::{Trace, TraceOf};
 use crate::row::{Declare, Index, Row, RowKey, Tally};
 use crate::state::LoadError;
 
 /// Entries of a tree's node where they are plain: copying one on write is a small memory copy.
-const PLAIN: usize = 64;
+pub(crate) const PLAIN: usize = 64;
 /// Entries of a node that count references. Each copy of a node touches all that its entries point
 /// to, which costs more than a deeper tree.
 const SHARED: usize = 16;
@@ -23,11 +24,12 @@ const FEW: usize = 8;
 pub(crate) type AnyRow = Arc<dyn Any + Send + Sync>;
 
 /// Kept beside the rows by every put: an index or a tally, its key type hidden.
-trait Derived<R: Row>: Any + Send + Sync {
+pub(crate) trait Derived<R: Row>: Any + Send + Sync {
     fn replace(&mut self, before: Option<&R>, after: Option<&R>);
     fn clone_box(&self) -> Box<dyn Derived<R>>;
     fn same_as(&self, other: &dyn Derived<R>) -> bool;
     fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 /// The rows of one index key, in order. Most keys of most indexes have one row or two, some have
@@ -153,6 +155,10 @@ impl<I: Index> Derived<I::Row> for IndexOf<I> {
     fn as_any(&self) -> &dyn Any {
         self
     }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
 }
 
 struct TallyOf<T: Tally> {
@@ -196,6 +202,10 @@ impl<T: Tally> Derived<T::Row> for TallyOf<T> {
     fn as_any(&self) -> &dyn Any {
         self
     }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
 }
 
 pub struct Table<R: Row> {
@@ -227,6 +237,10 @@ impl<R: Row> Table<R> {
 
     pub(crate) fn add_tally<T: Tally<Row = R>>(&mut self) {
         self.derived.push((TypeId::of::<T>(), Box::new(TallyOf::<T> { sums: Map::new() })));
+    }
+
+    pub(crate) fn add_trace<T: Trace<Row = R>>(&mut self) {
+        self.derived.push((TypeId::of::<T>(), Box::new(TraceOf::<T> { touched: None })));
     }
 
     pub(crate) fn get(&self, key: &R::Key) -> Option<&Arc<R>> {
@@ -273,6 +287,18 @@ impl<R: Row> Table<R> {
             .find(|(id, _)| *id == of)
             .and_then(|(_, derived)| derived.as_any().downcast_ref())
             .expect("an index or tally is declared by its row's `declare`")
+    }
+
+    pub(crate) fn touched<T: Trace<Row = R>>(&self) -> Option<&Set<T::Key, PLAIN>> {
+        self.derived::<TraceOf<T>>(TypeId::of::<T>()).touched.as_ref()
+    }
+
+    /// Begin a trace anew.
+    pub(crate) fn forget_touched<T: Trace<Row = R>>(&mut self) {
+        let mut all = self.derived.iter_mut();
+        let found = all.find(|(id, _)| *id == TypeId::of::<T>());
+        let found = found.and_then(|(_, one)| one.as_any_mut().downcast_mut::<TraceOf<T>>());
+        found.expect("a trace is declared by its row's `declare`").touched = Some(Set::new());
     }
 
     /// Index entries of one key in row-key order, starting behind `after`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use core_types::{Dice, Time};
 
+use crate::kept::Trace;
 use crate::row::Row;
 use crate::state::{State, TableId};
 use crate::table::AnyRow;
@@ -104,6 +105,22 @@ impl<'a> Tx<'a> {
             }
             None => false,
         }
+    }
+
+    /// What is kept beside the state, out of it: whoever panics with it in hand leaves nothing
+    /// half-done behind.
+    pub fn lend<K: 'static>(&mut self) -> Option<Box<K>> {
+        self.state.kept_mut().take()
+    }
+
+    /// Keep something beside the state until it is lent again.
+    pub fn keep<K: Send + Sync + 'static>(&mut self, kept: Box<K>) {
+        self.state.kept_mut().put(kept);
+    }
+
+    /// What was touched since this was last asked; None where nobody has asked yet.
+    pub fn touched<T: Trace>(&mut self) -> Option<Vec<T::Key>> {
+        self.state.take_touched::<T>()
     }
 
     /// A point to roll back to.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use core_state::{Declare, Index, LoadError, Row, SchemaBuilder, State, Tally, Tx};
+use core_state::{Declare, Index, LoadError, Row, SchemaBuilder, State, Tally, Trace, Tx};
 use core_types::{Dice, Time};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,7 @@ impl Row for Pet {
     fn declare(declare: &mut Declare<'_, Self>) {
         declare.index::<ByOwner>();
         declare.tally::<PetsOf>();
+        declare.trace::<Renamed>();
     }
 
     fn upgrade(from: u32, mut row: serde_json::Value) -> Result<serde_json::Value, String> {
@@ -65,6 +66,39 @@ impl Tally for PetsOf {
     fn counts(row: &Pet, add: &mut dyn FnMut(String, i64)) {
         add(row.owner.clone(), 1);
     }
+}
+
+/// Pets whose owner is another than before.
+struct Renamed;
+impl Trace for Renamed {
+    type Row = Pet;
+    type Key = u32;
+    fn touches(before: Option<&Pet>, after: Option<&Pet>, add: &mut dyn FnMut(u32)) {
+        if before.map(|pet| &pet.owner) != after.map(|pet| &pet.owner) {
+            before.or(after).into_iter().for_each(|pet| add(pet.id));
+        }
+    }
+}
+
+/// Owners by pet, kept beside the state.
+#[derive(Default)]
+struct Owners(BTreeMap<u32, String>);
+
+/// Bring what is kept up to date, looking at what was touched only, and compare.
+fn follow(tx: &mut Tx<'_>) {
+    let (kept, touched) = (tx.lend::<Owners>(), tx.touched::<Renamed>());
+    let touched = touched.filter(|_| kept.is_some());
+    let touched = touched.unwrap_or_else(|| tx.all::<Pet>().map(|pet| pet.id).collect());
+    let mut owners = kept.unwrap_or_default();
+    for id in touched {
+        match tx.get::<Pet>(&id) {
+            Some(pet) => owners.0.insert(id, pet.owner.clone()),
+            None => owners.0.remove(&id),
+        };
+    }
+    let rows = tx.all::<Pet>().map(|pet| (pet.id, pet.owner.clone()));
+    assert_eq!(owners.0, rows.collect());
+    tx.keep(owners);
 }
 
 fn empty() -> State {
@@ -165,6 +199,29 @@ proptest! {
             from_snapshot.load(c.table, c.version, &c.key, c.value.as_deref()).unwrap();
         });
         agree(&from_snapshot, &model);
+    }
+
+    /// Undone writes leave their trace too, and a clone, which keeps nothing, builds anew.
+    #[test]
+    fn what_is_kept_follows_the_rows(
+        parts in proptest::collection::vec((proptest::collection::vec(op(), 0..8), 0..4u8), 0..30),
+    ) {
+        let (mut state, mut log, mut dice) = (empty(), Vec::new(), Dice::from_number(0));
+        for (ops, what) in parts {
+            let mut tx = Tx::new(&mut state, &mut log, &mut dice, Time(0));
+            let savepoint = tx.savepoint();
+            ops.iter().for_each(|op| apply(&mut tx, op));
+            match what {
+                0 => {}
+                1 => tx.rollback(savepoint),
+                2 => {
+                    follow(&mut tx);
+                    tx.rollback(savepoint);
+                }
+                _ => state = state.clone(),
+            }
+            follow(&mut Tx::new(&mut state, &mut log, &mut dice, Time(0)));
+        }
     }
 
     #[test]

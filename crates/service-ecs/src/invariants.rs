@@ -11,8 +11,8 @@ use crate::rows::service::{Controller, Service, ServiceStatus};
 use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
 use crate::rows::task::{HostPorts, Task};
 use crate::rows::task_definition::{Family, Status, TaskDefinition};
-use crate::rules::attributes;
 use crate::rules::strategy::BUILT_IN;
+use crate::rules::{attributes, pools};
 
 pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/families-count-their-revisions", check: families },
@@ -22,6 +22,7 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/instances-are-in-clusters-that-stand", check: instances },
     Invariant { name: "ecs/tasks-are-where-they-say", check: tasks },
     Invariant { name: "ecs/ports-of-hosts-are-held-once", check: ports },
+    Invariant { name: "ecs/kept-pools-are-as-their-rows", check: pools::check },
     Invariant { name: "ecs/services-have-what-they-deploy", check: services },
 ];
 

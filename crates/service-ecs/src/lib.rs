@@ -1,6 +1,7 @@
 //! Amazon ECS: clusters, task definitions, container instances, tasks, services. Lists only.
 
 mod actions;
+pub mod explain;
 pub mod feeds;
 mod invariants;
 mod loops;

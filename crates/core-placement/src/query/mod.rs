@@ -28,14 +28,23 @@ pub trait Facts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadQuery;
 
-/// A parsed expression.
-#[derive(Debug)]
-pub struct Query(Node);
+/// A parsed expression. Equal texts are equal queries.
+#[derive(Clone, Debug)]
+pub struct Query {
+    node: Node,
+    text: String,
+}
+
+impl PartialEq for Query {
+    fn eq(&self, other: &Query) -> bool {
+        self.text == other.text
+    }
+}
 
 const LONGEST: usize = 2000;
 const DEEPEST: usize = 32;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Node {
     Not(Box<Node>),
     All(Vec<Node>),
@@ -43,7 +52,7 @@ enum Node {
     Test(Subject, Test),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Subject {
     AgentConnected,
     AgentVersion,
@@ -54,7 +63,7 @@ enum Subject {
     TaskGroup,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Test {
     Exists(bool),
     Equals(String, bool),
@@ -84,11 +93,21 @@ impl Query {
         if parser.next != parser.tokens.len() {
             return Err(BadQuery);
         }
-        Ok(Query(node))
+        Ok(Query { node, text: text.to_owned() })
     }
 
     pub fn holds(&self, facts: &dyn Facts) -> bool {
-        self.0.holds(facts)
+        self.node.holds(facts)
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the groups of an instance's tasks matter.
+    pub(crate) fn asks_of_groups(&self) -> bool {
+        self.node.asks_of_groups()
     }
 }
 
@@ -99,6 +118,14 @@ impl Node {
             Node::All(nodes) => nodes.iter().all(|node| node.holds(facts)),
             Node::Any(nodes) => nodes.iter().any(|node| node.holds(facts)),
             Node::Test(subject, test) => test.holds(subject, facts),
+        }
+    }
+
+    fn asks_of_groups(&self) -> bool {
+        match self {
+            Node::Not(node) => node.asks_of_groups(),
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(Node::asks_of_groups),
+            Node::Test(subject, _) => matches!(subject, Subject::TaskGroup),
         }
     }
 }

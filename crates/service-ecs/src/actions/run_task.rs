@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_protocol::ApiError;
-use core_placement::{Placement, split};
+use core_placement::{Ask, Pool, Reason, Refused, split};
 use core_state::{State, Tx};
 use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use core_types::Id128;
@@ -15,7 +15,7 @@ use crate::rows::run_token::RunToken;
 use crate::rows::task::{Launch, Task};
 use crate::rules::launch::{self, Given, Prepared};
 use crate::rules::strategy::{self, BUILT_IN};
-use crate::rules::{clusters, placing, tags, timing};
+use crate::rules::{clusters, placing, pools, tags, timing};
 use crate::views;
 
 pub struct RunTask;
@@ -195,17 +195,22 @@ fn place(
     let (mut ids, mut failures) = (Vec::new(), Vec::new());
     for share in shares {
         let provider = share.provider.as_deref().filter(|_| !fargate);
-        let mut pool = placing::pool(tx, &prepared.cluster, prepared.launch, provider);
-        if pool.is_empty() && !fargate {
+        let from = (&prepared.cluster, prepared.launch, provider);
+        let cluster = &prepared.cluster;
+        let (placement, (empty, refused)) =
+            pools::place(tx, from, (&ask, share.count), |pool, placement| {
+                (pool.is_empty(), told(cluster, &ask, pool, &placement.refused))
+            });
+        if empty && !fargate {
             return Err(invalid("No Container Instances were found in your cluster."));
         }
-        let Placement { placed, refused } = pool.place(&ask, share.count, tx.dice);
+        let placed = placement.placed;
         let all = placed.iter();
         ids.extend(all.map(|placed| prepared.start(tx, placed, share.provider.as_ref())));
         if placed.len() < share.count {
             match fargate {
                 true => failures.push(no_capacity()),
-                false => failures.extend(told(&prepared.cluster, &refused)),
+                false => failures.extend(refused),
             }
         }
     }
@@ -213,11 +218,11 @@ fn place(
 }
 
 /// AWS: what drains is not asked, unless nothing else is there.
-fn told(cluster: &ClusterKey, refused: &[core_placement::Refused]) -> Vec<api::Failure> {
-    let active = |one: &&core_placement::Refused| one.reason != core_placement::Reason::Inactive;
+fn told(cluster: &ClusterKey, ask: &Ask, pool: &Pool, refused: &[Refused]) -> Vec<api::Failure> {
+    let active = |one: &&Refused| one.reason != Reason::Inactive;
     let some = refused.iter().any(|one| active(&one));
     let told = refused.iter().filter(|one| !some || active(one));
-    told.map(|one| placing::failure(cluster, one)).collect()
+    told.map(|one| placing::failure(cluster, ask, pool.get(one.instance), one)).collect()
 }
 
 fn no_capacity() -> api::Failure {

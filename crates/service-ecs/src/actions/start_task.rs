@@ -96,7 +96,8 @@ impl WriteAction for StartTask {
                     tasks.push(views::task(tx, row, true));
                 }
                 Err(reason) => {
-                    failures.push(placing::failure(&cluster, &Refused { instance: id, reason }));
+                    let refused = Refused { instance: id, reason };
+                    failures.push(placing::failure(&cluster, &ask, pool.get(id), &refused));
                 }
             }
             prepared = Some(fresh);

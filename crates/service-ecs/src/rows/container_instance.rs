@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use core_state::{Declare, Index, Row, RowKey, Tally};
+use core_state::{Declare, Index, Row, RowKey, Tally, Trace};
 use core_types::{Id128, Scope, Time};
 use model_ecs as api;
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ impl ContainerInstance {
         Some(found.value.as_deref().unwrap_or_default())
     }
 
-    fn serves_fargate(&self) -> bool {
+    pub fn serves_fargate(&self) -> bool {
         let name = Some("ecs.capability.task-eni");
         let able = self.agent_attributes.iter().any(|attribute| attribute.name.as_deref() == name);
         self.fargate().is_some() || able && !self.is_external()
@@ -161,8 +161,10 @@ impl Row for ContainerInstance {
         declare.index::<InstanceOfMachine>();
         declare.index::<InstanceOfToken>();
         declare.index::<FargatePool>();
+        declare.index::<FargateApart>();
         declare.index::<ConnectedInstances>();
         declare.tally::<ClusterInstances>();
+        declare.trace::<InstanceChanged>();
     }
 }
 
@@ -222,6 +224,36 @@ impl Index for FargatePool {
         if row.status != InstanceStatus::Inactive && row.serves_fargate() {
             add(row.cluster.0);
         }
+    }
+}
+
+/// Those of them that say so.
+pub struct FargateApart;
+
+impl Index for FargateApart {
+    type Row = ContainerInstance;
+    type Key = Scope;
+
+    fn keys(row: &ContainerInstance, add: &mut dyn FnMut(Scope)) {
+        if row.status != InstanceStatus::Inactive && row.fargate().is_some() {
+            add(row.cluster.0);
+        }
+    }
+}
+
+/// Instances that are not what they were.
+pub struct InstanceChanged;
+
+impl Trace for InstanceChanged {
+    type Row = ContainerInstance;
+    type Key = Id128;
+
+    fn touches(
+        before: Option<&ContainerInstance>,
+        after: Option<&ContainerInstance>,
+        add: &mut dyn FnMut(Id128),
+    ) {
+        before.or(after).into_iter().for_each(|row| add(row.id));
     }
 }
 

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
 pub use crate::rows::task_indexes::{
-    ClusterTasks, Count, CurrentTasksOf, DeploymentTasks, GroupKind, Held, HostGroups, HostHolds,
-    HostPorts, HostTasks, TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
+    ClusterTasks, Count, CurrentTasksOf, DeploymentTasks, GroupKind, Held, HeldOn, HostGroups,
+    HostHolds, HostPorts, HostTasks, TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
 };
 
 /// Where a task runs, or would.
@@ -445,6 +445,7 @@ impl Row for Task {
         declare.tally::<HostGroups>();
         declare.tally::<HostHolds>();
         declare.tally::<HostPorts>();
+        declare.trace::<HeldOn>();
     }
 }
 

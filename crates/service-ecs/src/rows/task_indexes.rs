@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use core_state::{Index, RowKey, Tally};
+use core_state::{Index, RowKey, Tally, Trace};
 use core_task::{Desired, TaskStatus};
 use core_types::Id128;
 use serde::{Deserialize, Serialize};
@@ -225,6 +225,29 @@ impl Tally for HostPorts {
     fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
         if let (Some(host), true) = (row.host, row.holds()) {
             row.ports.iter().for_each(|held| add((host, held.udp, held.port), 1));
+        }
+    }
+}
+
+/// Hosts of which a task holds more or less than before, or which it runs on or not.
+pub struct HeldOn;
+
+impl Trace for HeldOn {
+    type Row = Task;
+    type Key = Id128;
+
+    fn touches(before: Option<&Task>, after: Option<&Task>, add: &mut dyn FnMut(Id128)) {
+        // What it holds is fixed when it is placed; only whether it does changes.
+        let seen = |row: Option<&Task>| {
+            let row = row?;
+            let wanted = row.desired_status == Desired::Running;
+            let running = counts_as(row) == Some(Count::Running);
+            Some((row.host?, row.holds(), wanted, running))
+        };
+        let (before, after) = (seen(before), seen(after));
+        if before != after {
+            let hosts = before.into_iter().chain(after).map(|(host, ..)| host);
+            hosts.for_each(add);
         }
     }
 }

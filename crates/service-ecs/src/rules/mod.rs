@@ -13,6 +13,7 @@ pub mod life;
 pub mod lists;
 pub mod overrides;
 pub mod placing;
+pub mod pools;
 pub mod protection;
 pub mod query;
 pub mod resources;

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_protocol::ApiError;
-use core_placement::{Constraint, Field, Free, Instance, Need, Pool, Reason, Refused, Strategy};
+use core_placement::{Ask, Constraint, Field, Free, Instance, Need, Reason, Refused, Strategy};
 use core_state::{RowKey, State};
 use model_ecs::{self as api, errors};
 
 use super::{query, resources};
 use crate::rows::cluster::ClusterKey;
-use crate::rows::container_instance::{
-    ContainerInstance, FargatePool, InstanceStatus, InstancesIn, arn_of,
-};
+use crate::rows::container_instance::{ContainerInstance, InstanceStatus, arn_of};
 use crate::rows::task::{
     Count, GroupKind, Held, HostGroups, HostHolds, HostPorts, HostTasks, Launch, TasksOn,
 };
@@ -25,28 +23,28 @@ fn invalid(text: impl Into<String>) -> ApiError {
     errors::invalid_parameter_exception(text)
 }
 
-/// The instances that tasks of a launch type may go to.
-pub fn pool(state: &State, cluster: &ClusterKey, launch: Launch, provider: Option<&str>) -> Pool {
-    let mut pool = Pool::default();
-    let mut add = |row: &ContainerInstance| pool.put(instance(state, row));
-    match launch {
-        Launch::Fargate => {
-            // Where some hosts are set apart for Fargate, the others are not asked.
-            let apart = state.by::<FargatePool>(&cluster.0).any(|row| row.fargate().is_some());
-            let all = state.by::<FargatePool>(&cluster.0);
-            all.filter(|row| !apart || row.fargate().is_some()).for_each(&mut add);
-        }
-        Launch::Ec2 | Launch::External => state
-            .by::<InstancesIn>(cluster)
-            .filter(|row| row.is_external() == (launch == Launch::External))
-            .filter(|row| provider.is_none() || row.capacity_provider.as_deref() == provider)
-            .for_each(&mut add),
-    }
-    pool
-}
-
 /// An instance as placement sees it.
 pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
+    let attributes = row
+        .attributes()
+        .map(|attribute| (attribute.name.clone().unwrap_or_default(), attribute.value.clone()));
+    let bare = Instance {
+        id: row.id,
+        active: row.status == InstanceStatus::Active,
+        connected: row.observed_connected,
+        attributes: Arc::new(attributes.collect()),
+        agent_version: row.version_info.as_ref().and_then(|info| info.agent_version.clone()),
+        ec2_instance_id: row.ec2_instance_id.clone(),
+        registered_at: row.registered_at,
+        free: Free::default(),
+        groups: BTreeMap::new(),
+        running_tasks: 0,
+    };
+    holding(state, row, &bare)
+}
+
+/// The same instance with what its tasks hold of it now.
+pub fn holding(state: &State, row: &ContainerInstance, known: &Instance) -> Instance {
     let all = state.sums::<HostGroups>((row.id, GroupKind::least(), "".into()));
     let mut groups: BTreeMap<Arc<str>, u32> = BTreeMap::new();
     for ((_, kind, of), n) in all.take_while(|((host, ..), _)| *host == row.id) {
@@ -71,17 +69,7 @@ pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
         let reserved = reserved.filter_map(|port| port.parse().ok());
         reserved.chain(held_ports(state, row, udp)).collect()
     };
-    let attributes = row
-        .attributes()
-        .map(|attribute| (attribute.name.clone().unwrap_or_default(), attribute.value.clone()));
     Instance {
-        id: row.id,
-        active: row.status == InstanceStatus::Active,
-        connected: row.observed_connected,
-        attributes: attributes.collect(),
-        agent_version: row.version_info.as_ref().and_then(|info| info.agent_version.clone()),
-        ec2_instance_id: row.ec2_instance_id.clone(),
-        registered_at: row.registered_at,
         free: Free {
             cpu: registered("CPU") - state.sum::<HostHolds>(&(row.id, Held::Cpu)),
             memory: registered("MEMORY") - state.sum::<HostHolds>(&(row.id, Held::Memory)),
@@ -91,6 +79,7 @@ pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
         },
         groups,
         running_tasks: state.sum::<HostTasks>(&(row.id, Count::Running)),
+        ..known.clone()
     }
 }
 
@@ -217,16 +206,46 @@ pub fn word(reason: &Reason) -> &'static str {
         Reason::DistinctInstance => "DistinctInstance placement constraint unsatisfied.",
         Reason::Cpu => "RESOURCE:CPU",
         Reason::Memory => "RESOURCE:MEMORY",
-        Reason::Ports => "RESOURCE:PORTS",
+        Reason::Port { .. } => "RESOURCE:PORTS",
         Reason::Gpu => "RESOURCE:GPU",
     }
 }
 
+/// The reason in numbers and names.
+pub fn detail(ask: &Ask, instance: &Instance, reason: &Reason) -> String {
+    let (need, free) = (&ask.need, &instance.free);
+    match reason {
+        Reason::Inactive => "The instance takes no new tasks.".to_owned(),
+        Reason::Agent => "The agent is not connected.".to_owned(),
+        Reason::Attribute(name) => format!("Attribute {name} is missing or has another value."),
+        Reason::Location => format!("It is in none of the zones {}.", need.zones.join(", ")),
+        Reason::MemberOf => {
+            let unmet = ask.constraints.iter().find_map(|constraint| match constraint {
+                Constraint::MemberOf(query) if !query.holds(instance) => Some(query.text()),
+                _ => None,
+            });
+            format!("It is no member of: {}", unmet.unwrap_or_default())
+        }
+        Reason::DistinctInstance => format!("It has a task of {} already.", ask.group),
+        Reason::Cpu => format!("{} CPU units are needed, {} are left.", need.cpu, free.cpu),
+        Reason::Memory => format!("{} MiB are needed, {} are left.", need.memory, free.memory),
+        Reason::Port { port, udp } => {
+            format!("Port {port}/{} is taken", if *udp { "udp" } else { "tcp" })
+        }
+        Reason::Gpu => format!("{} GPUs are needed, {} are left.", need.gpus, free.gpus.len()),
+    }
+}
+
 /// A failure entry of an instance.
-pub fn failure(cluster: &ClusterKey, refused: &Refused) -> api::Failure {
+pub fn failure(
+    cluster: &ClusterKey,
+    ask: &Ask,
+    instance: Option<&Instance>,
+    refused: &Refused,
+) -> api::Failure {
     api::Failure {
         arn: Some(arn_of(cluster, refused.instance)),
         reason: Some(word(&refused.reason).to_owned()),
-        ..Default::default()
+        detail: instance.map(|instance| detail(ask, instance, &refused.reason)),
     }
 }

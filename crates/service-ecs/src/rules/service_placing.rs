@@ -8,7 +8,7 @@ use model_ecs as api;
 
 use super::deployments::revision_of;
 use super::launch::Prepared;
-use super::{interfaces, placing, tags};
+use super::{interfaces, placing, pools, tags};
 use crate::rows::service::{Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::{CurrentTasksOf, Launch, Task};
@@ -124,17 +124,17 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
         return started;
     }
     for (provider, count) in shares(tx, row, &next.revision, count) {
-        let on = provider.as_deref().filter(|_| next.revision.launch != Launch::Fargate);
-        let mut pool = placing::pool(tx, &row.key.0, next.revision.launch, on);
-        let placement = pool.place(&next.ask, count, tx.dice);
+        let launch = next.revision.launch;
+        let from = (&row.key.0, launch, provider.as_deref());
+        let (placement, problem) = pools::place(tx, from, (&next.ask, count), |pool, found| {
+            let short = found.placed.len() < count;
+            short.then(|| problem(pool, &next.ask.need, &found.refused, launch))
+        });
         let provider = provider.map(Into::into);
         for placed in &placement.placed {
             started.tasks.push(next.prepared.start(tx, placed, provider.as_ref()));
         }
-        if placement.placed.len() < count {
-            let text = problem(&pool, &next.ask.need, &placement.refused, next.revision.launch);
-            started.problem.get_or_insert(text);
-        }
+        started.problem = started.problem.or(problem);
     }
     started
 }
@@ -145,27 +145,28 @@ pub fn start_on(tx: &mut Tx<'_>, row: &Service, next: &Next, hosts: &[Id128]) ->
     if started.problem.is_some() {
         return started;
     }
-    let mut pool = placing::pool(tx, &row.key.0, next.revision.launch, None);
-    for host in hosts {
-        match pool.place_on(&next.ask, *host) {
-            Ok(placed) => started.tasks.push(next.prepared.start(tx, &placed, None)),
-            Err(reason) => {
-                let refused = [Refused { instance: *host, reason }];
-                let text = problem(&pool, &next.ask.need, &refused, next.revision.launch);
-                started.problem.get_or_insert(text);
-            }
-        }
+    let launch = next.revision.launch;
+    let placed =
+        pools::place_on(tx, (&row.key.0, launch), &next.ask, hosts, |pool, host, reason| {
+            let refused = [Refused { instance: host, reason }];
+            let text = || problem(pool, &next.ask.need, &refused, launch);
+            started.problem.get_or_insert_with(text);
+        });
+    for placed in &placed {
+        started.tasks.push(next.prepared.start(tx, placed, None));
     }
     started
 }
 
 /// Hosts that a daemon shall be on: what they have left does not matter, what they are does.
 pub fn daemon_hosts(state: &State, row: &Service, next: &Next) -> Vec<Id128> {
-    let pool = placing::pool(state, &row.key.0, next.revision.launch, None);
+    let pool = pools::fresh(state, &row.key.0, next.revision.launch, None);
     let suits = |reason: &Option<Reason>| {
         matches!(
             reason,
-            None | Some(Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::Agent)
+            None | Some(
+                Reason::Cpu | Reason::Memory | Reason::Port { .. } | Reason::Gpu | Reason::Agent
+            )
         )
     };
     let rows = state.by::<crate::rows::container_instance::InstancesIn>(&row.key.0);
@@ -232,7 +233,7 @@ fn problem(pool: &Pool, need: &Need, refused: &[Refused], launch: Launch) -> Str
         }
         Reason::Cpu => "has insufficient CPU units available.".to_owned(),
         Reason::Memory => "has insufficient memory available.".to_owned(),
-        Reason::Ports => "is already using a port required by your task.".to_owned(),
+        Reason::Port { .. } => "is already using a port required by your task.".to_owned(),
         Reason::Gpu => "has insufficient GPU resource available.".to_owned(),
     };
     format!("{unable} The closest matching (container-instance {}) {what} {SEE}", closest.instance)
@@ -248,7 +249,7 @@ fn rank(reason: &Reason) -> u8 {
         Reason::MemberOf => 3,
         Reason::DistinctInstance => 4,
         Reason::Cpu | Reason::Memory | Reason::Gpu => 5,
-        Reason::Ports => 6,
+        Reason::Port { .. } => 6,
     }
 }
 

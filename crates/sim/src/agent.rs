@@ -1,0 +1,194 @@
+//! A host: its machine, its agent, and what runs there. It does what it is told, tells what it sees
+//! until somebody has taken it, and forgets nothing but by a crash of the machine.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use core_task::{Desired, TaskStatus};
+use core_types::{Dice, Id128, Time};
+
+/// What becomes of a revision's tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Runs,
+    /// Its image cannot be pulled.
+    NeverStarts,
+    /// It runs and is gone soon.
+    Crashes,
+}
+
+/// A task as its host has it.
+#[derive(Clone, Debug)]
+pub struct Local {
+    pub desired: Desired,
+    pub status: TaskStatus,
+    /// When it goes on to what comes next.
+    pub due: Option<Time>,
+    pub fate: Fate,
+    pub cpu: i64,
+    pub memory: i64,
+    pub ports: Vec<u16>,
+}
+
+/// What a host says of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub task: Id128,
+    pub status: TaskStatus,
+}
+
+/// A task in a payload.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub task: Id128,
+    pub desired: Desired,
+    pub fate: Fate,
+    pub cpu: i64,
+    pub memory: i64,
+    pub ports: Vec<u16>,
+}
+
+pub struct Agent {
+    pub instance: Id128,
+    pub cpu: i64,
+    pub memory: i64,
+    /// The connection that it believes in.
+    pub session: Option<u64>,
+    /// Until then it cannot be reached, or is off.
+    pub away_until: Option<Time>,
+    /// It will never come back.
+    pub gone: bool,
+    pub tasks: BTreeMap<Id128, Local>,
+    /// What nobody has taken yet, by number.
+    pub outbox: BTreeMap<u64, Word>,
+    next_word: u64,
+}
+
+impl Agent {
+    pub fn new(instance: Id128, cpu: i64, memory: i64) -> Agent {
+        Agent {
+            instance,
+            cpu,
+            memory,
+            session: None,
+            away_until: None,
+            gone: false,
+            tasks: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            next_word: 0,
+        }
+    }
+
+    pub fn is_reachable(&self) -> bool {
+        !self.gone && self.away_until.is_none()
+    }
+
+    /// Containers that are there.
+    pub fn running(&self) -> impl Iterator<Item = (&Id128, &Local)> {
+        self.tasks.iter().filter(|(_, local)| {
+            !self.gone && local.status >= TaskStatus::Running && local.status < TaskStatus::Stopped
+        })
+    }
+
+    /// Take what a payload says.
+    pub fn take(&mut self, told: &Told, now: Time, dice: &mut Dice) {
+        let new = Local {
+            desired: told.desired,
+            status: TaskStatus::Pending,
+            due: Some(after(now, dice, 100, 4_000)),
+            fate: told.fate,
+            cpu: told.cpu,
+            memory: told.memory,
+            ports: told.ports.clone(),
+        };
+        if told.desired == Desired::Running {
+            self.tasks.entry(told.task).or_insert(new);
+            return;
+        }
+        self.stop(told.task, now, dice, Some(new));
+    }
+
+    /// Stop a task; one that it does not know has stopped as far as it can tell.
+    pub fn stop(&mut self, task: Id128, now: Time, dice: &mut Dice, unknown: Option<Local>) {
+        let Some(local) = self.tasks.get_mut(&task) else {
+            if let Some(local) = unknown {
+                self.tasks.insert(task, Local { status: TaskStatus::Stopped, due: None, ..local });
+                self.say(task, TaskStatus::Stopped);
+            }
+            return;
+        };
+        match (local.desired, local.status) {
+            // Asked again, it says it again.
+            (_, TaskStatus::Stopped) => self.say(task, TaskStatus::Stopped),
+            (Desired::Stopped, _) => {}
+            _ => {
+                local.desired = Desired::Stopped;
+                local.due = Some(after(now, dice, 50, 3_000));
+            }
+        }
+    }
+
+    /// Tasks whose next thing has come.
+    pub fn turn(&mut self, now: Time, dice: &mut Dice) {
+        let due = |local: &Local| local.due.is_some_and(|at| at <= now);
+        let all: Vec<Id128> =
+            self.tasks.iter().filter(|(_, local)| due(local)).map(|(id, _)| *id).collect();
+        for id in all {
+            let Some(local) = self.tasks.get_mut(&id) else { continue };
+            local.due = None;
+            let next = match (local.desired, local.fate, local.status) {
+                (Desired::Stopped, ..) | (_, Fate::NeverStarts, _) => TaskStatus::Stopped,
+                (_, Fate::Crashes, TaskStatus::Running) => TaskStatus::Stopped,
+                _ => TaskStatus::Running,
+            };
+            local.status = next;
+            if next == TaskStatus::Running && local.fate == Fate::Crashes {
+                local.due = Some(after(now, dice, 100, 8_000));
+            }
+            self.say(id, next);
+        }
+    }
+
+    pub fn next_due(&self) -> Option<Time> {
+        self.tasks.values().filter_map(|local| local.due).min()
+    }
+
+    /// The machine loses power: its containers are gone, its agent's file is not.
+    pub fn lose_power(&mut self) {
+        let all: Vec<Id128> = self.tasks.keys().copied().collect();
+        for id in all {
+            let Some(local) = self.tasks.get_mut(&id) else { continue };
+            if local.status < TaskStatus::Stopped {
+                (local.status, local.due) = (TaskStatus::Stopped, None);
+                self.say(id, TaskStatus::Stopped);
+            }
+        }
+    }
+
+    /// A container exits by itself.
+    pub fn exit(&mut self, nth: usize) {
+        let running: Vec<Id128> = self.running().map(|(id, _)| *id).collect();
+        if running.is_empty() {
+            return;
+        }
+        let id = running[nth % running.len()];
+        if let Some(local) = self.tasks.get_mut(&id) {
+            (local.status, local.due) = (TaskStatus::Stopped, None);
+        }
+        self.say(id, TaskStatus::Stopped);
+    }
+
+    fn say(&mut self, task: Id128, status: TaskStatus) {
+        let word = Word { task, status };
+        if self.outbox.values().any(|said| *said == word) {
+            return;
+        }
+        self.outbox.insert(self.next_word, word);
+        self.next_word += 1;
+    }
+}
+
+/// Some time after `now`.
+pub fn after(now: Time, dice: &mut Dice, least: u64, most: u64) -> Time {
+    now + Duration::from_millis(least + dice.below(most - least))
+}

@@ -1,0 +1,134 @@
+//! Looks at every step, and at the hosts, from outside: it knows what users were promised and
+//! nothing of how it is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use core_rollout::Bounds;
+use core_state::{Change, State};
+use core_task::{Desired, TaskStatus};
+use core_types::{Id128, Time};
+use service_ecs::rows::service::{Service, ServiceStatus};
+use service_ecs::rows::task::{StopCode, Task, TasksOfService};
+
+use crate::agent::Agent;
+use crate::{Outcome, hold};
+
+/// A task without health checks serves once it has run for so long.
+const SETTLES_IN: Duration = Duration::from_secs(2);
+
+/// One step of the plane.
+pub fn audit(before: &State, after: &State, changes: &[Change], now: Time) -> Outcome<()> {
+    let mut services = BTreeSet::new();
+    for change in changes {
+        let Some((_, Some(is))) = change.of::<Task>() else { continue };
+        if let Some(was) = before.get::<Task>(&is.id) {
+            let (id, moved) = (is.id, was.host.is_some() && was.host != is.host);
+            hold!(!moved, "task {id} moved from one host to another");
+            let back = is.observed_status < was.observed_status;
+            hold!(!back, "task {id} went back from {:?}", was.observed_status);
+            let revived =
+                was.desired_status == Desired::Stopped && is.desired_status == Desired::Running;
+            hold!(!revived, "task {id} was to stop and now is not");
+        }
+        services.extend(is.service.as_ref().map(|name| (is.cluster.clone(), name.clone())));
+    }
+    for key in services {
+        if let Some(service) = after.get::<Service>(&key) {
+            bounds(before, after, service, now)?;
+        }
+    }
+    Ok(())
+}
+
+fn serves(task: &Task, now: Time) -> bool {
+    task.observed_status == TaskStatus::Running
+        && task.desired_status == Desired::Running
+        && task.started_at.is_some_and(|at| at + SETTLES_IN <= now)
+}
+
+/// Never under the minimum by our own doing, never over the maximum.
+fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcome<()> {
+    if service.daemon || service.status != ServiceStatus::Active {
+        return Ok(());
+    }
+    let percent = |given: Option<i32>| given.unwrap_or_default().unsigned_abs();
+    let bounds = Bounds::of(
+        service.desired_count,
+        percent(service.configuration.minimum_healthy_percent),
+        percent(service.configuration.maximum_percent),
+    );
+    let own = |state: &State| -> Vec<Task> {
+        let all = state.by::<TasksOfService>(&service.key);
+        all.filter(|task| !task.is_stopped()).cloned().collect()
+    };
+    let (were, are) = (own(before), own(after));
+    let new = are.iter().filter(|task| before.get::<Task>(&task.id).is_none()).count();
+    hold!(
+        new == 0 || are.len() <= bounds.most as usize,
+        "{}: {} tasks with {new} new ones, {bounds:?}",
+        service.name(),
+        are.len()
+    );
+    let stopped = were.iter().filter(|task| serves(task, now)).filter(|task| {
+        let later = after.get::<Task>(&task.id);
+        later.is_some_and(|later| {
+            later.desired_status == Desired::Stopped
+                && later.stop_code == Some(StopCode::ServiceSchedulerInitiated)
+        })
+    });
+    let stopped = stopped.count();
+    let left = are.iter().filter(|task| serves(task, now)).count();
+    hold!(
+        stopped == 0 || left >= bounds.least as usize,
+        "{}: {stopped} were stopped and {left} are left, {bounds:?}",
+        service.name()
+    );
+    Ok(())
+}
+
+/// What really runs: no task on two hosts, and on no host more than it has.
+pub fn hosts<'a>(agents: impl Iterator<Item = &'a Agent>) -> Outcome<()> {
+    let mut places: BTreeMap<Id128, Id128> = BTreeMap::new();
+    for agent in agents {
+        let (mut cpu, mut memory, mut ports) = (0, 0, BTreeSet::new());
+        for (id, local) in agent.running() {
+            let host = agent.instance;
+            let twice = places.insert(*id, host);
+            hold!(twice.is_none(), "task {id} runs on {host} and {twice:?}");
+            cpu += local.cpu;
+            memory += local.memory;
+            for port in &local.ports {
+                hold!(ports.insert(*port), "port {port} of {host} is taken twice, by {id} too");
+            }
+        }
+        let most = (agent.cpu, agent.memory);
+        hold!(cpu <= most.0 && memory <= most.1, "{cpu}, {memory} of {most:?} are in use");
+    }
+    Ok(())
+}
+
+/// Tasks that somebody was told of stay until they have ended.
+#[derive(Default)]
+pub struct Promises(BTreeMap<Id128, bool>);
+
+impl Promises {
+    pub fn add(&mut self, task: Id128) {
+        self.0.insert(task, false);
+    }
+
+    pub fn audit(&mut self, view: &State) -> Outcome<()> {
+        for (id, ended) in &mut self.0 {
+            let row = view.get::<Task>(id);
+            hold!(row.is_some() || *ended, "task {id} was started, and is gone before its end");
+            *ended |= row.is_some_and(Task::is_stopped);
+        }
+        Ok(())
+    }
+
+    pub fn all_ended(&self) -> Outcome<()> {
+        let left = self.0.values().filter(|ended| !**ended).count();
+        hold!(left == 0, "{left} tasks that were started never ended");
+        Ok(())
+    }
+}

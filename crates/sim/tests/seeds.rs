@@ -1,0 +1,34 @@
+//! What CI runs of the simulation: some seeds from the start, and every seed that once found a bug.
+
+#![allow(clippy::unwrap_used)]
+
+/// Seeds that found something; what it was stands beside them.
+const FOUND: &[u64] = &[];
+
+#[test]
+fn seeds_are_clean() {
+    let all = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    std::thread::scope(|scope| {
+        for first in 0..all {
+            scope.spawn(move || {
+                for seed in (first..200).step_by(all as usize) {
+                    sim::run(seed).unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_was_found_stays_mended() {
+    for seed in FOUND {
+        sim::run(*seed).unwrap();
+    }
+}
+
+/// The same seed is the same story, to the last step.
+#[test]
+fn a_seed_replays() {
+    let told = |seed| sim::run(seed).map(|ran| (ran.steps, ran.tasks, ran.seconds));
+    assert_eq!(told(7), told(7));
+}
