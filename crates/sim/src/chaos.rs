@@ -37,8 +37,9 @@ struct Story {
 }
 
 /// Live through a seed. The error says what must not be, and when it was.
-pub fn run(seed: u64) -> Result<Ran, String> {
+pub fn run(seed: u64, told: bool) -> Result<Ran, String> {
     let mut story = Story { world: World::new(seed, START), tasks: 0 };
+    story.world.told_aloud = told;
     let lived = story.live();
     let seconds = story.world.now().since(START).as_secs();
     match lived {
@@ -151,7 +152,10 @@ impl Story {
                 self.world.add_host(1024, 1024, &[]).map(drop)
             }
             85..87 => self.deregister(host),
-            87..92 => self.world.crash(),
+            87..92 => {
+                self.world.say(|| "the plane crashes".to_owned());
+                self.world.crash()
+            }
             92..95 => self.world.lose_append(),
             95..97 => {
                 // The clock of the plane's machine is set forward.
@@ -166,6 +170,7 @@ impl Story {
     /// A user's call. Now and then the plane dies before it has answered.
     fn ask(&mut self, operation: &str, input: &Value) -> Outcome<Option<Value>> {
         let answer = self.world.plane.call(operation, input)?;
+        self.world.say(|| format!("{operation} {input} {:?}", answer.as_ref().err()));
         match self.below(100) {
             0..3 => {
                 self.world.crash()?;
@@ -289,18 +294,24 @@ impl Story {
 
     /// The faults stop. There is room for everything, and every image works.
     fn quiet(&mut self) -> Outcome<()> {
+        self.world.say(|| "the faults stop".to_owned());
         self.world.heal();
         self.world.fates.clear();
         for family in FAMILIES {
             self.define(family, Fate::Runs)?;
         }
         for host in 0..self.world.agents.len() {
-            if !self.world.agents[host].gone {
-                let instance = self.world.agents[host].instance.to_string();
-                let input = json!({"cluster": CLUSTER, "containerInstances": [instance],
-                    "status": "ACTIVE"});
-                self.world.must("UpdateContainerInstancesState", &input)?;
+            let instance = self.world.agents[host].instance.to_string();
+            if self.world.agents[host].gone {
+                // Somebody clears away what will never come back.
+                let input = json!({"cluster": CLUSTER, "containerInstance": instance,
+                    "force": true});
+                self.world.call("DeregisterContainerInstance", &input)?.ok();
+                continue;
             }
+            let input = json!({"cluster": CLUSTER, "containerInstances": [instance],
+                "status": "ACTIVE"});
+            self.world.must("UpdateContainerInstancesState", &input)?;
         }
         for _ in 0..8 {
             self.world.add_host(16_384, 16_384, &[])?;
@@ -310,7 +321,8 @@ impl Story {
             let mut input = json!({"cluster": CLUSTER, "service": service.name(),
                 "forceNewDeployment": true, "taskDefinition": "web"});
             if !service.daemon {
-                input["desiredCount"] = json!(1 + self.below(3));
+                // Fewer would leave some bounds no room for a deployment: as on AWS, it then stays.
+                input["desiredCount"] = json!(4 + self.below(3));
             }
             self.world.must("UpdateService", &input)?;
         }

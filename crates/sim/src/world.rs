@@ -74,6 +74,8 @@ pub struct World {
     /// By family and revision; the others run.
     pub fates: BTreeMap<(String, u32), Fate>,
     pub promises: Promises,
+    /// Tell what happens on standard error, to look at a seed.
+    pub told_aloud: bool,
     parcels: BTreeMap<(Time, u64), (usize, Parcel)>,
     sent: u64,
     sessions: u64,
@@ -93,6 +95,7 @@ impl World {
             link: Link::default(),
             fates: BTreeMap::new(),
             promises: Promises::default(),
+            told_aloud: false,
             parcels: BTreeMap::new(),
             sent: 0,
             sessions: 0,
@@ -104,6 +107,12 @@ impl World {
 
     pub fn now(&self) -> Time {
         self.plane.now
+    }
+
+    pub fn say(&self, text: impl FnOnce() -> String) {
+        if self.told_aloud {
+            eprintln!("{} {}", self.now(), text());
+        }
     }
 
     /// A user's call, durable before it is answered.
@@ -155,11 +164,12 @@ impl World {
         self.sessions += 1;
         let session = self.sessions;
         self.agents[host].session = Some(session);
-        self.send(host, Parcel::Connected { session });
+        self.carry(host, Parcel::Connected { session });
     }
 
     /// The host cannot be reached any more; the plane hears of it some time later.
     pub fn cut(&mut self, host: usize, lasting: Option<Duration>) {
+        self.say(|| format!("host {host} is cut off for {lasting:?}"));
         let until = lasting.map(|lasting| self.now() + lasting);
         let agent = &mut self.agents[host];
         agent.away_until = until.or(agent.away_until);
@@ -203,9 +213,14 @@ impl World {
             _ => 1,
         };
         for _ in 0..times {
-            let late = 1 + self.dice.below(self.link.slowest_ms + 1);
-            self.post(host, parcel.clone(), late);
+            self.carry(host, parcel.clone());
         }
+    }
+
+    /// A parcel that may be late. Opening a connection cannot get lost: it fails, or it stands.
+    fn carry(&mut self, host: usize, parcel: Parcel) {
+        let late = 1 + self.dice.below(self.link.slowest_ms + 1);
+        self.post(host, parcel, late);
     }
 
     fn post(&mut self, host: usize, parcel: Parcel, late: u64) {
@@ -239,6 +254,9 @@ impl World {
 
     fn deliver(&mut self, host: usize, parcel: Parcel) -> Outcome<()> {
         let now = self.now();
+        if !matches!(parcel, Parcel::Retry | Parcel::Turn) {
+            self.say(|| format!("host {host}: {parcel:?}"));
+        }
         let agent = &mut self.agents[host];
         let here = |session: u64, agent: &Agent| agent.session == Some(session);
         let instance = agent.instance;
@@ -250,7 +268,7 @@ impl World {
                 if feeds::is_inactive(self.plane.view(), instance) {
                     self.agents[host].gone = true;
                 }
-                self.send(host, Parcel::Manifest { session });
+                self.carry(host, Parcel::Manifest { session });
             }
             Parcel::Disconnected { session } => {
                 self.plane.report(AgentDisconnected { instance, session })?;
