@@ -85,7 +85,7 @@ impl Story {
     }
 
     fn begin(&mut self) -> Outcome<()> {
-        self.world.plane.check_every = 17;
+        self.world.plane.check_every = 199;
         self.world.must("CreateCluster", &json!({"clusterName": CLUSTER}))?;
         FAMILIES.iter().try_for_each(|family| self.define(family, Fate::Runs))?;
         let hosts = 1 + self.below(5);
