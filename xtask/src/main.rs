@@ -12,6 +12,7 @@ mod guest;
 mod prerequisites;
 mod python;
 mod scaffold;
+mod sim;
 mod tidy;
 
 #[derive(Parser)]
@@ -33,6 +34,8 @@ enum Task {
     Tidy,
     /// Measures; figures go into docs/BENCHMARKS.md.
     Bench(bench::Arguments),
+    /// Lives through seeded worlds around the real core.
+    Sim(sim::Arguments),
     /// Runs tests in a virtual machine with cgroup v2, where this machine can have one.
     TestV2(guest::Arguments),
     /// Installs what the tests need of the machine (root, apt), or names it; `ci` begins with it.
@@ -65,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         Task::Coverage(arguments) => coverage::run(&root, &arguments),
         Task::Tidy => tidy::run(&root),
         Task::Bench(arguments) => bench::run(&root, &arguments),
+        Task::Sim(arguments) => sim::run(&root, &arguments),
         Task::TestV2(arguments) => guest::run(&root, &arguments),
         Task::Prerequisites => prerequisites::ensure(),
         Task::Python => {

@@ -21,7 +21,10 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("host-", &["aws-", "core-", "host-", "model-"]),
     ("data-", &["aws-", "core-", "data-"]),
     ("sim", &["aws-", "core-", "service-", "model-"]),
-    ("wharf", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-", "console"]),
+    (
+        "wharf",
+        &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-", "console", "sim"],
+    ),
     ("bench", &["aws-", "core-", "service-", "model-", "plane-", "host-", "data-"]),
     ("fuzz", &["aws-", "core-", "service-", "model-", "plane-"]),
     ("pathrs", &[]),
