@@ -46,6 +46,8 @@ def clean_environment(**more: str) -> dict[str, str]:
 class Server:
     """A running server and how to reach it as its root user."""
 
+    verb = "server"
+
     def __init__(self, data_dir: Path, *flags: str, under: tuple = (), **environment: str):
         self.data_dir = Path(data_dir)
         # What runs the program, such as another clock.
@@ -64,7 +66,7 @@ class Server:
             "WHARF_ROOT_ACCESS_KEY_ID": ROOT_KEY,
             "WHARF_ROOT_SECRET_ACCESS_KEY": ROOT_SECRET,
         } | self.environment
-        command = [binary(), "server", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0"]
+        command = [binary(), self.verb, "--data-dir", self.data_dir, "--listen", "127.0.0.1:0"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.under, *command, *self.flags],

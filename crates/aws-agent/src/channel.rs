@@ -48,6 +48,8 @@ pub mod payload {
 
 /// The flag (a payload of type [`payload::FLAG`], four bytes) by which the client ends the session.
 pub const FLAG_TERMINATE: u32 = 2;
+/// The flag by which our own client ends a command's input. AWS knows 1 to 3.
+pub const FLAG_END_OF_INPUT: u32 = 0x7768_0001;
 
 /// What is wrong with a message.
 #[derive(Debug, PartialEq, thiserror::Error)]

@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 300;
 /// Messages that may be on their way. Beyond it the caller reads no more from its program.
 const WINDOW: usize = 256;
 
-/// Messages that may come before their turn.
+/// Messages that may come before their turn, or wait while this end has no room for them.
 const EARLY: usize = 256;
 
 /// The version that this end names; the plugin expects one of AWS's agent.
@@ -37,6 +37,8 @@ const AGENT_VERSION: &str = "3.3.131.0";
 
 /// A client that takes exit codes names itself so. AWS's plugin would print one.
 const OWN_CLIENT: &str = "wharf/";
+/// What our own client adds to its name where the command shall have pipes and no terminal.
+const WITHOUT_TERMINAL: &str = " pipes";
 
 /// Why a session cannot go on.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -45,8 +47,6 @@ pub enum ExecError {
     Channel(#[from] ChannelError),
     #[error("the other end does not acknowledge what it is sent")]
     Unheard,
-    #[error("the other end runs ahead by more than {EARLY} messages")]
-    TooEarly,
 }
 
 #[derive(Debug)]
@@ -68,6 +68,8 @@ struct Flow {
     expected: i64,
     sent: VecDeque<Sent>,
     early: BTreeMap<i64, Message>,
+    /// What is in turn waits all the same: whoever it is for has no room for it.
+    held: bool,
     outgoing: VecDeque<Vec<u8>>,
 }
 
@@ -81,6 +83,7 @@ impl Flow {
             expected: 0,
             sent: VecDeque::new(),
             early: BTreeMap::new(),
+            held: false,
             outgoing: VecDeque::new(),
         }
     }
@@ -126,7 +129,8 @@ impl Flow {
             return Ok(Vec::new());
         }
         if message.sequence_number.saturating_sub(self.expected) >= EARLY as i64 {
-            return Err(ExecError::TooEarly);
+            // Not acknowledged, so it comes again: the other end runs ahead, or this one has no room.
+            return Ok(Vec::new());
         }
         let id = self.id();
         self.outgoing.push_back(message.acknowledgement(id, now.max(1)).encode());
@@ -134,12 +138,18 @@ impl Flow {
             return Ok(Vec::new());
         }
         self.early.insert(message.sequence_number, message);
+        Ok(self.in_turn())
+    }
+
+    fn in_turn(&mut self) -> Vec<Message> {
         let mut turn = Vec::new();
-        while let Some(message) = self.early.remove(&self.expected) {
+        while !self.held
+            && let Some(message) = self.early.remove(&self.expected)
+        {
             self.expected += 1;
             turn.push(message);
         }
-        Ok(turn)
+        turn
     }
 
     fn tick(&mut self, now: u64) -> Result<(), ExecError> {
@@ -165,6 +175,8 @@ pub enum HostEvent {
     /// The handshake is complete: the command may start, if it has not.
     Ready,
     Input(Vec<u8>),
+    /// Nothing more will be typed. Only of our own client, and only where there is no terminal.
+    EndOfInput,
     Resize(Size),
     /// The client ends the session: the command shall end.
     Terminate,
@@ -178,6 +190,7 @@ pub struct Host {
     started: u64,
     ready: bool,
     takes_exit_code: bool,
+    terminal: bool,
     closed: bool,
 }
 
@@ -186,8 +199,15 @@ impl Host {
     pub fn new(session_id: &str, interactive: bool, seed: Uuid, now: u64) -> Host {
         let flow = Flow::new(channel::OUTPUT_STREAM, channel::INPUT_STREAM, seed);
         let session_id = session_id.to_owned();
-        let (ready, takes_exit_code, closed) = (false, false, false);
-        let mut host = Host { flow, session_id, started: now, ready, takes_exit_code, closed };
+        let mut host = Host {
+            flow,
+            session_id,
+            started: now,
+            ready: false,
+            takes_exit_code: false,
+            terminal: true,
+            closed: false,
+        };
         let session_type =
             if interactive { "InteractiveCommands" } else { "NonInteractiveCommands" };
         let parameters = SessionTypeParameters { session_type: session_type.to_owned() };
@@ -207,12 +227,36 @@ impl Host {
     /// A message that came. One that does not add up is dropped, as the plugin does: it comes again.
     pub fn receive(&mut self, bytes: &[u8], now: u64) -> Result<Vec<HostEvent>, ExecError> {
         let Ok(message) = Message::decode(bytes) else { return Ok(Vec::new()) };
+        let turn = self.flow.receive(message, now)?;
+        self.take(turn, now)
+    }
+
+    /// The command takes no more input for now: what comes waits, and beyond a bound the client does.
+    pub fn hold(&mut self) {
+        self.flow.held = true;
+    }
+
+    /// The command takes input again; what has waited.
+    pub fn resume(&mut self, now: u64) -> Result<Vec<HostEvent>, ExecError> {
+        self.flow.held = false;
+        let turn = self.flow.in_turn();
+        self.take(turn, now)
+    }
+
+    /// Whether the command gets a terminal; known once the handshake is complete.
+    pub fn has_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    fn take(&mut self, turn: Vec<Message>, now: u64) -> Result<Vec<HostEvent>, ExecError> {
         let mut events = Vec::new();
-        for message in self.flow.receive(message, now)? {
+        for message in turn {
             match message.payload_type {
                 payload::HANDSHAKE_RESPONSE if !self.ready => {
                     let response: HandshakeResponse = message.content("a handshake's response")?;
                     self.takes_exit_code = response.client_version.starts_with(OWN_CLIENT);
+                    self.terminal = !self.takes_exit_code
+                        || !response.client_version.ends_with(WITHOUT_TERMINAL);
                     self.ready = true;
                     let took = now.saturating_sub(self.started).min(i64::MAX as u64 / 1_000_000);
                     let complete = HandshakeComplete {
@@ -229,13 +273,24 @@ impl Host {
                         events.push(HostEvent::Resize(size));
                     }
                 }
-                payload::FLAG if message.payload == channel::FLAG_TERMINATE.to_be_bytes() => {
-                    events.push(HostEvent::Terminate);
-                }
+                payload::FLAG => match message.payload[..].try_into().map(u32::from_be_bytes) {
+                    Ok(channel::FLAG_TERMINATE) => events.push(HostEvent::Terminate),
+                    Ok(channel::FLAG_END_OF_INPUT) => events.push(HostEvent::EndOfInput),
+                    Ok(_) | Err(_) => {}
+                },
                 _ => {}
             }
         }
         Ok(events)
+    }
+
+    /// Whether the client wants the command's exit code: ours does.
+    pub fn takes_exit_code(&self) -> bool {
+        self.takes_exit_code
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Whether more output may be handed over now.
@@ -331,9 +386,11 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(version: &str, seed: Uuid) -> Client {
+    /// Without a terminal the command gets pipes: its errors come apart, and its input has an end.
+    pub fn new(version: &str, terminal: bool, seed: Uuid) -> Client {
         let flow = Flow::new(channel::INPUT_STREAM, channel::OUTPUT_STREAM, seed);
-        Client { flow, version: format!("{OWN_CLIENT}{version}"), ready: false }
+        let ending = if terminal { "" } else { WITHOUT_TERMINAL };
+        Client { flow, version: format!("{OWN_CLIENT}{version}{ending}"), ready: false }
     }
 
     pub fn receive(&mut self, bytes: &[u8], now: u64) -> Result<Vec<ClientEvent>, ExecError> {
@@ -403,6 +460,11 @@ impl Client {
 
     pub fn resize(&mut self, size: &Size, now: u64) {
         self.flow.send(payload::SIZE, &channel::json(size), now);
+    }
+
+    /// Nothing more will be typed; the command sees it where it has no terminal.
+    pub fn end_input(&mut self, now: u64) {
+        self.flow.send(payload::FLAG, &channel::FLAG_END_OF_INPUT.to_be_bytes(), now);
     }
 
     pub fn terminate(&mut self, now: u64) {

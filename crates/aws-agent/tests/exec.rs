@@ -52,7 +52,7 @@ impl Session {
     fn new() -> Session {
         Session {
             host: Host::new("s", true, Uuid::from_u128(1), 0),
-            client: Client::new("0.1", Uuid::from_u128(2)),
+            client: Client::new("0.1", true, Uuid::from_u128(2)),
             links: Default::default(),
             now: 0,
             at_host: Vec::new(),
@@ -132,6 +132,45 @@ fn a_session_opens_speaks_and_ends_with_its_code() {
 }
 
 #[test]
+fn a_host_that_holds_gets_everything_in_order_later() {
+    let mut session = Session::new();
+    let mut fates = std::iter::empty();
+    session.settle(&mut fates);
+    session.host.hold();
+    // More than waits at the host.
+    let typed: Vec<u8> = (0..600u32 * 1024).map(|n| (n / 1024) as u8).collect();
+    session.client.input(&typed, session.now);
+    for _ in 0..20 {
+        while session.round(&mut fates) {}
+        session.now += 1000;
+        session.client.tick(session.now).unwrap();
+    }
+    assert_eq!(session.at_host, [HostEvent::Ready], "nothing passes while it holds");
+    assert!(!session.client.has_room(), "and the client is told to wait");
+    let waited = session.host.resume(session.now).unwrap();
+    session.at_host.extend(waited);
+    session.settle(&mut fates);
+    let heard: Vec<u8> = session.at_host.iter().flat_map(|event| match event {
+        HostEvent::Input(bytes) => bytes.clone(),
+        _ => Vec::new(),
+    }).collect();
+    assert_eq!(heard, typed);
+}
+
+#[test]
+fn a_client_without_a_terminal_can_end_its_input() {
+    for terminal in [true, false] {
+        let mut session = Session::new();
+        session.client = Client::new("0.1", terminal, Uuid::from_u128(2));
+        session.settle(&mut std::iter::empty());
+        assert_eq!(session.host.has_terminal(), terminal);
+        session.client.end_input(session.now);
+        session.settle(&mut std::iter::empty());
+        assert_eq!(session.at_host, [HostEvent::Ready, HostEvent::EndOfInput]);
+    }
+}
+
+#[test]
 fn the_stock_plugin_gets_no_exit_code_which_it_would_print() {
     let mut host = Host::new("s", true, Uuid::from_u128(1), 0);
     let response = br#"{"ClientVersion":"1.2.677.0","ProcessedClientActions":[],"Errors":null}"#;
@@ -143,6 +182,7 @@ fn the_stock_plugin_gets_no_exit_code_which_it_would_print() {
         ..Message::default()
     };
     assert_eq!(host.receive(&message.encode(), 1).unwrap(), [HostEvent::Ready]);
+    assert!(host.has_terminal());
     while host.outgoing().is_some() {}
     host.exited(1, 2);
     assert_eq!(host.outgoing(), None);
@@ -163,14 +203,16 @@ fn a_peer_that_hears_nothing_is_given_up_in_the_end() {
 }
 
 #[test]
-fn a_client_that_runs_far_ahead_is_refused() {
+fn a_client_that_runs_far_ahead_has_to_say_it_again() {
     let mut host = Host::new("s", true, Uuid::from_u128(1), 0);
     let message = Message {
         message_type: aws_agent::channel::INPUT_STREAM.to_owned(),
         sequence_number: 5000,
         ..Message::default()
     };
-    assert_eq!(host.receive(&message.encode(), 1), Err(ExecError::TooEarly));
+    while host.outgoing().is_some() {}
+    assert_eq!(host.receive(&message.encode(), 1), Ok(vec![]));
+    assert_eq!(host.outgoing(), None, "it is not acknowledged");
     let behind = Message { sequence_number: i64::MIN, ..message };
     assert_eq!(host.receive(&behind.encode(), 1), Ok(vec![]));
 }
@@ -203,6 +245,6 @@ proptest! {
     #[test]
     fn any_bytes_are_taken_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = Host::new("s", true, Uuid::from_u128(1), 0).receive(&bytes, 1);
-        let _ = Client::new("1", Uuid::from_u128(1)).receive(&bytes, 1);
+        let _ = Client::new("1", true, Uuid::from_u128(1)).receive(&bytes, 1);
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::exec::Sessions;
 use crate::plane::api::{Api, Backoff, CallError, chance};
 use crate::plane::socket::{Socket, SocketError};
 use crate::registration::DOCKER_VERSION;
@@ -37,6 +38,7 @@ pub struct Acs {
     pub cluster: String,
     pub instance: String,
     pub endpoints: Arc<Endpoints>,
+    pub sessions: Arc<Sessions>,
     /// Whether the plane is heard at this time.
     pub connected: watch::Sender<bool>,
 }
@@ -84,6 +86,8 @@ impl Endpoints {
 /// One connection.
 struct Session<'a> {
     acs: &'a Acs,
+    /// The one that the plane named.
+    endpoint: String,
     outgoing: mpsc::Sender<FromAgent>,
     /// What is being made durable before it is acknowledged.
     taking: JoinSet<()>,
@@ -152,7 +156,7 @@ impl Acs {
         self.connected.send_replace(true);
         self.tasks.heard.send_modify(|times| *times += 1);
         let (outgoing, queue) = mpsc::channel(OUTGOING);
-        let session = Session { acs: self, outgoing, taking: JoinSet::new() };
+        let session = Session { acs: self, endpoint, outgoing, taking: JoinSet::new() };
         session.run(socket, queue).await
     }
 }
@@ -221,8 +225,9 @@ impl Session<'_> {
             }
             FromPlane::StageUpdate(message) => self.refuse_update(message.message_id).await,
             FromPlane::PerformUpdate(message) => self.refuse_update(message.message_id).await,
-            FromPlane::Exec(message) => {
-                tracing::warn!("a session in {} was asked for", message.container_name);
+            FromPlane::Exec(asked) => {
+                self.answer(self.ack(&asked.message_id)).await;
+                self.acs.sessions.begin(&self.endpoint, asked);
             }
             FromPlane::Close(_) => {}
             FromPlane::Unknown(unknown) => tracing::debug!("{} is not known", unknown.kind),

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::acs::{Acs, Endpoints};
 use crate::config::Config;
 use crate::driver::{self, Driver};
+use crate::exec::Sessions;
 use crate::journal::{Journal, JournalError};
 use crate::known::Shown;
 use crate::logs::Logs;
@@ -126,7 +127,9 @@ impl Agent {
             .run(),
         );
         let connected = watch::Sender::new(false);
-        Acs { api, tasks, cluster, instance: arn, endpoints, connected }.run().await;
+        let sessions =
+            Sessions::new(api.clone(), tasks.clone(), cluster.clone(), arn.clone());
+        Acs { api, tasks, cluster, instance: arn, endpoints, sessions, connected }.run().await;
         Ok(())
     }
 }

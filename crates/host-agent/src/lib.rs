@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod driver;
 pub mod engine;
+mod exec;
 pub mod journal;
 pub mod known;
 pub mod logs;

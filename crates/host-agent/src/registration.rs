@@ -71,6 +71,7 @@ pub fn capabilities(config: &Config) -> Vec<String> {
             "container-health-check",
             "container-ordering",
             "container-restart-policy",
+            "execute-command",
             "full-sync",
             "task-cpu-mem-limit",
             "task-eni",

@@ -59,6 +59,23 @@ pub enum What {
     Folder,
 }
 
+impl What {
+    /// One, and more of them.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            What::Process => ("process", "processes"),
+            What::Table => ("nftables table", "nftables tables"),
+            What::Link => ("link", "links"),
+            What::Namespace => ("namespace", "namespaces"),
+            What::Mount => ("mount", "mounts"),
+            What::Cgroup => ("cgroup", "cgroups"),
+            What::HostsFile => ("block in", "blocks in"),
+            What::Forwarding => ("forwarding of", "forwardings of"),
+            What::Folder => ("folder", "folders"),
+        }
+    }
+}
+
 /// One thing that was left.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Leftover {
@@ -68,17 +85,7 @@ pub struct Leftover {
 
 impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            What::Process => "process",
-            What::Table => "nftables table",
-            What::Link => "link",
-            What::Namespace => "namespace",
-            What::Mount => "mount",
-            What::Cgroup => "cgroup",
-            What::HostsFile => "block in",
-            What::Forwarding => "forwarding of",
-            What::Folder => "folder",
-        };
+        let (kind, _) = self.kind.words();
         write!(f, "{kind} {}", self.name)
     }
 }

@@ -139,7 +139,7 @@ async fn both_ends_of_our_own_speak_through_the_plane() {
     let mut at_client = client(&plane, "s1", "token of s1").await;
     let mut at_host = host(&plane, 1, "s1").await;
     let mut host = Host::new("s1", true, uuid::Uuid::from_u128(1), 1);
-    let mut client = Client::new("0.1", uuid::Uuid::from_u128(2));
+    let mut client = Client::new("0.1", true, uuid::Uuid::from_u128(2));
     let (mut output, mut code, mut exited) = (Vec::new(), None, false);
     let closed = 'session: loop {
         while let Some(bytes) = host.outgoing() {

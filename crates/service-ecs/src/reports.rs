@@ -42,6 +42,7 @@ pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
         task.given_up &= !settled;
         let effect = observe(task, report);
         if effect.changed {
+            life::end_exec_agents(task);
             task.version += 1;
         }
         let Some((before, after)) = effect.rose else { return };
@@ -58,7 +59,7 @@ pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
             task.stopping_at = task.stopping_at.or(Some(now));
         }
         if after == TaskStatus::Stopped {
-            life::finish(task, report.reason, now, kept);
+            life::stopped_on_host(task, report.reason, now, kept);
         }
     });
 }

@@ -28,6 +28,22 @@ pub fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The one call that the borrow checker can't judge.
+#[allow(unsafe_code)]
+mod raw {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
+    /// End in silence when whoever reads our output has gone, as in `wharf … | head`. Rust ignores that
+    /// signal, which is right for servers: a client that hangs up must not end them.
+    pub fn end_with_reader() {
+        // SAFETY: what makes this unsafe is a handler that runs at any time, and there is none.
+        let done = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+        done.expect("the signal exists and may be left to its default");
+    }
+}
+
+pub use raw::end_with_reader;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,6 +94,11 @@ impl Socket {
         }
     }
 
+    /// Without what is only for sockets of texts.
+    pub fn into_inner(self) -> WebSocketStream<Box<dyn Stream>> {
+        self.stream
+    }
+
     pub async fn send(&mut self, text: String) -> Result<(), SocketError> {
         let sent = self.stream.send(Message::text(text)).await;
         sent.map_err(|error| SocketError::Broken(Box::new(error)))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::given::Given;
-use crate::engine::{PartChange, Report};
+use crate::engine::{PartChange, Report, Status};
 use crate::plane::api::{Api, Backoff};
 
 /// AWS: reports are repeated for a day.
@@ -52,6 +52,13 @@ fn call(given: &Given, cluster: &str, report: &Report) -> (&'static str, Value) 
     input.insert("cluster".into(), cluster.into());
     input.insert("task".into(), given.task.arn.as_str().into());
     let operation = match report {
+        // Only a task's change has a place for managed agents. Without a status of the task's own it
+        // says nothing of the task.
+        Report::Container(change) if has_exec(given, change) => {
+            input.insert("containers".into(), json!([container(given, change)]));
+            input.insert("managedAgents".into(), exec_agents(given, std::slice::from_ref(change)));
+            "SubmitTaskStateChange"
+        }
         Report::Container(change) => {
             input.extend(container(given, change));
             "SubmitContainerStateChange"
@@ -61,6 +68,9 @@ fn call(given: &Given, cluster: &str, report: &Report) -> (&'static str, Value) 
             optional(&mut input, "reason", change.reason.clone());
             let parts = change.parts.iter().map(|part| Value::from(container(given, part)));
             input.insert("containers".into(), parts.collect());
+            if change.parts.iter().any(|part| has_exec(given, part)) {
+                input.insert("managedAgents".into(), exec_agents(given, &change.parts));
+            }
             for (name, time) in [
                 ("pullStartedAt", change.pull_started_at),
                 ("pullStoppedAt", change.pull_stopped_at),
@@ -72,6 +82,27 @@ fn call(given: &Given, cluster: &str, report: &Report) -> (&'static str, Value) 
         }
     };
     (operation, Value::from(input))
+}
+
+/// AWS's name of the program that ExecuteCommand speaks to. Here it is this agent itself, so it runs
+/// while its container does.
+const EXEC_AGENT: &str = "ExecuteCommandAgent";
+
+fn has_exec(given: &Given, change: &PartChange) -> bool {
+    let container = given.task.containers.get(change.part);
+    container.is_some_and(|c| c.managed_agents.iter().any(|agent| agent.name == EXEC_AGENT))
+        && change.status != Status::Pending
+}
+
+fn exec_agents(given: &Given, changes: &[PartChange]) -> Value {
+    let all = changes.iter().filter(|change| has_exec(given, change)).map(|change| {
+        json!({
+            "containerName": given.task.containers[change.part].name,
+            "managedAgentName": EXEC_AGENT,
+            "status": change.status.as_str(),
+        })
+    });
+    all.collect()
 }
 
 fn optional<T: Into<Value>>(input: &mut Map<String, Value>, name: &str, value: Option<T>) {
@@ -105,4 +136,46 @@ fn container(given: &Given, change: &PartChange) -> Map<String, Value> {
         input.insert("networkBindings".into(), bindings.collect());
     }
     input
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_agent::task::{Container, ManagedAgent, Task};
+
+    use super::*;
+    use crate::tasks::given::Record;
+
+    fn given(agents: &[&str]) -> Given {
+        let agent = |name: &&str| ManagedAgent { name: (*name).into(), ..Default::default() };
+        let managed_agents = agents.iter().map(agent).collect();
+        let container = Container { name: "app".into(), managed_agents, ..Default::default() };
+        let task = Task { arn: "arn:x/a".into(), containers: vec![container], ..Task::default() };
+        Given::read(Record { task, ..Record::default() }, Duration::from_secs(1))
+    }
+
+    fn change(status: Status) -> Report {
+        Report::Container(PartChange {
+            part: 0,
+            status,
+            exit_code: None,
+            reason: None,
+            image_digest: None,
+            bindings: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn exec_runs_with_its_container() {
+        let (operation, input) = call(&given(&[EXEC_AGENT]), "default", &change(Status::Running));
+        assert_eq!(operation, "SubmitTaskStateChange");
+        assert_eq!(input["status"], Value::Null);
+        assert_eq!(input["containers"][0]["status"], "RUNNING");
+        assert_eq!(
+            input["managedAgents"],
+            json!([{ "containerName": "app", "managedAgentName": EXEC_AGENT, "status": "RUNNING" }])
+        );
+        let (operation, input) = call(&given(&[]), "default", &change(Status::Running));
+        assert_eq!(operation, "SubmitContainerStateChange");
+        assert_eq!(input["managedAgents"], Value::Null);
+    }
 }

@@ -45,6 +45,13 @@ impl Loop for Tasks {
             return;
         }
         let kept = timing::stopped_tasks_kept(tx);
+        if life::is_deprovisioning(task) {
+            if task.deprovision_at.is_none_or(|at| at <= now) {
+                interfaces::release(tx, id);
+                tx.edit::<Task>(id, |task| life::finish(task, None, now, kept));
+            }
+            return;
+        }
         if task.desired_status == Desired::Running {
             // Seen in the step that started it, before any agent could be told of it.
             if let Some(reason) = launch::cannot_run(tx, task) {
@@ -59,6 +66,15 @@ impl Loop for Tasks {
             }
             return;
         }
+        // AWS: what a service or an interface still brings its users to is taken away from them first.
+        let served = task.service.is_some() || interfaces::has_any(task);
+        if served && task.observed_status == TaskStatus::Running {
+            tx.edit::<Task>(id, |task| {
+                task.observed_status = TaskStatus::Deactivating;
+                task.version += 1;
+            });
+        }
+        let Some(task) = tx.get::<Task>(id) else { return };
         // AWS: what was never handed to an agent needs nobody to stop it. Should its host have
         // got it all the same and come back, the manifest tells it to stop.
         let host = task.host.and_then(|host| tx.get::<ContainerInstance>(&host));

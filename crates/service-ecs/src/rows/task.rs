@@ -309,6 +309,9 @@ pub struct Task {
     pub stop_code: Option<StopCode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_reason: Option<Arc<str>>,
+    /// Its containers have ended; from here on what it holds is given back, and then it has stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprovision_at: Option<Time>,
     /// When a stopped task is forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forget_at: Option<Time>,
@@ -356,6 +359,7 @@ impl Task {
             stopping_at: None,
             execution_stopped_at: None,
             stopped_at: None,
+            deprovision_at: None,
             stop_code: None,
             stopped_reason: None,
             forget_at: None,
@@ -386,10 +390,10 @@ impl Task {
         kind.name(of)
     }
 
-    /// Whether its host has nothing more to be told: it has stopped, and not because its host was
-    /// given up.
+    /// Whether its host has nothing more to be told: it has stopped there, and not because its host
+    /// was given up.
     pub fn is_settled(&self) -> bool {
-        self.is_stopped() && !self.given_up
+        self.observed_status >= TaskStatus::Deprovisioning && !self.given_up
     }
 
     /// Whether it holds resources of its host.
@@ -430,7 +434,7 @@ impl Row for Task {
     }
 
     fn wake_at(&self) -> Option<Time> {
-        self.forget_at
+        self.deprovision_at.or(self.forget_at)
     }
 
     fn declare(declare: &mut Declare<'_, Self>) {

@@ -6,9 +6,9 @@ use core_state::Tx;
 use core_task::{ContainerStatus, Desired, TaskStatus};
 use core_types::{Id128, Time};
 
-use super::timing;
+use super::{interfaces, timing};
 use crate::rows::container_instance::ContainerInstance;
-use crate::rows::task::{Launch, StopCode, Task};
+use crate::rows::task::{ExecStatus, Launch, StopCode, Task};
 
 /// Want it stopped. The first reason stays: what comes later is a consequence.
 pub fn want_stopped(task: &mut Task, code: StopCode, reason: Option<&str>, now: Time) {
@@ -24,13 +24,13 @@ pub fn want_stopped(task: &mut Task, code: StopCode, reason: Option<&str>, now: 
     task.version += 1;
 }
 
-/// It has stopped: fill in what nobody told.
-pub fn finish(task: &mut Task, reason: Option<&str>, now: Time, kept: Duration) {
-    task.observed_status = TaskStatus::Stopped;
+/// What its host had of it has ended: fill in what nobody told.
+fn conclude(task: &mut Task, reason: Option<&str>, now: Time) {
     task.desired_status = Desired::Stopped;
     for container in &mut task.containers {
         container.observed_status = ContainerStatus::Stopped;
     }
+    end_exec_agents(task);
     let code = task.stop_code.unwrap_or_else(|| code_of(task));
     if task.stopped_reason.is_none() {
         task.stopped_reason = match reason.filter(|reason| !reason.is_empty()) {
@@ -41,8 +41,45 @@ pub fn finish(task: &mut Task, reason: Option<&str>, now: Time, kept: Duration) 
     task.stop_code = Some(code);
     task.stopping_at = task.stopping_at.or(Some(now));
     task.execution_stopped_at = task.execution_stopped_at.or(Some(now));
+}
+
+/// It has stopped.
+pub fn finish(task: &mut Task, reason: Option<&str>, now: Time, kept: Duration) {
+    conclude(task, reason, now);
+    task.observed_status = TaskStatus::Stopped;
+    task.deprovision_at = None;
     task.stopped_at = task.stopped_at.or(Some(now));
     task.forget_at = Some(now + kept);
+}
+
+/// Its host says that it has stopped. AWS: a task with an interface of its own is DEPROVISIONING until
+/// that is gone. Here that is a step of its own, so that nobody who follows its changes misses it.
+pub fn stopped_on_host(task: &mut Task, reason: Option<&str>, now: Time, kept: Duration) {
+    if !interfaces::has_any(task) {
+        return finish(task, reason, now, kept);
+    }
+    conclude(task, reason, now);
+    task.observed_status = TaskStatus::Deprovisioning;
+    task.deprovision_at = task.deprovision_at.or(Some(now + DEPROVISION_AFTER));
+}
+
+/// The next step.
+const DEPROVISION_AFTER: Duration = Duration::from_millis(1);
+
+/// Whether the host has nothing more to do with it, but it has not stopped yet.
+pub fn is_deprovisioning(task: &Task) -> bool {
+    task.observed_status == TaskStatus::Deprovisioning
+}
+
+/// AWS: what ExecuteCommand speaks to stops with its container.
+pub fn end_exec_agents(task: &mut Task) {
+    let Some(extras) = &mut task.extras else { return };
+    for agent in &mut extras.exec_agents {
+        let own = task.containers.iter().find(|container| container.name == agent.container);
+        if own.is_some_and(|own| own.observed_status == ContainerStatus::Stopped) {
+            agent.observed_status = ExecStatus::Stopped;
+        }
+    }
 }
 
 /// AWS: a task whose containers never ran has failed to start.
@@ -78,6 +115,9 @@ pub fn give_up(tx: &mut Tx<'_>, task: Id128, code: StopCode, reason: &str, held:
     tx.edit::<Task>(&task, |task| {
         if task.is_stopped() {
             return;
+        }
+        if is_deprovisioning(task) {
+            return finish(task, None, now, kept);
         }
         want_stopped(task, code, Some(reason), now);
         task.given_up = held;

@@ -1,9 +1,12 @@
 //! `wharf clean`: removes everything that Wharf left on this machine for a data directory, but the
 //! directory itself. It works by the directory's name, and so also when nothing of it is left.
+//!
+//! A host with tasks leaves hundreds of things, so they are counted; `-v` names them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use host_network::{CleanOptions, Cleaned, clean, leftovers};
+use host_network::{CGROUP, CleanOptions, Cleaned, Leftover, What, clean, leftovers};
 
 use crate::data_dir::DataDirArgument;
 
@@ -14,6 +17,9 @@ pub struct Arguments {
     /// List what would be removed, and remove nothing
     #[arg(long, env = "WHARF_DRY_RUN")]
     dry_run: bool,
+    /// Name each thing
+    #[arg(long, short, env = "WHARF_VERBOSE")]
+    verbose: bool,
     /// Print JSON
     #[arg(long, env = "WHARF_JSON")]
     json: bool,
@@ -25,7 +31,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.dry_run {
         let found = leftovers(&options)?;
         let cleaned = Cleaned { removed: found, ..Cleaned::default() };
-        print(&cleaned, arguments.json, "would remove")?;
+        print(&cleaned, arguments, "would remove")?;
         return Ok(ExitCode::SUCCESS);
     }
     // A running server would make anew what is taken away under it.
@@ -34,17 +40,30 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let cleaned = clean(&options)?;
-    print(&cleaned, arguments.json, "removed")?;
+    print(&cleaned, arguments, "removed")?;
     Ok(if cleaned.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(cleaned: &Cleaned, json: bool, verb: &str) -> anyhow::Result<()> {
-    if json {
+fn print(cleaned: &Cleaned, arguments: &Arguments, verb: &str) -> anyhow::Result<()> {
+    if arguments.json {
         println!("{}", serde_json::to_string(cleaned)?);
         return Ok(());
     }
+    let mut kinds: BTreeMap<What, BTreeSet<&str>> = BTreeMap::new();
     for leftover in &cleaned.removed {
-        println!("{verb} {leftover}");
+        if arguments.verbose {
+            println!("{verb} {leftover}");
+        }
+        kinds.entry(leftover.kind).or_default().insert(counted_as(leftover));
+    }
+    for (kind, names) in kinds.iter().filter(|_| !arguments.verbose) {
+        let ((one, more), names) = (kind.words(), names.iter().copied().collect::<Vec<_>>());
+        match (kind, &names[..]) {
+            (What::HostsFile | What::Forwarding, _) | (_, [_]) => {
+                println!("{verb} {one} {}", names.join(", "));
+            }
+            _ => println!("{verb} {} {more}", names.len()),
+        }
     }
     for (leftover, why) in &cleaned.failed {
         eprintln!("wharf: could not remove {leftover}: {why}");
@@ -53,4 +72,30 @@ fn print(cleaned: &Cleaned, json: bool, verb: &str) -> anyhow::Result<()> {
         println!("nothing to remove");
     }
     Ok(())
+}
+
+/// A cgroup of version 1 is a folder in each controller's tree, and counts once.
+fn counted_as(leftover: &Leftover) -> &str {
+    let name = leftover.name.as_str();
+    match (leftover.kind, name.strip_prefix("/sys/fs/cgroup/")) {
+        (What::Cgroup, Some(path)) => {
+            let controller = path.find('/').filter(|_| !path.starts_with(CGROUP));
+            controller.map_or(path, |end| &path[end + 1..])
+        }
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_counts_once_whatever_the_version() {
+        let counted = |name: String| counted_as(&Leftover { kind: What::Cgroup, name }).to_owned();
+        let own = format!("{CGROUP}/abc/host");
+        for tree in ["cpu,cpuacct/", "memory/", ""] {
+            assert_eq!(counted(format!("/sys/fs/cgroup/{tree}{own}")), own);
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! `wharf exec`: a command in a container of a task, by ExecuteCommand and the session's data channel.
 //!
-//! The same call and the same channel as the AWS CLI with session-manager-plugin, without either; and the
+//! The same call and the same channel as the AWS CLI with session-manager-plugin, without either. Between
+//! two terminals the command gets a terminal too. Anywhere else it gets pipes, as in a script of the
+//! machine's own: bytes pass as they are, errors apart, and the input's end is the command's. The
 //! command's exit code comes back as this program's own.
 
 use std::io::{IsTerminal, Read, Write};
@@ -15,7 +17,7 @@ use plane_gateway::{Outbound, Stream};
 use rustix::termios::{self, OptionalActions, Termios};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -38,11 +40,8 @@ pub struct Arguments {
     container: Option<String>,
     #[arg(long, default_value = "default")]
     cluster: String,
-    /// Pass on what is typed
-    #[arg(long, short)]
-    interactive: bool,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true)]
+    /// The command and its arguments; a shell where there is none
+    #[arg(trailing_var_arg = true)]
     command: Vec<String>,
 }
 
@@ -65,25 +64,23 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let dir = arguments.data_dir.resolve()?;
     let endpoint = Endpoint::find(&dir)?;
     let key = RootKey::load(&dir)?.context("there is no root-key.json in the data directory")?;
-    let words: Vec<String> = arguments
-        .command
-        .iter()
-        .map(|word| crate::process::shell_quoted(word).to_string())
-        .collect();
+    let mut words: Vec<String> =
+        arguments.command.iter().map(|word| crate::process::shell_quoted(word)).collect();
+    if words.is_empty() {
+        words.push("sh".to_owned());
+    }
     let input = json!({
         "cluster": arguments.cluster,
         "task": arguments.task,
         "container": arguments.container,
-        // AWS: there are no sessions but interactive ones; whether anything is typed is our matter.
+        // AWS: there are no sessions but interactive ones; whether there is a terminal is our matter.
         "interactive": true,
         "command": words.join(" "),
     });
     let answer: Answer = client::call_ecs(&endpoint, &key, "ExecuteCommand", &input)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let raw = if arguments.interactive { Raw::enter() } else { None };
-    let ended = runtime.block_on(converse(&endpoint, answer.session, arguments.interactive));
-    drop(raw);
-    ended
+    let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    runtime.block_on(converse(&endpoint, answer.session, terminal))
 }
 
 /// The terminal without its own line editing, until this is dropped.
@@ -142,12 +139,35 @@ async fn dial(endpoint: &Endpoint, session: &Session) -> Result<WebSocketStream<
     Ok(socket)
 }
 
-async fn converse(endpoint: &Endpoint, session: Session, interactive: bool) -> Result<ExitCode> {
+/// What ends a program from outside; the terminal is put back before.
+struct Signals {
+    resized: Signal,
+    ended: [Signal; 2],
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        let listen = |kind| signal(kind).context("signals");
+        let ended = [listen(SignalKind::terminate())?, listen(SignalKind::hangup())?];
+        Ok(Signals { resized: listen(SignalKind::window_change())?, ended })
+    }
+
+    /// The signal's number.
+    async fn end(ended: &mut [Signal; 2]) -> i32 {
+        let [terminated, hung_up] = ended;
+        tokio::select! {
+            _ = terminated.recv() => SignalKind::terminate().as_raw_value(),
+            _ = hung_up.recv() => SignalKind::hangup().as_raw_value(),
+        }
+    }
+}
+
+async fn converse(endpoint: &Endpoint, session: Session, terminal: bool) -> Result<ExitCode> {
     let mut socket = dial(endpoint, &session).await?;
-    let mut client = Client::new(env!("CARGO_PKG_VERSION"), random()?);
-    let mut resized = signal(SignalKind::window_change()).context("signals")?;
-    let mut typed = if interactive { typed() } else { mpsc::channel(1).1 };
-    let (mut reads, mut code) = (interactive, None);
+    let mut client = Client::new(env!("CARGO_PKG_VERSION"), terminal, random()?);
+    let mut signals = Signals::new()?;
+    let (mut typed, mut reads) = (typed(), true);
+    let mut screen = Screen { terminal, raw: None, code: None };
     loop {
         while let Some(bytes) = client.outgoing() {
             socket.send(Message::binary(bytes)).await.context("the session broke off")?;
@@ -157,41 +177,80 @@ async fn converse(endpoint: &Endpoint, session: Session, interactive: bool) -> R
             frame = socket.next() => match frame {
                 Some(Ok(Message::Binary(bytes))) => {
                     for event in client.receive(&bytes, now())? {
-                        match event {
-                            ClientEvent::Ready => {
-                                if let Some(size) = terminal_size() {
-                                    client.resize(&size, now());
-                                }
-                            }
-                            ClientEvent::Output(bytes) => put(std::io::stdout(), &bytes)?,
-                            ClientEvent::ErrorOutput(bytes) => put(std::io::stderr(), &bytes)?,
-                            ClientEvent::Exited(exited) => code = Some(exited),
-                            ClientEvent::Closed(words) => return closed(&words, code),
+                        if let Some(words) = screen.show(event, &mut client)? {
+                            return screen.closed(&words);
                         }
                     }
                 }
                 Some(Ok(Message::Close(frame))) => {
                     let words = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                    return closed(&words, code);
+                    return screen.closed(&words);
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => bail!("the session broke off: {error}"),
-                None => return closed("", code),
+                None => return screen.closed(""),
             },
             read = typed.recv(), if reads && room => match read {
                 Some(bytes) => client.input(&bytes, now()),
                 None => {
-                    // What a terminal sends at the end of a line's input.
-                    client.input(&[4], now());
+                    // A terminal says by a character of its own that there will be no more.
+                    if terminal { client.input(&[4], now()) } else { client.end_input(now()) }
                     reads = false;
                 }
             },
-            _ = resized.recv(), if room => {
+            _ = signals.resized.recv(), if room && terminal => {
                 if let Some(size) = terminal_size() {
                     client.resize(&size, now());
                 }
             }
+            number = Signals::end(&mut signals.ended) => {
+                return Ok(ExitCode::from(u8::try_from(128 + number).unwrap_or(u8::MAX)));
+            }
             () = tokio::time::sleep(LOOK), if client.due().is_some() => client.tick(now())?,
+        }
+    }
+}
+
+/// What the user sees of the session.
+struct Screen {
+    terminal: bool,
+    raw: Option<Raw>,
+    code: Option<i32>,
+}
+
+impl Screen {
+    /// The words with which the session ends, when it does.
+    fn show(&mut self, event: ClientEvent, client: &mut Client) -> Result<Option<String>> {
+        match event {
+            ClientEvent::Ready if self.terminal => {
+                // Not before: until here Ctrl-C is ours.
+                self.raw = Raw::enter();
+                if let Some(size) = terminal_size() {
+                    client.resize(&size, now());
+                }
+            }
+            ClientEvent::Ready => {}
+            ClientEvent::Output(bytes) => put(std::io::stdout(), &bytes)?,
+            ClientEvent::ErrorOutput(bytes) => put(std::io::stderr(), &bytes)?,
+            ClientEvent::Exited(exited) => self.code = Some(exited),
+            ClientEvent::Closed(words) => return Ok(Some(words)),
+        }
+        Ok(None)
+    }
+
+    /// The command's own code, if the host told it.
+    fn closed(mut self, words: &str) -> Result<ExitCode> {
+        self.raw = None;
+        let words = words.trim();
+        match self.code {
+            Some(code) => {
+                if !words.is_empty() {
+                    eprintln!("wharf: {words}");
+                }
+                Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+            }
+            None if words.is_empty() => bail!("the session ended before the command did"),
+            None => bail!("{words}"),
         }
     }
 }
@@ -212,13 +271,4 @@ fn typed() -> mpsc::Receiver<Vec<u8>> {
 
 fn put(mut to: impl Write, bytes: &[u8]) -> Result<()> {
     to.write_all(bytes).and_then(|()| to.flush()).context("the output")
-}
-
-/// The command's own code, if the host told it.
-fn closed(words: &str, code: Option<i32>) -> Result<ExitCode> {
-    match code {
-        Some(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))),
-        None if words.is_empty() => bail!("the session ended before the command did"),
-        None => bail!("{words}"),
-    }
 }

@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         _ => containers.iter().map(String::len).max().unwrap_or(0),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let shown = runtime.block_on(async {
+    runtime.block_on(async {
         let mut sources = Vec::new();
         for name in containers {
             let reader = follow(folder.join(&name), from)
@@ -58,17 +58,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             true => as_they_come(sources, style).await,
             false => in_order(sources, style).await,
         }
-    });
-    match shown {
-        Err(error) if error.downcast_ref::<io::Error>().is_some_and(is_gone) => {}
-        other => other?,
-    }
+    })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whoever reads has seen enough.
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// The folder of a task's output, on whichever host it is.

@@ -64,6 +64,16 @@ enum Command {
     Version(version::Arguments),
 }
 
+impl Command {
+    /// Whether others depend on it: it does not end because one of them has gone.
+    fn serves(&self) -> bool {
+        matches!(
+            self,
+            Command::Server(_) | Command::Up(_) | Command::Agent(_) | Command::Shim(_)
+        )
+    }
+}
+
 /// A command line that cannot be carried out as it stands.
 #[derive(Debug)]
 pub struct Misuse(pub String);
@@ -88,6 +98,9 @@ pub fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    if !arguments.command.serves() {
+        crate::process::end_with_reader();
+    }
     let done = match arguments.command {
         Command::Server(arguments) => server::run(&arguments),
         Command::Up(arguments) => up::run(&arguments),

@@ -1,6 +1,6 @@
 //! `wharf replay`: a journal's history, change by change, without touching it.
 
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,21 +50,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => (StateArgument::Embedded, arguments.data_dir.resolve()?.journal()),
     };
     let out = BufWriter::new(std::io::stdout().lock());
-    let mut printer = Printer { arguments, out, snapshot: 0, closed: false };
-    let read = state::read(&from, &dir, &mut printer);
-    let flushed = printer.out.flush();
-    if printer.closed || flushed.is_err_and(|e| e.kind() == ErrorKind::BrokenPipe) {
-        // Whoever read has seen enough, as `head` does.
-        return Ok(ExitCode::SUCCESS);
-    }
-    read.map(|()| ExitCode::SUCCESS)
+    let mut printer = Printer { arguments, out, snapshot: 0 };
+    state::read(&from, &dir, &mut printer)?;
+    printer.out.flush()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 struct Printer<'a, W: Write> {
     arguments: &'a Arguments,
     out: W,
     snapshot: u64,
-    closed: bool,
 }
 
 impl<W: Write> Printer<'_, W> {
@@ -100,10 +95,7 @@ impl<W: Write> Printer<'_, W> {
             let value = value.map(|value| format!(" {value}")).unwrap_or_default();
             writeln!(self.out, "{rev} {at} {op} {} {key}{value}", row.table)
         };
-        done.map_err(|error| {
-            self.closed = error.kind() == ErrorKind::BrokenPipe;
-            SinkError(format!("cannot print: {error}"))
-        })
+        done.map_err(|error| SinkError(format!("cannot print: {error}")))
     }
 }
 

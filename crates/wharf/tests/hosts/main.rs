@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod exec;
 mod fields;
 mod inside;
 mod life;

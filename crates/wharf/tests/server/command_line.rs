@@ -1,10 +1,11 @@
 //! What a mistake on the command line says, and what `wharf env` gives to a shell.
 
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::world::{Client, Home, Server, run, text, wharf};
+use crate::world::{Client, Home, Server, run, text, wait_for, wharf};
 
 #[test]
 fn mistakes_are_one_line_and_exit_code_2() {
@@ -44,6 +45,30 @@ fn mistakes_are_one_line_and_exit_code_2() {
         assert!(said.starts_with("wharf: ") && told.stdout.is_empty(), "{words:?}: {said}");
     }
     assert!(!home.dir().exists(), "nothing was made for a command that was not carried out");
+}
+
+/// The end of a pipe that nobody reads.
+fn unread() -> std::io::PipeWriter {
+    std::io::pipe().unwrap().1
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_in_silence_and_no_server() {
+    for words in [&["version"][..], &["--help"]] {
+        let told = wharf(words).stdout(unread()).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(text(&told.stderr), "", "{words:?}");
+    }
+    let told = wharf(&["version"]).stdout(unread()).output().unwrap();
+    assert_eq!(told.status.signal(), Some(13), "SIGPIPE, as of other programs");
+
+    let home = Home::new();
+    let dir = home.dir();
+    let words = ["server", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()];
+    let mut server = wharf(&words).stdout(unread()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the server listens", || dir.join("endpoint.json").exists());
+    let pid = server.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
 #[test]
