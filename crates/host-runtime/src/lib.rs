@@ -139,7 +139,8 @@ pub struct State {
     pub exit: Option<Exit>,
 }
 
-/// A process started by `exec`. Dropping it closes its input and leaves it running.
+/// A process started by `exec`. Dropping it ends the process, as does the agent's own end; Docker alone
+/// leaves it running.
 pub struct Exec {
     /// Writes reach its input; shutting it down closes that.
     pub stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,

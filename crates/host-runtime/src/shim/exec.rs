@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments, name: &str) -> Result<()> {
         .map_err(Error::file("cannot reach the agent by", &dir.0))?;
     match start(arguments, name, &stream) {
         Ok(pid) => {
-            let code = wait(pid);
+            let code = wait_for_agent(pid, &stream);
             say(&stream, &Answer::Exited { code }, None)
         }
         Err(error) => say(&stream, &Answer::failed(&error), None),
@@ -126,6 +126,35 @@ fn merged(container: &ProcessSpec, exec: &ProcessSpec) -> ProcessSpec {
         user: exec.user.clone().or_else(|| container.user.clone()),
         tty: exec.tty,
         stdin: exec.stdin,
+    }
+}
+
+/// Wait for its end. It is the agent's: it ends with whoever wanted it, and is not left behind by an
+/// agent that was killed.
+fn wait_for_agent(pid: u32, stream: &UnixStream) -> i32 {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+    let process = Pid::from_raw(pid.cast_signed());
+    let Some((process, ends)) =
+        process.and_then(|process| Some((process, pidfd_open(process, PidfdFlags::empty()).ok()?)))
+    else {
+        return wait(pid);
+    };
+    loop {
+        let mut fds = [
+            PollFd::new(&ends, PollFlags::IN),
+            // The agent says nothing more: whatever comes is its end.
+            PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP),
+        ];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return wait(pid),
+            Ok(_) if !fds[0].revents().is_empty() => return wait(pid),
+            Ok(_) => {
+                let _ = kill_process(process, Signal::KILL);
+                return wait(pid);
+            }
+        }
     }
 }
 
