@@ -140,7 +140,16 @@ async fn hang_up(mut ws: Ws, code: CloseCode, reason: &'static str) {
 /// The client's side, from its first frame to the session's end.
 pub(crate) async fn serve_client(links: Arc<Links>, engine: Engine, id: String, stream: Stream) {
     let mut ws = websocket(stream).await;
-    let hello = tokio::time::timeout(INTRODUCTION, ws.next()).await;
+    let hello = async {
+        loop {
+            match ws.next().await {
+                // AWS: the plugin's first ping may overtake its token.
+                Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {}
+                other => return other,
+            }
+        }
+    };
+    let hello = tokio::time::timeout(INTRODUCTION, hello).await;
     let Ok(Some(Ok(Frame::Text(hello)))) = hello else {
         return hang_up(ws, CloseCode::Policy, "the first frame must be the token").await;
     };

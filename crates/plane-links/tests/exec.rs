@@ -32,6 +32,8 @@ async fn client(plane: &Plane, session: &str, token: &str) -> Dialled {
         client_version: "1.2.677.0".to_owned(),
     };
     let hello = String::from_utf8(channel::json(&hello)).unwrap();
+    // The plugin pings from a thread of its own, which may be the faster one.
+    socket.send(Message::Ping("keepalive".into())).await.unwrap();
     socket.send(Message::text(hello)).await.unwrap();
     socket
 }
