@@ -150,10 +150,14 @@ fn a_host_that_holds_gets_everything_in_order_later() {
     let waited = session.host.resume(session.now).unwrap();
     session.at_host.extend(waited);
     session.settle(&mut fates);
-    let heard: Vec<u8> = session.at_host.iter().flat_map(|event| match event {
-        HostEvent::Input(bytes) => bytes.clone(),
-        _ => Vec::new(),
-    }).collect();
+    let heard: Vec<u8> = session
+        .at_host
+        .iter()
+        .flat_map(|event| match event {
+            HostEvent::Input(bytes) => bytes.clone(),
+            _ => Vec::new(),
+        })
+        .collect();
     assert_eq!(heard, typed);
 }
 

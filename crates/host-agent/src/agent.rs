@@ -127,8 +127,7 @@ impl Agent {
             .run(),
         );
         let connected = watch::Sender::new(false);
-        let sessions =
-            Sessions::new(api.clone(), tasks.clone(), cluster.clone(), arn.clone());
+        let sessions = Sessions::new(api.clone(), tasks.clone(), cluster.clone(), arn.clone());
         Acs { api, tasks, cluster, instance: arn, endpoints, sessions, connected }.run().await;
         Ok(())
     }

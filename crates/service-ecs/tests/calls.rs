@@ -167,9 +167,29 @@ fn tasks_with_interfaces_of_their_own_need_subnets_that_are_there() {
     world.call("SubmitTaskStateChange", change("RUNNING"));
     let task = world.call("DescribeTasks", named.clone())["tasks"][0].clone();
     assert_eq!(task["attachments"][0]["status"], "ATTACHED");
+    // AWS: what still comes to it is turned away, it stops, and its interface goes.
+    let stopped = world.call("StopTask", json!({"cluster": "c", "task": arn}))["task"].clone();
+    assert_eq!(
+        (&stopped["lastStatus"], &stopped["desiredStatus"]),
+        (&json!("RUNNING"), &json!("STOPPED"))
+    );
+    let times = |world: &mut World, status: &str| {
+        let task = world.call("DescribeTasks", named.clone())["tasks"][0].clone();
+        assert_eq!(
+            (&task["lastStatus"], &task["desiredStatus"]),
+            (&json!(status), &json!("STOPPED"))
+        );
+        ["stoppingAt", "executionStoppedAt", "stoppedAt"].map(|name| task[name].is_number())
+    };
+    assert_eq!(times(&mut world, "DEACTIVATING"), [true, false, false]);
     world.call("SubmitTaskStateChange", change("STOPPED"));
+    assert_eq!(times(&mut world, "DEPROVISIONING"), [true, true, false]);
+    world.call("SubmitTaskStateChange", change("STOPPED"));
+    world.pass(Duration::from_millis(2));
+    assert_eq!(times(&mut world, "STOPPED"), [true, true, true]);
     let task = world.call("DescribeTasks", named)["tasks"][0].clone();
     assert_eq!(task["attachments"][0]["status"], "DELETED");
+    assert_eq!(task["stopCode"], "UserInitiated");
     assert_eq!(world.core.state().count::<service_ec2::rows::interface::Interface>(), 0);
     world.survives_a_restart();
 }

@@ -38,7 +38,10 @@ enum Stage {
     Sizing(Instant),
     Running(Command),
     /// Everything is said; what was said last is on its way.
-    Ending { by: Instant, words: String },
+    Ending {
+        by: Instant,
+        words: String,
+    },
 }
 
 pub struct Talk {

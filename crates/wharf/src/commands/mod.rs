@@ -67,10 +67,7 @@ enum Command {
 impl Command {
     /// Whether others depend on it: it does not end because one of them has gone.
     fn serves(&self) -> bool {
-        matches!(
-            self,
-            Command::Server(_) | Command::Up(_) | Command::Agent(_) | Command::Shim(_)
-        )
+        matches!(self, Command::Server(_) | Command::Up(_) | Command::Agent(_) | Command::Shim(_))
     }
 }
 

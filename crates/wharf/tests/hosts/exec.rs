@@ -186,7 +186,9 @@ fn a_shell_on_a_terminal_knows_its_size_and_ends_with_its_code() {
     )
     .unwrap();
     // The new size travels on its own; the shell is asked until it has arrived.
-    terminal.type_in("until [ \"$(busybox stty size)\" = '40 120' ]; do sleep 0.1; done; echo re''sized\n");
+    terminal.type_in(
+        "until [ \"$(busybox stty size)\" = '40 120' ]; do sleep 0.1; done; echo re''sized\n",
+    );
     terminal.shows("resized\r\n");
     // Ctrl-C is the command's, not ours.
     terminal.type_in("sleep 1000\n");
@@ -204,8 +206,19 @@ fn a_session_ends_with_its_container_its_client_and_its_server() {
     let Some(mut machine) = Machine::start() else { return };
     let arn = waiting(&machine);
     let sleeps = |machine: &Machine| {
-        let done = exec(machine, &[&arn, "--", "sh", "-c", "ls /proc/*/cmdline | while read f; do \
-            busybox tr '\\0' ' ' <$f 2>/dev/null; echo; done"]).output().unwrap();
+        let done = exec(
+            machine,
+            &[
+                &arn,
+                "--",
+                "sh",
+                "-c",
+                "ls /proc/*/cmdline | while read f; do \
+            busybox tr '\\0' ' ' <$f 2>/dev/null; echo; done",
+            ],
+        )
+        .output()
+        .unwrap();
         text(&done.stdout).lines().any(|line| line.trim() == "sleep 4321")
     };
     let begin = |machine: &Machine| {
