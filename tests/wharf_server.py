@@ -8,6 +8,7 @@ import os
 import re
 import selectors
 import signal
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -124,7 +125,9 @@ class Server:
 
     def collect(self) -> dict[str, float]:
         """Reads the server's figures and adds its requests to those of the run."""
-        with urllib.request.urlopen(self.endpoint + "/metrics", timeout=20) as answer:
+        trust = ssl.create_default_context(cafile=self.ca()) if self.ca() else None
+        url = self.endpoint + "/metrics"
+        with urllib.request.urlopen(url, timeout=20, context=trust) as answer:
             text = answer.read().decode()
         figures = {}
         for line in text.splitlines():
@@ -153,9 +156,13 @@ class Server:
                 region_name=region, botocore_session=self._copy_of_session(),
             )
             self._clients[which] = session.client(
-                service, endpoint_url=self.endpoint, config=config
+                service, endpoint_url=self.endpoint, config=config, verify=self.ca()
             )
         return self._clients[which]
+
+    def ca(self) -> str | None:
+        """Whom to trust, where the server speaks TLS with a CA of its own."""
+        return str(self.data_dir / "ca.pem") if self.endpoint.startswith("https") else None
 
     def _copy_of_session(self):
         """A session with its own credentials that shares the loaded service models."""

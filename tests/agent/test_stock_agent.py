@@ -62,8 +62,8 @@ def enter(path):
 class World:
     """A namespace with Docker, a server and an agent in it."""
 
-    def __init__(self, root):
-        self.root, self.home = root, None
+    def __init__(self, root, *flags):
+        self.root, self.home, self.flags = root, None, flags
         self.name = f"wharf-agent-{uuid.uuid4().hex[:8]}"
         self.docker_socket = f"unix://{root}/docker.sock"
         self.children = {}
@@ -78,7 +78,7 @@ class World:
             self.run("dockerd", self.dockerd())
             until("Docker answers", lambda: self.docker("info").returncode == 0)
             self.image()
-            self.server = Server(self.root / "data", "--listen", "127.0.0.1:4566")
+            self.server = Server(self.root / "data", "--listen", "127.0.0.1:4566", *self.flags)
             self.start_server()
             self.client = self.server.client("ecs")
             self.client.create_cluster()
@@ -135,8 +135,10 @@ class World:
         assert made.returncode == 0, made.stderr
 
     def start_agent(self):
+        # Where the system's store would have the CA, Go looks at this variable first.
+        trust = {"SSL_CERT_FILE": self.server.ca()} if self.server.ca() else {}
         self.run(
-            "agent", [AGENT],
+            "agent", [AGENT], **trust,
             ECS_BACKEND_HOST=self.server.endpoint, ECS_EXTERNAL="true", ECS_CLUSTER="default",
             AWS_DEFAULT_REGION=REGION, AWS_ACCESS_KEY_ID=ROOT_KEY,
             AWS_SECRET_ACCESS_KEY=ROOT_SECRET, ECS_DATADIR=str(self.root / "agent"),
@@ -163,7 +165,7 @@ class World:
     def start_server(self):
         self.server.start()
         # Of its two addresses the one that stays: the agent must find it again.
-        self.server.endpoint = "http://127.0.0.1:4566"
+        self.server.endpoint = self.server.endpoint.split("//")[0] + "//127.0.0.1:4566"
 
     def restart_server(self):
         self.server.kill()
@@ -189,31 +191,36 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("agent")
     (root / "agent").mkdir()
     with World(root) as world:
-        world.server.client("iam").create_role(
-            RoleName="task",
-            AssumeRolePolicyDocument=json.dumps({
-                "Version": "2012-10-17",
-                "Statement": [{
-                    "Effect": "Allow",
-                    "Principal": {"Service": "ecs-tasks.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                }],
-            }),
-        )
-        role = world.server.client("iam").get_role(RoleName="task")["Role"]["Arn"]
-        world.client.register_task_definition(
-            family="demo",
-            networkMode="host",
-            taskRoleArn=role,
-            containerDefinitions=[{
-                "name": "web",
-                "image": "busybox:latest",
-                "memory": 32,
-                "command": ["sh", "-c", 'env; trap "exit 7" TERM; while :; do sleep 1; done'],
-                "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 5, "retries": 1},
-            }],
-        )
+        define(world)
         yield world
+
+
+def define(world):
+    """A role that tasks may have, and a task of it."""
+    world.server.client("iam").create_role(
+        RoleName="task",
+        AssumeRolePolicyDocument=json.dumps({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }],
+        }),
+    )
+    role = world.server.client("iam").get_role(RoleName="task")["Role"]["Arn"]
+    world.client.register_task_definition(
+        family="demo",
+        networkMode="host",
+        taskRoleArn=role,
+        containerDefinitions=[{
+            "name": "web",
+            "image": "busybox:latest",
+            "memory": 32,
+            "command": ["sh", "-c", 'env; trap "exit 7" TERM; while :; do sleep 1; done'],
+            "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 5, "retries": 1},
+        }],
+    )
 
 
 def test_a_task_runs_is_healthy_and_stops_with_its_code(world):
@@ -275,3 +282,19 @@ def test_a_deregistered_instance_is_told_and_stays_away(world):
     )
     said = world.root / "agent.log"
     until("the agent was told", lambda: "InactiveInstanceException" in said.read_text())
+
+
+def test_over_tls(tmp_path):
+    if why := missing():
+        pytest.skip(why)
+    (tmp_path / "agent").mkdir()
+    with World(tmp_path, "--tls", "local") as world:
+        assert world.server.endpoint.startswith("https://")
+        define(world)
+        [task] = world.tasks(1)
+        until("it runs", lambda: world.all_are([task], "RUNNING"))
+        world.restart_server()
+        until("the agent is back", world.connected)
+        world.client.stop_task(task=task)
+        until("it has stopped", lambda: world.all_are([task], "STOPPED"))
+        assert world.describe([task])[0]["containers"][0]["exitCode"] == 7

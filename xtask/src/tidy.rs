@@ -33,7 +33,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
 
 /// The slices' declared order: a slice imports only slices that stand before it.
 const SLICES: &[&str] =
-    &["service-iam", "service-sts", "service-logs", "service-ec2", "service-ecs"];
+    &["service-iam", "service-sts", "service-logs", "service-ec2", "service-ssm", "service-ecs"];
 
 /// These own tiny problem types and know nothing but `core-types`.
 const SMALL_CORES: &[&str] =

@@ -20,8 +20,6 @@ use crate::plane::socket::{Socket, SocketError};
 use crate::registration::DOCKER_VERSION;
 use crate::tasks::{Tasks, TasksError};
 
-/// AWS: silence for a minute, and up to one more, ends the connection.
-const SILENCE: Duration = Duration::from_secs(60);
 /// AWS: a connection is given up after half an hour, and up to five minutes more.
 const LIFE: Duration = Duration::from_secs(30 * 60);
 const LIFE_JITTER: Duration = Duration::from_secs(5 * 60);
@@ -39,6 +37,8 @@ pub struct Acs {
     pub instance: String,
     pub endpoints: Arc<Endpoints>,
     pub sessions: Arc<Sessions>,
+    /// Silence for so long, and up to as long again, ends the connection.
+    pub silence: Duration,
     /// Whether the plane is heard at this time.
     pub connected: watch::Sender<bool>,
 }
@@ -108,7 +108,7 @@ impl Acs {
                 Ok(()) => first = false,
                 Err(error) => {
                     first &= matches!(error, SocketError::Connect(_) | SocketError::Refused { .. });
-                    if error.is_named("InactiveInstanceException") {
+                    if error.is_inactive() {
                         tracing::warn!("this host was deregistered: {error}");
                         sleep(INACTIVE).await;
                         continue;
@@ -164,17 +164,33 @@ impl Acs {
 impl Session<'_> {
     async fn run(
         mut self,
+        socket: Socket,
+        queue: mpsc::Receiver<FromAgent>,
+    ) -> Result<(), SocketError> {
+        let ended = self.serve(socket, queue).await;
+        // What came over this connection is taken whole, or a task would begin that is not written
+        // down and that its next coming takes for known.
+        self.taking.detach_all();
+        ended
+    }
+
+    async fn serve(
+        &mut self,
         mut socket: Socket,
         mut queue: mpsc::Receiver<FromAgent>,
     ) -> Result<(), SocketError> {
+        let silence = self.acs.silence;
         let end = Instant::now() + LIFE + LIFE_JITTER.mul_f64(chance());
-        let patience = || SILENCE + SILENCE.mul_f64(chance());
+        let patience = || silence + silence.mul_f64(chance());
         let mut silent_at = Instant::now() + patience();
         loop {
             tokio::select! {
                 text = socket.next() => {
                     silent_at = Instant::now() + patience();
                     match FromPlane::decode(&text?) {
+                        Ok(FromPlane::InactiveInstance(told)) => {
+                            return Err(SocketError::Inactive(told.message));
+                        }
                         Ok(message) => self.take(message).await,
                         Err(error) => {
                             tracing::warn!("a message of the control plane does not read: {error}");

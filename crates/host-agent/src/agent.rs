@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use host_endpoints::{Door, Pace, serve};
 use host_images::{Policy, Registry, Settings, Store};
@@ -22,6 +23,7 @@ use crate::meter::Meter;
 use crate::plane::api::Api;
 use crate::plane::connect::{ConnectError, Connector};
 use crate::plane::credentials::Chain;
+use crate::plane::identity::{self, IdentityError, Source};
 use crate::registration::{self, RegistrationError, Resources};
 use crate::tasks::{Parts, Tasks};
 use crate::tcs::Tcs;
@@ -38,12 +40,26 @@ pub enum AgentError {
     Listen { port: u16, source: std::io::Error },
     #[error(transparent)]
     Registration(#[from] RegistrationError),
+    #[error("this host has no identity: {0}")]
+    Identity(#[from] IdentityError),
+}
+
+impl AgentError {
+    /// Whether starting the agent again would end in the same way.
+    pub fn is_terminal(&self) -> bool {
+        matches!(
+            self,
+            AgentError::Registration(_) | AgentError::Identity(IdentityError::Refused(_))
+        )
+    }
 }
 
 /// What an agent works with.
 pub struct Agent {
     pub config: Config,
     pub chain: Chain,
+    /// Who lends this host its session, where it has no keys of its own.
+    pub identity: Option<Source>,
     pub runtime: Arc<dyn Runtime>,
     pub images: Store,
     pub network: Arc<Inside>,
@@ -108,6 +124,9 @@ impl Agent {
         work.spawn(sweep_images(tasks.clone(), config.clone()));
         // Containers are looked after before the plane is asked anything: it may be away.
         tasks.restore(&values).await;
+        if let Some(source) = self.identity {
+            borrow(&api, source, &mut work).await?;
+        }
         let known = values.get("instance").filter(|_| config.checkpoint);
         let arn = registration::register(&api, &config, &journal, known).await?;
         let _ = instance.set(arn.clone());
@@ -123,14 +142,33 @@ impl Agent {
                 cluster: cluster.clone(),
                 instance: arn.clone(),
                 metrics: config.metrics,
+                silence: config.silence,
             }
             .run(),
         );
         let connected = watch::Sender::new(false);
         let sessions = Sessions::new(api.clone(), tasks.clone(), cluster.clone(), arn.clone());
-        Acs { api, tasks, cluster, instance: arn, endpoints, sessions, connected }.run().await;
+        let silence = config.silence;
+        let instance = arn;
+        let acs = Acs { api, tasks, cluster, instance, endpoints, sessions, silence, connected };
+        acs.run().await;
         Ok(())
     }
+}
+
+/// A first session, and its successors.
+async fn borrow(api: &Arc<Api>, source: Source, work: &mut JoinSet<()>) -> Result<(), AgentError> {
+    let first = match identity::renew(api, &source).await {
+        Ok(first) => first,
+        Err(error @ IdentityError::Refused(_)) => return Err(error.into()),
+        Err(error) => {
+            // Registration waits for it.
+            tracing::warn!("this host has no session yet: {error}");
+            Duration::ZERO
+        }
+    };
+    work.spawn(identity::keep_fresh(api.clone(), source, first));
+    Ok(())
 }
 
 /// AWS: the ports of the agent, inside this host's network.

@@ -34,6 +34,8 @@ pub struct Config {
     pub ca: Option<PathBuf>,
     pub insecure: bool,
     pub external: bool,
+    /// Tasks in awsvpc mode may come here: their addresses are routed to this host.
+    pub task_eni: bool,
     pub attributes: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
     pub reserved_ports: Vec<u16>,
@@ -61,6 +63,8 @@ pub struct Config {
     pub block_imds: bool,
     pub metadata_rate: Option<(u32, u32)>,
     pub docker_auth: Option<Value>,
+    /// AWS: a control plane that says nothing for a minute, and up to one more, is dialled anew.
+    pub silence: Duration,
 }
 
 /// The variables, what they default to, and what they mean, for the help text.
@@ -71,6 +75,9 @@ Settings are read from /etc/ecs/ecs.config, then from the environment, then from
   AWS_DEFAULT_REGION, AWS_REGION         the region [us-east-1]
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
   AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE   who this host is
+  AWS_EC2_METADATA_SERVICE_ENDPOINT      who tells it otherwise [http://169.254.169.254]
+  AWS_EC2_METADATA_DISABLED              ask nobody [false]
+  AWS_CA_BUNDLE                          the CAs of the control plane and of registries [the system's]
   ECS_DATADIR                            what must outlive the agent [/var/lib/ecs/data]
   ECS_CHECKPOINT                         remember it at all [true]
   ECS_INSTANCE_ATTRIBUTES                a JSON object of custom attributes
@@ -90,9 +97,11 @@ Settings are read from /etc/ecs/ecs.config, then from the environment, then from
   ECS_DISABLE_PRIVILEGED                 refuse privileged containers [false]
   ECS_DISABLE_METRICS                    send none [false]
   ECS_DYNAMIC_HOST_PORT_RANGE            FIRST-LAST [32768-60999]
+  ECS_ENABLE_TASK_ENI                    take awsvpc tasks: their addresses lead here [false]
   ECS_AWSVPC_BLOCK_IMDS                  keep awsvpc tasks from 169.254.169.254 [false]
   ECS_TASK_METADATA_RPS_LIMIT            RATE,BURST [40,60]
-  ECS_EXTERNAL                           this machine is outside of the cloud [false]";
+  ECS_EXTERNAL                           this machine is outside of the cloud [false]
+  ECS_ENGINE_AUTH_TYPE, ECS_ENGINE_AUTH_DATA   logins of registries, as docker or dockercfg";
 
 /// Settings by name; the last one set holds.
 #[derive(Clone, Debug, Default)]
@@ -201,6 +210,7 @@ impl Source {
             ca: self.get("AWS_CA_BUNDLE").map(PathBuf::from),
             insecure: false,
             external,
+            task_eni: self.flag("ECS_ENABLE_TASK_ENI")?,
             attributes: self.object("ECS_INSTANCE_ATTRIBUTES")?,
             tags: self.object("ECS_CONTAINER_INSTANCE_TAGS")?,
             // AWS: SSH, Docker's two ports, and the agent's own two.
@@ -232,6 +242,7 @@ impl Source {
             block_imds: self.flag("ECS_AWSVPC_BLOCK_IMDS")?,
             metadata_rate: self.with("ECS_TASK_METADATA_RPS_LIMIT", "expected RATE,BURST", rate)?,
             docker_auth: self.auth()?,
+            silence: minute,
         })
     }
 

@@ -74,8 +74,6 @@ pub fn capabilities(config: &Config) -> Vec<String> {
             "execute-command",
             "full-sync",
             "task-cpu-mem-limit",
-            "task-eni",
-            "task-eni-block-instance-metadata",
             "pid-ipc-namespace-sharing",
             "docker-plugin.local",
             "network.container-port-range",
@@ -86,8 +84,9 @@ pub fn capabilities(config: &Config) -> Vec<String> {
     );
     if config.external {
         all.push(ecs("external"));
+    } else if config.task_eni {
         // AWS: outside of the cloud tasks get no network interface.
-        all.retain(|name| !name.starts_with("ecs.capability.task-eni"));
+        all.extend(["task-eni", "task-eni-block-instance-metadata"].map(ecs));
     }
     all
 }
@@ -208,10 +207,12 @@ mod tests {
     use crate::config::Source;
 
     #[test]
-    fn a_host_outside_of_the_cloud_gives_no_interfaces() {
+    fn only_a_host_that_addresses_lead_to_gives_interfaces() {
         let mut source = Source::default();
         let has =
             |config: &Config| capabilities(config).contains(&"ecs.capability.task-eni".into());
+        assert!(!has(&source.config().unwrap()));
+        source.set("ECS_ENABLE_TASK_ENI", "true");
         assert!(has(&source.config().unwrap()));
         source.set("ECS_EXTERNAL", "true");
         source.set("AWS_REGION", "eu-west-1");

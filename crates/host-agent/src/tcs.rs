@@ -23,8 +23,6 @@ use crate::tasks::{Live, Tasks, random};
 /// AWS: the interval of publications, and tasks in one frame.
 const EVERY: Duration = Duration::from_secs(20);
 const TASKS_A_FRAME: usize = 10;
-/// AWS: silence for a minute, and up to one more, ends the connection.
-const SILENCE: Duration = Duration::from_secs(60);
 
 pub struct Tcs {
     pub api: Arc<Api>,
@@ -33,6 +31,8 @@ pub struct Tcs {
     pub endpoints: Arc<Endpoints>,
     pub cluster: String,
     pub instance: String,
+    /// Silence for so long, and up to as long again, ends the connection.
+    pub silence: Duration,
     /// Health is published also where metrics are not wanted.
     pub metrics: bool,
 }
@@ -67,7 +67,7 @@ impl Tcs {
         let url = format!("{endpoint}{slash}ws?{}", query(&pairs));
         let uri: Uri = url.parse().map_err(|_| ConnectError::Url(url.clone()))?;
         let mut socket = Socket::dial(&self.api, &url, aws_agent::frame::MAX_FROM_PLANE).await?;
-        let patience = || SILENCE + SILENCE.mul_f64(chance());
+        let patience = || self.silence + self.silence.mul_f64(chance());
         let mut silent_at = Instant::now() + patience();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_protocol::ApiError;
 use core_state::{State, Tx};
-use core_types::Scope;
+use core_types::{Region, Scope};
 
 use crate::rows::interface::{Interface, InterfacesAt};
 use crate::rows::network::Network;
@@ -82,6 +82,20 @@ pub fn create_interface(
     };
     tx.put(interface.clone());
     Ok(interface)
+}
+
+/// AWS: where the private names of a region's addresses are; the first region has its own way.
+pub fn private_domain(region: Region) -> String {
+    match region.as_str() {
+        "us-east-1" => "ec2.internal".to_owned(),
+        region => format!("{region}.compute.internal"),
+    }
+}
+
+/// AWS: an address's private name is made of it.
+pub fn private_dns_name(region: Region, address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    format!("ip-{a}-{b}-{c}-{d}.{}", private_domain(region))
 }
 
 /// The interface is at work on an instance.

@@ -4,6 +4,7 @@ use aws_protocol::Timestamp;
 use core_state::State;
 use model_ec2 as api;
 
+use crate::ops::private_dns_name;
 use crate::rows::host::{Host, HostsOf};
 use crate::rows::interface::{Interface, InterfacesOf};
 use crate::rules::vpc::{DefaultVpc, Subnet};
@@ -141,18 +142,14 @@ pub fn internet_gateway(vpc: &DefaultVpc<'_>) -> api::InternetGateway {
     }
 }
 
-fn private_name(address: std::net::Ipv4Addr) -> String {
-    let [a, b, c, d] = address.octets();
-    format!("ip-{a}-{b}-{c}-{d}.ec2.internal")
-}
-
 fn group_identifier(id: String) -> api::GroupIdentifier {
     api::GroupIdentifier { group_id: Some(id), group_name: Some(GROUP.to_owned()) }
 }
 
 pub fn interface(vpc: &DefaultVpc<'_>, row: &Interface) -> api::NetworkInterface {
     let subnet = vpc.subnet_in(row.zone);
-    let (address, name) = (row.address.to_string(), private_name(row.address));
+    let address = row.address.to_string();
+    let name = private_dns_name(vpc.scope.region, row.address);
     let attachment = row.instance.as_ref().map(|instance| api::NetworkInterfaceAttachment {
         attach_time: Some(Timestamp::from_secs(row.created_at.0.div_euclid(1000))),
         attachment_id: Some(row.attachment()),
@@ -209,7 +206,7 @@ pub fn instance(vpc: &DefaultVpc<'_>, row: &Host) -> api::Instance {
             tenancy: Some(api::Tenancy::DEFAULT),
             ..Default::default()
         }),
-        private_dns_name: Some(private_name(row.address)),
+        private_dns_name: Some(private_dns_name(vpc.scope.region, row.address)),
         private_ip_address: Some(row.address.to_string()),
         security_groups: Some(vec![group_identifier(vpc.group_id())]),
         source_dest_check: Some(true),

@@ -231,7 +231,7 @@ fn fargate_runs_on_the_same_hosts_and_does_not_say_where() {
 #[test]
 fn permissions_name_the_revision_the_cluster_and_the_roles() {
     let mut world = world();
-    let role = "arn:aws:iam::123456789012:role/t";
+    let role = world.role("t", "ecs-tasks.amazonaws.com");
     let tags = json!([{"key": "team", "value": "red"}]);
     let input = run(json!({"overrides": {"taskRoleArn": role}, "tags": tags,
         "enableExecuteCommand": true}));

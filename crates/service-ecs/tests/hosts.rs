@@ -241,6 +241,7 @@ fn a_payload_says_everything_with_the_overrides_in_it() {
     let mut world = world();
     let host = id(&register(&mut world, json!({})));
     world.report(AgentConnected { instance: host, session: 1 });
+    world.role("t", "ecs-tasks.amazonaws.com");
     world.call("RegisterTaskDefinition", definition());
     let overrides = json!({"containerOverrides": [{"name": "a", "command": ["y", "z"], "memory": 70,
         "environment": [{"name": "B", "value": "3"}, {"name": "AWS_REGION", "value": "mine"}]}]});

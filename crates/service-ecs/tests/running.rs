@@ -24,7 +24,8 @@ fn registration(machine: &str, zone: &str, cpu: i32, memory: i32) -> Value {
     let document = json!({"instanceId": machine, "availabilityZone": zone}).to_string();
     json!({
         "cluster": "c", "instanceIdentityDocument": document,
-        "attributes": [{"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"}],
+        "attributes": [{"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"},
+            {"name": "com.amazonaws.ecs.capability.task-iam-role"}],
         "totalResources": [number("CPU", cpu), number("MEMORY", memory),
             {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22"]},
             {"name": "PORTS_UDP", "type": "STRINGSET", "stringSetValue": []}],
@@ -353,7 +354,7 @@ fn a_task_that_no_host_has_taken_stops_without_one() {
 fn what_is_not_here_yet_stops_the_task_by_name() {
     let mut stage = Stage::new(1);
     let secret = json!([{"name": "S", "valueFrom": "/p"}]);
-    let execution = "arn:aws:iam::123456789012:role/e";
+    let execution = stage.world.role("e", "ecs-tasks.amazonaws.com");
     stage.world.call(
         "RegisterTaskDefinition",
         json!({"family": "web", "executionRoleArn": execution, "containerDefinitions": [
@@ -371,6 +372,65 @@ fn what_is_not_here_yet_stops_the_task_by_name() {
     let reason = task["stoppedReason"].as_str().unwrap();
     assert!(reason.starts_with("ResourceInitializationError: "), "{reason}");
     assert_eq!(feeds::assignments(stage.world.core.state(), host), []);
+}
+
+const TASKS: &str = "ecs-tasks.amazonaws.com";
+
+fn unable(role: &str) -> String {
+    format!(
+        "ECS was unable to assume the role '{role}' that was provided for this task. Please verify \
+         that the role being passed has the proper trust relationship and permissions and that \
+         your IAM user has permissions to pass this role."
+    )
+}
+
+#[test]
+fn a_task_gets_only_roles_that_trust_it() {
+    let mut stage = Stage::new(1);
+    let missing = "arn:aws:iam::123456789012:role/missing".to_owned();
+    let foreign = stage.world.role("foreign", "ec2.amazonaws.com");
+    let trusted = stage.world.role("trusted", TASKS);
+    let run = |of: &str, role: &str| json!({"cluster": "c", "taskDefinition": "web", "overrides": { of: role }});
+    for of in ["taskRoleArn", "executionRoleArn"] {
+        for role in [&missing, &foreign] {
+            let (code, text) = stage.world.refusal("RunTask", run(of, role));
+            assert_eq!((&*code, text), ("ClientException", unable(role)));
+        }
+        let started = stage.world.call("RunTask", run(of, &trusted));
+        assert_eq!(started["failures"], json!([]));
+    }
+    let hosts = stage.world.call("ListContainerInstances", json!({"cluster": "c"}));
+    let mut start = run("taskRoleArn", &missing);
+    start["containerInstances"] = hosts["containerInstanceArns"].clone();
+    assert_eq!(stage.world.refusal("StartTask", start).1, unable(&missing));
+
+    // A service's tasks stop with the reason, and run once the role is as it should be.
+    stage.world.call(
+        "RegisterTaskDefinition",
+        json!({"family": "svc", "taskRoleArn": foreign, "containerDefinitions": [
+            {"name": "web", "image": "i", "memory": 4}]}),
+    );
+    stage.world.call(
+        "CreateService",
+        json!({"cluster": "c", "serviceName": "s", "taskDefinition": "svc", "desiredCount": 1}),
+    );
+    let list = |status: &str| json!({"cluster": "c", "serviceName": "s", "desiredStatus": status});
+    let stopped = stage.world.call("ListTasks", list("STOPPED"));
+    let arn = stopped["taskArns"][0].as_str().unwrap().to_owned();
+    let task = stage.described(&arn);
+    assert_eq!(task["stopCode"], "TaskFailedToStart");
+    assert_eq!(task["stoppedReason"], unable(&foreign));
+    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"Service": TASKS}, "Action": "sts:AssumeRole",
+        "Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:ecs:us-east-1:123456789012:*"},
+            "StringEquals": {"aws:SourceAccount": "123456789012"}}}]});
+    stage.world.call(
+        "UpdateAssumeRolePolicy",
+        json!({"RoleName": "foreign", "PolicyDocument": trust.to_string()}),
+    );
+    stage.world.pass(Duration::from_secs(3600));
+    let pending = stage.world.call("ListTasks", list("RUNNING"));
+    assert_eq!(pending["taskArns"].as_array().unwrap().len(), 1, "{pending}");
 }
 
 #[test]

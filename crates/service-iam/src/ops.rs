@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use core_policy::{Decision, Policy};
+use aws_protocol::Timestamp;
+use core_policy::{Context, Decision, Policy, PolicySet, Principal, Request, evaluate};
 use core_state::{State, Tx};
 use core_step::{Call, Demand, View};
 use core_types::{AccountId, Time};
@@ -68,6 +69,39 @@ pub fn role<'s>(state: &'s State, arn: &str) -> Option<RoleView<'s>> {
     let name = parsed.resource_of("role")?.rsplit('/').next()?;
     let role = state.get::<Role>(&key_of(parsed.account.parse().ok()?, name))?;
     (role.arn() == arn).then_some(RoleView(role))
+}
+
+/// Whether a role lets an AWS service assume it, for `source` of an account.
+///
+/// AWS: trust policies may narrow a service to its calls for one account or resource, by
+/// `aws:SourceAccount` and `aws:SourceArn` (the confused deputy).
+pub fn trusts(
+    now: Time,
+    role: &RoleView<'_>,
+    service: &str,
+    account: AccountId,
+    source: &str,
+) -> bool {
+    let arn = role.arn();
+    let (account, owner) = (account.to_string(), role.account().to_string());
+    let principal = Principal::Service(service);
+    let mut context = Context::new();
+    principal.describe(&mut context);
+    context.set("aws:SourceAccount", account.as_str());
+    context.set("aws:SourceArn", source);
+    context.set("aws:CurrentTime", Timestamp::from_secs(now.seconds()).iso8601());
+    context.set("aws:EpochTime", now.seconds().to_string());
+    context.set("aws:SecureTransport", "true");
+    let trust = role.trust();
+    let set = PolicySet { resource: Some(&trust), ..PolicySet::<&Policy>::default() };
+    let request = Request {
+        principal,
+        action: "sts:AssumeRole",
+        resource: &arn,
+        resource_account: &owner,
+        context: &context,
+    };
+    evaluate(&set, &request) == Decision::Allow
 }
 
 /// A user's unique id.

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use crate::{Outcome, Violation, auditor, hold};
 
-static SLICES: &[&Slice] = &[&service_ec2::SLICE, &service_ecs::SLICE];
+static SLICES: &[&Slice] =
+    &[&service_iam::SLICE, &service_ec2::SLICE, &service_ssm::SLICE, &service_ecs::SLICE];
 
 /// Everybody may do everything: who may do what is not this world's subject.
 struct Permissive;

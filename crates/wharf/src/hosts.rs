@@ -84,12 +84,13 @@ pub struct Plane<'a> {
 
 impl Hosts {
     /// Make what is missing of bridge and namespaces, and take back what is there.
-    pub fn open(arguments: &HostArguments, dir: &DataDir) -> Result<Hosts> {
+    pub fn open(arguments: &HostArguments, dir: &DataDir, region: Region) -> Result<Hosts> {
         if !crate::process::is_root() {
             bail!("hosts need root: run `wharf up` as root, or `wharf server` without hosts");
         }
         let mut options = MachineOptions::new(dir.path());
         options.vpc = arguments.vpc_cidr;
+        options.domain = service_ec2::ops::private_domain(region);
         if arguments.no_hosts_file {
             options.hosts_file = None;
         }
@@ -176,6 +177,8 @@ impl Hosts {
             ("ECS_DATADIR", text(dir.clone())),
             ("ECS_INSTANCE_ID", place.id.clone()),
             ("ECS_AVAILABILITY_ZONE", format!("{}{}", plane.region, place.zone.letter())),
+            // The VPC's addresses lead to these hosts.
+            ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
             ("ECS_HOST_CPU", cpu.to_string()),
             ("ECS_HOST_MEMORY", memory.to_string()),
             ("WHARF_SESSION_FILE", text(dir.join("session.json"))),

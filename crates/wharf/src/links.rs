@@ -65,7 +65,7 @@ fn assignment(view: &View<'_>, task: &Task) -> Option<Assignment> {
         settled: task.is_settled(),
         application_role: has(RoleKind::Application),
         execution_role: has(RoleKind::Execution),
-        attaching: Vec::new(),
+        attaching: feeds::attaching(view, task),
     })
 }
 
@@ -225,6 +225,10 @@ fn issue(tx: &mut Tx<'_>, want: Want) -> Option<Issued> {
     let mut roles = feeds::roles(tx, task).into_iter();
     let RoleAsked { arn, credentials_id, .. } =
         roles.find(|asked| role_type(asked.kind) == want.role)?;
+    if !feeds::may_lend(tx, tx.now(), task, &arn) {
+        tracing::warn!(task = want.task.to_string(), "{arn} may not be lent to its task any more");
+        return None;
+    }
     let role = ops::role(tx, &arn)?;
     // AWS: the session of a task's role is named by the task's id.
     let session: Arc<str> = want.task.to_string().into();

@@ -47,7 +47,6 @@ pub fn run(settings: &Settings, what: &str, hosts: Option<&HostArguments>) -> Re
     let dir = settings.data_dir.resolve()?;
     dir.create()?;
     let _lock = dir.lock()?;
-    let certificate = tls::choose(settings, &dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("wharf-io")
@@ -55,7 +54,10 @@ pub fn run(settings: &Settings, what: &str, hosts: Option<&HostArguments>) -> Re
         .context("cannot start threads")?;
     // An address that is taken is told before the journal is touched.
     let mut listeners = runtime.block_on(listen(&settings.listen))?;
-    let hosts = hosts.map(|hosts| Hosts::open(hosts, &dir)).transpose()?;
+    let hosts = hosts.map(|hosts| Hosts::open(hosts, &dir, settings.region)).transpose()?;
+    let gateways: Vec<IpAddr> =
+        hosts.iter().flat_map(|hosts| hosts.listen(0)).map(|address| address.ip()).collect();
+    let certificate = tls::choose(settings, &dir, &gateways)?;
     let endpoint = endpoint(settings, &listeners, certificate.as_ref())?;
     let keeper = Arc::new(RootKeeper {
         dir: dir.clone(),
@@ -164,7 +166,8 @@ impl Run<'_> {
     ) -> Result<()> {
         let mut signals = Signals::new()?;
         let rows = Arc::new(Rows { engine: engine.clone() });
-        let links = Links::new(rows, Arc::new(LastFigures::default()), Pace::default());
+        let pace = Pace { heartbeat: self.settings.timing.heartbeat(), ..Pace::default() };
+        let links = Links::new(rows, Arc::new(LastFigures::default()), pace);
         tokio::spawn(links.clone().run(engine.clone()));
         let gateway = self.gateway(engine, stores, links.clone(), endpoint);
         stores.start(engine);

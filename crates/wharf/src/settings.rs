@@ -63,6 +63,11 @@ pub struct TimingArguments {
     #[arg(long, env = "WHARF_HOST_GRACE", value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     host_grace: Option<u64>,
+    /// Ask hosts for a sign of life every so many seconds; three that go unanswered are too many
+    /// [default: 30]
+    #[arg(long, env = "WHARF_HOST_HEARTBEAT", value_name = "SECONDS", hide_short_help = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=45))]
+    host_heartbeat: Option<u64>,
     /// Show stopped tasks for so many seconds [default: 3600]
     #[arg(long, env = "WHARF_KEEP_STOPPED", value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(60..=604_800))]
@@ -70,7 +75,12 @@ pub struct TimingArguments {
 }
 
 impl TimingArguments {
-    /// The two, if either was told.
+    /// AWS: agents hang up on a control plane that was silent for a minute.
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.host_heartbeat.unwrap_or(30))
+    }
+
+    /// The two that are kept, if either was told.
     pub fn told(&self) -> Option<(Duration, Duration)> {
         let seconds = |told: Option<u64>, default| Duration::from_secs(told.unwrap_or(default));
         let any = self.host_grace.or(self.keep_stopped).is_some();

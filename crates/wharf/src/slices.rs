@@ -10,6 +10,7 @@ static SLICES: &[&Slice] = &[
     &service_sts::SLICE,
     &service_logs::SLICE,
     &service_ec2::SLICE,
+    &service_ssm::SLICE,
     &service_ecs::SLICE,
 ];
 
@@ -26,14 +27,17 @@ mod tests {
 
     use super::*;
 
-    /// Operations that AWS lets anyone with a signature call, or takes unsigned; and AssumeRole,
-    /// which weighs the role's trust policy and the caller's policies together by itself.
+    /// Operations that AWS lets anyone with a signature call, or takes unsigned; AssumeRole, which
+    /// weighs the role's trust policy and the caller's policies together by itself; and those of
+    /// machines that have a secret in the place of keys.
     const WITHOUT_PERMISSION: &[&str] = &[
         "AssumeRole",
         "AssumeRoleWithSAML",
         "AssumeRoleWithWebIdentity",
         "GetCallerIdentity",
         "GetSessionToken",
+        "RegisterManagedInstance",
+        "RequestManagedInstanceRoleToken",
     ];
 
     /// Every action of every service names the permission it needs, also for input that it will

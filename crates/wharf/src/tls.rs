@@ -25,7 +25,8 @@ struct Minting {
     addresses: Vec<IpAddr>,
 }
 
-pub fn choose(settings: &Settings, dir: &DataDir) -> Result<Option<Certificate>> {
+/// `more`: addresses at which this server listens beside those of its settings.
+pub fn choose(settings: &Settings, dir: &DataDir, more: &[IpAddr]) -> Result<Option<Certificate>> {
     match settings.tls.choice()? {
         TlsChoice::Off => Ok(None),
         TlsChoice::Files { cert, key, ca } => {
@@ -35,7 +36,7 @@ pub fn choose(settings: &Settings, dir: &DataDir) -> Result<Option<Certificate>>
         }
         TlsChoice::Local => {
             let ca = LocalCa::open(dir)?;
-            let (names, addresses) = subjects(settings);
+            let (names, addresses) = subjects(settings, more);
             let minted = ca.mint(&names, &addresses)?;
             let tls = Tls::from_pem(&minted.cert, &minted.key)?;
             let path = Some(ca.cert.clone());
@@ -62,7 +63,7 @@ impl Certificate {
 }
 
 /// Every name and address by which this server may be called.
-fn subjects(settings: &Settings) -> (Vec<String>, Vec<IpAddr>) {
+fn subjects(settings: &Settings, more: &[IpAddr]) -> (Vec<String>, Vec<IpAddr>) {
     // AWS: S3 clients call buckets as `bucket.host`.
     let mut names = vec!["localhost".to_owned(), "*.localhost".to_owned()];
     let mut addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -78,6 +79,7 @@ fn subjects(settings: &Settings) -> (Vec<String>, Vec<IpAddr>) {
     }
     let listened = settings.listen.iter().map(|address| address.ip());
     addresses.extend(listened.filter(|ip| !ip.is_unspecified()));
+    addresses.extend(more);
     let dns = |name: &String| name.is_ascii() && !name.is_empty();
     names.retain(dns);
     names.sort();

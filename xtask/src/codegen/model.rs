@@ -1,10 +1,10 @@
 //! A service's model: the JSON as it is, with the few questions that the generator asks of it.
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::source::Source;
-use super::subset::Entry;
+use super::subset::{Entry, Unsigned};
 
 /// The model of one service, restricted to the chosen operations.
 pub struct Model {
@@ -25,7 +25,7 @@ impl Model {
         let mut service = source.read(id, "service-2.json")?;
         let metadata = service["metadata"].take();
         let Value::Object(mut shapes) = service["shapes"].take() else { bail!("no shapes") };
-        let Value::Object(all) = service["operations"].take() else { bail!("no operations") };
+        let Value::Object(mut all) = service["operations"].take() else { bail!("no operations") };
         for (shape, member, target) in &entry.members {
             let members = shapes.get_mut(shape).and_then(|shape| shape["members"].as_object_mut());
             let members = members.with_context(|| format!("no structure {shape}"))?;
@@ -33,6 +33,9 @@ impl Model {
             if member.is_some() {
                 bail!("the model has by now what is added to {shape}");
             }
+        }
+        for one in &entry.unsigned {
+            add_unsigned(one, &mut all, &mut shapes)?;
         }
         if let Some(unknown) =
             entry.operations.iter().flatten().find(|name| !all.contains_key(name.as_str()))
@@ -42,7 +45,9 @@ impl Model {
         // S3's deprecated operations have the same method and URI as their successors.
         let rest = text(&metadata, "protocol").is_some_and(|name| name.starts_with("rest-"));
         let chosen = |name: &String| match &entry.operations {
-            Some(names) => names.contains(name),
+            Some(names) => {
+                names.contains(name) || entry.unsigned.iter().any(|one| one.name == *name)
+            }
             None => !(rest && flag(&all[name], "deprecated")),
         };
         let mut absent: Vec<String> = all.keys().filter(|name| !chosen(name)).cloned().collect();
@@ -88,6 +93,41 @@ impl Model {
         let shape = self.shape(name)?;
         Ok(shape["type"] == "string" && shape.get("enum").is_some())
     }
+}
+
+/// The operation as the model would have it, with structures of its own.
+fn add_unsigned(
+    one: &Unsigned,
+    operations: &mut Map<String, Value>,
+    shapes: &mut Map<String, Value>,
+) -> Result<()> {
+    let mut structure = |suffix: &str, members: &[(String, String)], required: bool| {
+        let name = format!("{}{suffix}", one.name);
+        let of = |(member, shape): &(String, String)| (member.clone(), json!({ "shape": shape }));
+        let needed: Vec<&String> =
+            members.iter().filter(|_| required).map(|(member, _)| member).collect();
+        let members: Map<String, Value> = members.iter().map(of).collect();
+        let shape = json!({ "type": "structure", "members": members, "required": needed });
+        match shapes.insert(name.clone(), shape) {
+            Some(_) => bail!("the model has by now a shape {name}"),
+            None => Ok(json!({ "shape": name })),
+        }
+    };
+    let (input, output) =
+        (structure("Request", &one.input, true)?, structure("Result", &one.output, false)?);
+    let errors: Vec<Value> = one.errors.iter().map(|error| json!({ "shape": error })).collect();
+    let operation = json!({
+        "name": one.name,
+        "http": { "method": "POST", "requestUri": "/" },
+        "input": input,
+        "output": output,
+        "errors": errors,
+        "authtype": "none",
+    });
+    if operations.insert(one.name.clone(), operation).is_some() {
+        bail!("the model has by now an operation {}", one.name);
+    }
+    Ok(())
 }
 
 pub fn text(value: &Value, key: &str) -> Option<String> {

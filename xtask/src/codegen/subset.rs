@@ -15,6 +15,16 @@ pub struct Entry {
     pub validation: Validation,
     /// Members that clients send and the published model leaves out: shape, member, its shape.
     pub members: Vec<(String, String, String)>,
+    /// Operations that are called without a signature, and that the published model leaves out.
+    pub unsigned: Vec<Unsigned>,
+}
+
+/// An operation by its members and their shapes; all of its input is required.
+pub struct Unsigned {
+    pub name: String,
+    pub input: Vec<(String, String)>,
+    pub output: Vec<(String, String)>,
+    pub errors: Vec<String>,
 }
 
 /// Which constraints are checked by the model; mirrors `aws_protocol::Validation`.
@@ -41,7 +51,8 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Entry>> {
 
 fn entry(table: &Table) -> Result<Entry> {
     for key in table.keys() {
-        if !["operations", "signing_name", "validation", "members"].contains(&key.as_str()) {
+        let known = ["operations", "signing_name", "validation", "members", "unsigned"];
+        if !known.contains(&key.as_str()) {
             bail!("unknown key {key}");
         }
     }
@@ -56,7 +67,29 @@ fn entry(table: &Table) -> Result<Entry> {
     let signing_name = table.get("signing_name").and_then(Value::as_str).map(str::to_owned);
     let validation = validation(table.get("validation").and_then(Value::as_table))?;
     let members = members(table.get("members").and_then(Value::as_table))?;
-    Ok(Entry { operations, signing_name, validation, members })
+    let unsigned = unsigned(table.get("unsigned").and_then(Value::as_table))?;
+    Ok(Entry { operations, signing_name, validation, members, unsigned })
+}
+
+fn unsigned(table: Option<&Table>) -> Result<Vec<Unsigned>> {
+    let mut all = Vec::new();
+    for (name, operation) in table.into_iter().flatten() {
+        let pairs = |part: &str| {
+            let members = operation.get(part).and_then(Value::as_table);
+            let members = members.with_context(|| format!("{name} has no {part}"))?;
+            let pair = |(member, shape): (&String, &Value)| {
+                let shape = shape.as_str().context("a member names its shape")?;
+                Ok((member.clone(), shape.to_owned()))
+            };
+            members.iter().map(pair).collect::<Result<Vec<_>>>()
+        };
+        let errors = operation.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let errors = errors.map(|error| error.as_str().map(str::to_owned));
+        let errors = errors.collect::<Option<_>>().context("errors are names")?;
+        let (input, output) = (pairs("input")?, pairs("output")?);
+        all.push(Unsigned { name: name.clone(), input, output, errors });
+    }
+    Ok(all)
 }
 
 fn members(table: Option<&Table>) -> Result<Vec<(String, String, String)>> {

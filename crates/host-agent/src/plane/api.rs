@@ -99,6 +99,11 @@ impl Api {
         self.chain.current()
     }
 
+    /// A session that was fetched for this host.
+    pub fn lend(&self, credentials: Credentials) {
+        self.chain.lend(credentials);
+    }
+
     pub fn endpoint(&self) -> String {
         self.endpoint.to_string()
     }

@@ -1,11 +1,11 @@
 //! Who this host is: AWS's chain of credentials, as far as it makes sense on a host of one's own.
 //!
 //! The environment, a session file that the control plane's own `up` mints and renews, the shared
-//! credentials file. They are read anew whenever they are needed and may have changed: a file that
-//! somebody rotates is followed without a restart.
+//! credentials file, and at last what `identity` has fetched. Files are read anew whenever they are
+//! needed and may have changed: a file that somebody rotates is followed without a restart.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::Deserialize;
@@ -25,7 +25,10 @@ impl std::fmt::Debug for Credentials {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    #[error("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or have them in {0}")]
+    #[error(
+        "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, have them in {0}, or join \
+         with an activation"
+    )]
     None(String),
     #[error("cannot read {path}")]
     File { path: PathBuf, source: std::io::Error },
@@ -42,6 +45,7 @@ pub struct Chain {
     pub shared_file: Option<PathBuf>,
     pub profile: String,
     cached: Mutex<Option<(PathBuf, SystemTime, Credentials)>>,
+    lent: Mutex<Option<Credentials>>,
 }
 
 /// The session file: what STS calls its credentials.
@@ -65,8 +69,13 @@ impl Chain {
             session_file: get("WHARF_SESSION_FILE").map(PathBuf::from),
             shared_file: shared.or_else(|| home.map(|home| home.join(".aws/credentials"))),
             profile: get("AWS_PROFILE").unwrap_or_else(|| "default".to_owned()),
-            cached: Mutex::default(),
+            ..Chain::default()
         }
+    }
+
+    /// What was fetched is used where nothing else is there.
+    pub fn lend(&self, credentials: Credentials) {
+        *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials);
     }
 
     pub fn current(&self) -> Result<Credentials, CredentialsError> {
@@ -85,13 +94,22 @@ impl Chain {
                 })
             });
         }
-        let Some(path) = &self.shared_file else {
-            return Err(CredentialsError::None("~/.aws/credentials".to_owned()));
-        };
-        self.read(path, |text| {
-            let none = || CredentialsError::None(path.display().to_string());
-            shared(text, &self.profile).ok_or_else(none)
-        })
+        let mut looked = "~/.aws/credentials".to_owned();
+        if let Some(path) = &self.shared_file {
+            looked = path.display().to_string();
+            let found = self.read(path, |text| {
+                let none = || CredentialsError::None(looked.clone());
+                shared(text, &self.profile).ok_or_else(none)
+            });
+            match found {
+                Err(CredentialsError::None(_)) => {}
+                Err(CredentialsError::File { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound => {}
+                found => return found,
+            }
+        }
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.clone().ok_or(CredentialsError::None(looked))
     }
 
     fn read(
@@ -101,7 +119,7 @@ impl Chain {
     ) -> Result<Credentials, CredentialsError> {
         let failed = |source| CredentialsError::File { path: path.clone(), source };
         let changed = std::fs::metadata(path).and_then(|meta| meta.modified()).map_err(failed)?;
-        let mut cached = self.cached.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, at, credentials)) = &*cached
             && of == path
             && *at == changed
@@ -146,6 +164,20 @@ mod tests {
         assert_eq!(shared(text, "default").unwrap().access_key, "A");
         assert_eq!(shared(text, "other").unwrap().token.as_deref(), Some("K"));
         assert_eq!(shared(text, "third"), None);
+    }
+
+    #[test]
+    fn what_was_lent_is_the_last_resort() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("credentials");
+        let profile = "default".to_owned();
+        let chain = Chain { shared_file: Some(path.clone()), profile, ..Chain::default() };
+        assert!(matches!(chain.current(), Err(CredentialsError::None(_))));
+        let (access_key, secret) = ("LENT".to_owned(), "s".to_owned());
+        chain.lend(Credentials { access_key, secret, token: None });
+        assert_eq!(chain.current().unwrap().access_key, "LENT");
+        std::fs::write(&path, "[default]\naws_access_key_id=A\naws_secret_access_key=S\n").unwrap();
+        assert_eq!(chain.current().unwrap().access_key, "A");
     }
 
     #[test]

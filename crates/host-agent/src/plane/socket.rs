@@ -25,6 +25,9 @@ pub enum SocketError {
     Closed { code: u16, reason: String },
     #[error("the control plane was silent for too long")]
     Silent,
+    /// The plane said so after it had taken the socket.
+    #[error("the control plane does not know this host any more: {0}")]
+    Inactive(String),
 }
 
 pub struct Socket {
@@ -144,8 +147,12 @@ impl SocketError {
         }
     }
 
-    /// The name of the exception that the plane answered with.
-    pub fn is_named(&self, name: &str) -> bool {
-        matches!(self, SocketError::Refused { body, .. } if body.contains(name))
+    /// AWS: how a host is told that it was deregistered, in the answer to its dialling or later.
+    pub fn is_inactive(&self) -> bool {
+        match self {
+            SocketError::Inactive(_) => true,
+            SocketError::Refused { body, .. } => body.contains("InactiveInstanceException"),
+            _ => false,
+        }
     }
 }

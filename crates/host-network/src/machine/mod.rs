@@ -32,6 +32,8 @@ pub struct MachineOptions {
     pub data_dir: PathBuf,
     /// `--vpc-cidr`; a free 10.x.0.0/16 if absent, and the same ever after.
     pub vpc: Option<Ipv4Net>,
+    /// AWS: below which a host's private name is, by its region.
+    pub domain: String,
     /// Where hosts' names are written; `--no-hosts-file` makes it `None`.
     pub hosts_file: Option<PathBuf>,
     /// Where pins and states live; [`tag::RUN`] but in tests.
@@ -43,6 +45,7 @@ impl MachineOptions {
         MachineOptions {
             data_dir: data_dir.into(),
             vpc: None,
+            domain: "ec2.internal".to_owned(),
             hosts_file: Some("/etc/hosts".into()),
             run: tag::RUN.into(),
         }
@@ -176,9 +179,18 @@ impl Machine {
         spawn_in_host(place, command)
     }
 
+    /// AWS: a host's private DNS name is made of its address.
+    fn names_of(&self, host: &HostRecord) -> Entry {
+        let [a, b, c, d] = host.address.octets();
+        let (short, domain) = (format!("ip-{a}-{b}-{c}-{d}"), &self.options.domain);
+        let mut names = vec![host.name.clone(), format!("{short}.{domain}"), short];
+        names.dedup();
+        Entry { address: host.address, names }
+    }
+
     fn write_names(&self) -> Result<()> {
         let Some(path) = &self.options.hosts_file else { return Ok(()) };
-        let entries: Vec<_> = self.state.hosts.values().map(names_of).collect();
+        let entries: Vec<_> = self.state.hosts.values().map(|host| self.names_of(host)).collect();
         hosts_file::write(path, &self.tag, &entries)?;
         Ok(())
     }
@@ -218,15 +230,6 @@ pub fn spawn_in_host(place: &HostPlace, command: &mut Command) -> Result<Child> 
             .spawn()
             .map_err(|e| Error::kernel(format!("start a process in host {}", place.id), e))
     })
-}
-
-/// AWS: a host's private DNS name is made of its address.
-fn names_of(host: &HostRecord) -> Entry {
-    let [a, b, c, d] = host.address.octets();
-    let short = format!("ip-{a}-{b}-{c}-{d}");
-    let mut names = vec![host.name.clone(), format!("{short}.ec2.internal"), short];
-    names.dedup();
-    Entry { address: host.address, names }
 }
 
 pub(crate) fn forwarding(link: &str) -> String {

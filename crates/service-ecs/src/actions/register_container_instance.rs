@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_protocol::ApiError;
 use core_state::{State, Tx};
-use core_step::{Call, Demands, Input, Output, View, WriteAction};
+use core_step::{Call, Demands, Input, Output, Principal, View, WriteAction};
 use model_ecs::{self as api, errors};
 use serde::Deserialize;
 
@@ -42,8 +42,7 @@ impl WriteAction for RegisterContainerInstance {
         let name = "RegisterContainerInstance";
         demands.extend(tags::demand_on_create(view, call, name, arn, given));
         // Who registered an instance speaks for it; another one's is not to be taken over.
-        let machine = Machine::read(input.instance_identity_document.as_deref());
-        let machine = machine.unwrap_or_default();
+        let machine = Machine::of(view, call, input).unwrap_or_default();
         let known = known(call, view.state(), &(scope, cluster), input, &machine);
         demands.extend(known.ok().flatten().and_then(|row| instances::on_behalf(call, row)));
         demands.into()
@@ -58,7 +57,7 @@ impl WriteAction for RegisterContainerInstance {
         let cluster = cluster.key.clone();
         let given_tags = input.tags.clone().unwrap_or_default();
         tags::check_tags(&given_tags)?;
-        let machine = Machine::read(input.instance_identity_document.as_deref())?;
+        let machine = Machine::of(tx, call, &input)?;
         let attributes = attributes(&input, &machine)?;
         let known = known(call, tx, &cluster, &input, &machine)?.cloned();
         let client_token = token(&input)?.map(Into::into);
@@ -141,6 +140,22 @@ struct Machine {
 }
 
 impl Machine {
+    /// AWS: a machine elsewhere has no document, and is the managed instance whose session it has.
+    fn of(
+        state: &State,
+        call: &Call,
+        input: &api::RegisterContainerInstanceRequest,
+    ) -> Result<Machine, ApiError> {
+        let mut machine = Machine::read(input.instance_identity_document.as_deref())?;
+        if machine.instance_id.is_none()
+            && let Principal::AssumedRole { role, session } = &call.caller.principal
+            && service_ssm::ops::is_managed(state, call.scope(), session, role)
+        {
+            machine.instance_id = Some(session.to_string());
+        }
+        Ok(machine)
+    }
+
     fn read(document: Option<&str>) -> Result<Machine, ApiError> {
         let Some(text) = document.filter(|text| !text.is_empty()) else {
             return Ok(Machine::default());

@@ -15,7 +15,7 @@ use crate::rows::run_token::RunToken;
 use crate::rows::task::{Launch, Task};
 use crate::rules::launch::{self, Given, Prepared};
 use crate::rules::strategy::{self, BUILT_IN};
-use crate::rules::{clusters, placing, pools, tags, timing};
+use crate::rules::{clusters, placing, pools, roles, tags, timing};
 use crate::views;
 
 pub struct RunTask;
@@ -95,6 +95,7 @@ impl WriteAction for RunTask {
         }
         let shares = shares(tx, &cluster, launch_type, items, count)?;
         let prepared = launch::prepare(tx, call, &cluster.key, shares[0].launch, given(&input))?;
+        roles::check(tx, tx.now(), &prepared)?;
         let asked = Asked {
             constraints: input.placement_constraints.unwrap_or_default(),
             strategy: input.placement_strategy.unwrap_or_default(),

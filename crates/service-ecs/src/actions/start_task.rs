@@ -9,7 +9,7 @@ use model_ecs::{self as api, errors};
 use crate::rows::container_instance::InstanceStatus;
 use crate::rows::task::{Launch, Task};
 use crate::rules::launch::{self, Given};
-use crate::rules::{clusters, instances, placing, tags};
+use crate::rules::{clusters, instances, placing, roles, tags};
 use crate::views;
 
 pub struct StartTask;
@@ -88,6 +88,7 @@ impl WriteAction for StartTask {
                 ..placing::instance(tx, row)
             });
             let fresh = launch::prepare(tx, call, &cluster, launch, given(&input))?;
+            roles::check(tx, tx.now(), &fresh)?;
             let ask = fresh.ask(&[], &[])?;
             match pool.place_on(&ask, id) {
                 Ok(placed) => {

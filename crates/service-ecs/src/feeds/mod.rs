@@ -2,6 +2,7 @@
 //! task in full. Nothing here is remembered; whoever serves the agents asks again after a change.
 
 use aws_agent::acs::TaskIdentifier;
+use aws_agent::task::ElasticNetworkInterface;
 use aws_protocol::ApiError;
 use core_state::{Change, State};
 use core_step::{Call, Demand, Demands};
@@ -12,12 +13,13 @@ use model_ecs::errors;
 use crate::rows::cluster;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::task::{Task, TasksOn, arn_of};
-use crate::rules::{clusters, instances};
+use crate::rules::{clusters, instances, interfaces};
 
 mod docker;
 pub mod exec;
 mod payload;
 
+pub use crate::rules::roles::may_lend;
 pub use payload::{RoleAsked, RoleKind, payload, roles};
 
 pub type InstanceKey = Id128;
@@ -120,6 +122,13 @@ pub fn stops(
         })
     };
     candidates.iter().filter(|one| !runs(one)).cloned().collect()
+}
+
+/// The network interfaces that a task's host has not said yet to be there.
+///
+/// AWS: an agent is told of each before the task, and reports it when it sees it.
+pub fn attaching(state: &State, task: &Task) -> Vec<ElasticNetworkInterface> {
+    interfaces::attaching(state, task)
 }
 
 /// The task that an ARN names.

@@ -16,6 +16,7 @@ use crate::rows::task::{Extras, Launch, Task};
 use crate::rules::interfaces;
 use crate::rules::launch::definition_of;
 use crate::rules::overrides;
+use crate::rules::roles;
 use crate::rules::task_definition::name_of;
 use crate::views;
 
@@ -46,10 +47,7 @@ pub type Credentials<'f> = dyn FnMut(&RoleAsked) -> Option<agent::RoleCredential
 pub fn roles(state: &State, task: &Task) -> Vec<RoleAsked> {
     let definition = definition_of(state, task).map(|row| &row.definition);
     let over = task.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
-    let application = over.and_then(|over| over.task_role_arn.clone());
-    let application = application.or_else(|| definition?.task_role_arn.clone());
-    let execution = over.and_then(|over| over.execution_role_arn.clone());
-    let execution = execution.or_else(|| definition?.execution_role_arn.clone());
+    let (application, execution) = roles::of(definition, over);
     let asked = |kind, arn| {
         let mut id = task.credentials_id;
         id.0[15] ^= u8::from(kind == RoleKind::Execution);

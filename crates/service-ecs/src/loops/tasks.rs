@@ -54,7 +54,7 @@ impl Loop for Tasks {
         }
         if task.desired_status == Desired::Running {
             // Seen in the step that started it, before any agent could be told of it.
-            if let Some(reason) = launch::cannot_run(tx, task) {
+            if let Some(reason) = launch::cannot_run(tx, now, task) {
                 tx.edit::<Task>(id, |task| {
                     task.version += 1;
                     task.stop_code = Some(StopCode::TaskFailedToStart);

@@ -108,16 +108,11 @@ pub fn create(
     if let Some(host) = host {
         ops::attach_interface(tx, &made.key, host);
     }
-    let dashed = made.address.to_string().replace('.', "-");
-    let domain = match scope.region.as_str() {
-        "us-east-1" => "ec2.internal".to_owned(),
-        region => format!("{region}.compute.internal"),
-    };
     let details = [
         ("subnetId", subnet.clone()),
         ("networkInterfaceId", made.key.to_string()),
         ("macAddress", made.mac()),
-        ("privateDnsName", format!("ip-{dashed}.{domain}")),
+        ("privateDnsName", ops::private_dns_name(scope.region, made.address)),
         ("privateIPv4Address", made.address.to_string()),
     ];
     Ok(Attachment {
@@ -159,6 +154,19 @@ pub fn release(tx: &mut Tx<'_>, id: &Id128) {
 
 /// A task's interfaces as its host is told of them.
 pub fn told(state: &State, task: &Task) -> Vec<ElasticNetworkInterface> {
+    told_if(state, task, |_| true)
+}
+
+/// Those that are still to appear there.
+pub fn attaching(state: &State, task: &Task) -> Vec<ElasticNetworkInterface> {
+    told_if(state, task, |one| one.observed_status < AttachmentStatus::Attached)
+}
+
+fn told_if(
+    state: &State,
+    task: &Task,
+    wanted: impl Fn(&Attachment) -> bool,
+) -> Vec<ElasticNetworkInterface> {
     let scope = task.cluster.0;
     let all = task.extras.iter().flat_map(|extras| &extras.attachments).filter(is_interface);
     let interface = |one: &Attachment| {
@@ -180,5 +188,5 @@ pub fn told(state: &State, task: &Task) -> Vec<ElasticNetworkInterface> {
             ..Default::default()
         })
     };
-    all.filter_map(interface).collect()
+    all.filter(|one| wanted(one)).filter_map(interface).collect()
 }

@@ -7,11 +7,13 @@ use core_placement::{Ask, Need, Placed};
 use core_state::{State, Tx};
 use core_step::{Call, Demand};
 use core_task::TaskStatus;
-use core_types::Id128;
+use core_types::{Id128, Time};
 use model_ecs::{self as api, errors};
 
 use super::task_definition::{Reference, containers_of, is_mode, name_of, refuse};
-use super::{interfaces, life, overrides, placing, resources, tags, task_definitions, unsupported};
+use super::{
+    interfaces, life, overrides, placing, resources, roles, tags, task_definitions, unsupported,
+};
 use crate::rows::cluster::ClusterKey;
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::task::{
@@ -356,8 +358,12 @@ pub fn definition_of<'s>(state: &'s State, task: &Task) -> Option<&'s TaskDefini
     state.get::<TaskDefinition>(&key)
 }
 
-/// Why a task will not run although AWS would start it, should that be so.
-pub fn cannot_run(state: &State, task: &Task) -> Option<String> {
+/// Why a task will not run, should that be so: its roles are not lent, or AWS would start it and
+/// what it asks for is not here.
+pub fn cannot_run(state: &State, now: Time, task: &Task) -> Option<String> {
+    if let Some(reason) = roles::reason(state, now, task) {
+        return Some(reason);
+    }
     let definition = &definition_of(state, task)?.definition;
     let over = task.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
     unsupported::reason(definition, &overrides::merged(definition, over))

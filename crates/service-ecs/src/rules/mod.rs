@@ -17,6 +17,7 @@ pub mod pools;
 pub mod protection;
 pub mod query;
 pub mod resources;
+pub mod roles;
 pub mod rollout;
 pub mod service_placing;
 pub mod service_settings;

@@ -50,7 +50,8 @@ pub type Refusal = (String, String);
 
 impl World {
     pub fn new() -> World {
-        static SLICES: &[&Slice] = &[&service_ec2::SLICE, &service_ecs::SLICE];
+        static SLICES: &[&Slice] =
+            &[&service_iam::SLICE, &service_ec2::SLICE, &service_ssm::SLICE, &service_ecs::SLICE];
         let demands = Arc::new(Mutex::new(Vec::new()));
         let registry = Registry::new(SLICES, Box::new(Permissive(demands.clone())));
         let state = registry.empty_state();
@@ -79,7 +80,9 @@ impl World {
     }
 
     pub fn try_call(&mut self, operation: &str, input: Value) -> Result<Value, Refusal> {
-        let action = self.core.registry().action("ecs", operation).expect(operation);
+        let registry = self.core.registry();
+        let action = registry.action("ecs", operation).or(registry.action("iam", operation));
+        let action = action.expect(operation);
         let (parts, ()) = http::Request::builder().body(()).unwrap().into_parts();
         let body = serde_json::to_vec(&input).unwrap().into();
         let input = action.op.decode(Protocol::AwsJson11, &parts, &body).map_err(told)?;
@@ -108,6 +111,16 @@ impl World {
 
     pub fn call(&mut self, operation: &str, input: Value) -> Value {
         self.try_call(operation, input).unwrap_or_else(|e| panic!("{operation}: {e:?}"))
+    }
+
+    /// A role that this service may assume.
+    pub fn role(&mut self, name: &str, service: &str) -> String {
+        let trust = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]});
+        let input = serde_json::json!({"RoleName": name, "Path": "/",
+            "AssumeRolePolicyDocument": trust.to_string()});
+        let made = self.call("CreateRole", input);
+        made["Role"]["Arn"].as_str().unwrap().to_owned()
     }
 
     pub fn refusal(&mut self, operation: &str, input: Value) -> Refusal {

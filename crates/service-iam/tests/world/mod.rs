@@ -69,9 +69,23 @@ impl World {
     pub fn try_as(&mut self, key: &Key, operation: &str, input: Value) -> Result<Value, Refusal> {
         let caller =
             self.caller(key).unwrap_or_else(|e| panic!("{operation} by {}: {e:?}", key.id));
+        self.try_by(caller, operation, input)
+    }
+
+    /// With no signature.
+    pub fn try_unsigned(&mut self, operation: &str, input: Value) -> Result<Value, Refusal> {
+        self.try_by(Arc::new(Caller::anonymous()), operation, input)
+    }
+
+    fn try_by(
+        &mut self,
+        caller: Arc<Caller>,
+        operation: &str,
+        input: Value,
+    ) -> Result<Value, Refusal> {
         let registry = self.core.registry();
-        let action =
-            registry.action("iam", operation).or_else(|| registry.action("sts", operation));
+        let mut services = ["iam", "sts", "ssm"].into_iter();
+        let action = services.find_map(|service| registry.action(service, operation));
         let action = action.unwrap_or_else(|| panic!("{operation} is not offered"));
         let (parts, ()) = http::Request::builder().body(()).unwrap().into_parts();
         let body = serde_json::to_vec(&input).unwrap().into();

@@ -4,11 +4,15 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use host_agent::config::{HELP, Source};
-use host_agent::plane::credentials::Chain;
-use host_agent::{Agent, AgentError};
+use host_agent::Agent;
+use host_agent::config::{Config, HELP, Source};
+use host_agent::plane::credentials::{Chain, CredentialsError};
+use host_agent::plane::identity;
+use host_agent::plane::managed::{Activation, Managed};
+use host_agent::plane::metadata::{ENDPOINT, Metadata};
 use host_images::Store;
 use host_network::{Inside, InsideOptions, PortRange, Tag};
 use host_runtime::{ShimProgram, Shimmed};
@@ -25,6 +29,16 @@ pub struct Arguments {
     /// The control plane's URL [default: ECS_BACKEND_HOST, or http://127.0.0.1:4566]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    /// The region [default: AWS_DEFAULT_REGION, or us-east-1]
+    #[arg(long, value_name = "REGION")]
+    region: Option<core_types::Region>,
+    /// Join from outside of the cloud, with an activation of `aws ssm create-activation`
+    #[arg(long, env = "WHARF_ACTIVATION_ID", value_name = "ID", requires = "activation_code")]
+    activation_id: Option<String>,
+    /// The code of that activation
+    #[arg(long, env = "WHARF_ACTIVATION_CODE", value_name = "CODE", requires = "activation_id")]
+    #[arg(hide_env_values = true)]
+    activation_code: Option<String>,
     /// The file of settings
     #[arg(long, value_name = "FILE", default_value = "/etc/ecs/ecs.config")]
     config: PathBuf,
@@ -37,6 +51,10 @@ pub struct Arguments {
     /// The data directory whose host this is: `wharf up` names its own
     #[arg(long, value_name = "DIR", hide = true)]
     of: Option<PathBuf>,
+    /// Dial anew when the control plane has said nothing for so many seconds, and up to as many more
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, hide_short_help = true)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    silence: u64,
     /// End when standard input does
     #[arg(long, hide = true)]
     leash: bool,
@@ -58,6 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let flags = [
         ("ECS_CLUSTER", arguments.cluster.clone()),
         ("ECS_BACKEND_HOST", arguments.endpoint.clone()),
+        ("AWS_DEFAULT_REGION", arguments.region.map(|region| region.to_string())),
         ("ECS_DATADIR", arguments.data_dir.as_ref().map(|dir| dir.display().to_string())),
     ];
     for (name, value) in flags {
@@ -65,15 +84,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             source.set(name, &value);
         }
     }
-    let config = source.config()?;
-    let wharf = std::env::var("WHARF_SESSION_FILE").ok();
-    let chain = Chain::from_settings(|name| match name {
-        "WHARF_SESSION_FILE" => wharf.clone(),
-        name => source.get(name).map(str::to_owned),
-    });
+    let mut config = source.config()?;
+    config.silence = Duration::from_secs(arguments.silence);
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let _lock = lock(&dir)?;
+    let (chain, identity) = identity(arguments, &source, &mut config)?;
     let tag = Tag::of(arguments.of.as_deref().unwrap_or(&dir));
     let cgroup = arguments.cgroup.clone().unwrap_or_else(|| format!("/{}/agent", tag.cgroup()));
     let shim = ShimProgram::current(&["shim"])?;
@@ -91,6 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let agent = Agent {
         config,
         chain,
+        identity,
         runtime: Arc::new(runtime),
         images: Store::open(images)?,
         network: Arc::new(Inside::open(network).context("cannot set up the tasks' networks")?),
@@ -107,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let mut signals = Signals::new()?;
         tokio::select! {
             ended = agent.run() => match ended {
-                Err(AgentError::Registration(error)) => {
+                Err(error) if error.is_terminal() => {
                     eprintln!("wharf: {error}");
                     Ok(ExitCode::from(TERMINAL))
                 }
@@ -123,6 +140,40 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
         }
     })
+}
+
+/// Who this host is: what it was activated as, whose keys it has, or what its metadata say.
+fn identity(
+    arguments: &Arguments,
+    source: &Source,
+    config: &mut Config,
+) -> Result<(Chain, Option<identity::Source>)> {
+    let activation = arguments.activation_id.clone().zip(arguments.activation_code.clone());
+    let activation = activation.map(|(id, code)| Activation { id, code });
+    if let Some(managed) = Managed::open(&config.data_dir, &config.endpoint, activation)? {
+        // AWS: a machine with an activation is one outside of the cloud, and goes by no other keys.
+        config.external = true;
+        return Ok((Chain::default(), Some(identity::Source::Managed(managed))));
+    }
+    let session = std::env::var("WHARF_SESSION_FILE").ok();
+    let chain = Chain::from_settings(|name| match name {
+        "WHARF_SESSION_FILE" => session.clone(),
+        name => source.get(name).map(str::to_owned),
+    });
+    let metadata = metadata(source, &chain);
+    Ok((chain, metadata))
+}
+
+/// AWS: a machine without keys of its own asks its instance metadata.
+fn metadata(source: &Source, chain: &Chain) -> Option<identity::Source> {
+    let disabled = source.get("AWS_EC2_METADATA_DISABLED");
+    let none = matches!(chain.current(), Err(CredentialsError::None(_)));
+    if !none || disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    let endpoint = source.get("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or(ENDPOINT);
+    let endpoint = endpoint.trim_end_matches('/').to_owned();
+    Some(identity::Source::Metadata(Metadata { endpoint }))
 }
 
 /// Two agents of one host would each start what the other has started.

@@ -12,7 +12,7 @@ use crate::world::{Answer, Machine, kill, wait_for, wharf};
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const LOGGING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#;
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     let each = text.bytes().map(|byte| match plain(byte) {
         true => char::from(byte).to_string(),
@@ -37,7 +37,7 @@ fn role(machine: &Machine, name: &str, policy: Option<&str>) -> String {
     between(&answer.text, "<Arn>", "</Arn>").to_owned()
 }
 
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before} in {text}"));
     rest.split_once(after).unwrap().0
 }

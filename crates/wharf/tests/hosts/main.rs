@@ -4,8 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod anywhere;
 mod exec;
 mod fields;
+mod followers;
 mod inside;
+mod joining;
 mod life;
+mod lost;
+mod protocol;
+mod tls;
 mod world;

@@ -1,10 +1,14 @@
-//! `wharf up` on a folder of its own, with an image of busybox; everything that it left on the machine
-//! is removed at the end, also of a test that failed.
+//! `wharf up` on a folder of its own, or a server alone, with an image of busybox; everything that it
+//! left on the machine is removed at the end, also of a test that failed.
 
 // The server tests' client, of which these need a part.
 #[allow(dead_code)]
 #[path = "../../server/world/client.rs"]
 mod client;
+mod elsewhere;
+#[path = "../../server/world/etcd.rs"]
+mod etcd;
+pub mod plane;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -14,10 +18,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 pub use client::{Answer, Client};
+pub use elsewhere::Elsewhere;
+pub use etcd::etcd;
 use serde_json::{Value, json};
 
 /// How long a loop that waits for a condition rests between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,11 +58,14 @@ pub fn is_root() -> bool {
 pub struct Machine {
     temp: tempfile::TempDir,
     up: Option<Up>,
+    /// What is run, after `wharf`.
+    words: Vec<String>,
+    hosts: usize,
 }
 
 struct Up {
     child: Child,
-    url: String,
+    urls: Vec<String>,
     hosts: Vec<Value>,
     said: Receiver<String>,
 }
@@ -64,47 +73,52 @@ struct Up {
 impl Machine {
     /// With two hosts of 1024 CPU units and 1024 MiB. `None`, and said so, without root.
     pub fn start() -> Option<Machine> {
+        Machine::start_with(&[])
+    }
+
+    /// The same, with more flags.
+    pub fn start_with(flags: &[&str]) -> Option<Machine> {
+        let mut words = vec!["up", "--no-hosts-file", "--host-cpu", "1024"];
+        words.extend(["--host-memory", "1024", "--listen", "127.0.0.1:0"]);
+        words.extend(flags);
+        let machine = Machine::new(&words, 2)?;
+        import_busybox(&machine.dir());
+        Some(machine.started())
+    }
+
+    /// A server alone.
+    pub fn server(flags: &[&str]) -> Option<Machine> {
+        let mut words = vec!["server"];
+        words.extend(flags);
+        Some(Machine::new(&words, 0)?.started())
+    }
+
+    fn new(words: &[&str], hosts: usize) -> Option<Machine> {
         if !is_root() {
             eprintln!("skipped: hosts need root");
             return None;
         }
-        let mut machine = Machine { temp: tempfile::tempdir().unwrap(), up: None };
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let machine = Machine { temp: tempfile::tempdir().unwrap(), up: None, words, hosts };
         std::fs::create_dir(machine.dir()).unwrap();
-        machine.import_busybox();
-        machine.up();
         Some(machine)
+    }
+
+    fn started(mut self) -> Machine {
+        self.up();
+        self
     }
 
     pub fn dir(&self) -> PathBuf {
         self.temp.path().join("data")
     }
 
-    fn import_busybox(&self) {
-        let root = self.temp.path().join("root");
-        for folder in ["bin", "etc", "tmp", "root"] {
-            std::fs::create_dir_all(root.join(folder)).unwrap();
-        }
-        std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is there");
-        for name in ["sh", "sleep", "echo", "cat", "httpd", "true", "false", "env", "id", "ls"] {
-            std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
-        }
-        std::fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/:\n")
-            .unwrap();
-        let tar = self.temp.path().join("root.tar");
-        let made = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
-        assert!(made.unwrap().success());
-        let dir = self.dir();
-        let words = ["image", "--data-dir", path(&dir), "import", path(&tar), "busybox:latest"];
-        let done = wharf(&words).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-    }
-
-    /// `wharf up`, until it is ready and both hosts are connected.
+    /// The server, until it is ready and its own hosts are connected.
     pub fn up(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let dir = self.dir();
-        let mut command = wharf(&["up", "--json", "--no-hosts-file", "--data-dir", path(&dir)]);
-        command.args(["--listen", "127.0.0.1:0", "--host-cpu", "1024", "--host-memory", "1024"]);
+        let mut command = wharf(&[]);
+        command.args(&self.words).args(["--json", "--data-dir", path(&dir)]);
         command.stdout(Stdio::piped()).stderr(log).process_group(0);
         let mut child = command.spawn().unwrap();
         let (tell, said) = channel();
@@ -112,12 +126,20 @@ impl Machine {
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| drop(tell.send(line)));
         });
-        self.up = Some(Up { child, url: String::new(), hosts: Vec::new(), said });
+        self.up = Some(Up { child, urls: Vec::new(), hosts: Vec::new(), said });
         let ready: Value = serde_json::from_str(&self.hear("\"ready\"")).unwrap();
         let up = self.up.as_mut().unwrap();
-        up.url = ready["endpoints"][0].as_str().unwrap().to_owned();
-        up.hosts = ready["hosts"].as_array().unwrap().clone();
-        wait_for("both hosts are connected", || (self.instances(true).len() == 2).then_some(()));
+        let urls = ready["endpoints"].as_array().unwrap().iter();
+        up.urls = urls.map(|url| url.as_str().unwrap().to_owned()).collect();
+        up.hosts = ready["hosts"].as_array().cloned().unwrap_or_default();
+        let hosts = up.hosts.len();
+        assert_eq!(hosts, self.hosts);
+        wait_for("the hosts are connected", || (self.instances(true).len() >= hosts).then_some(()));
+    }
+
+    /// The nth address at which the server listens.
+    pub fn url(&self, nth: usize) -> String {
+        self.up.as_ref().unwrap().urls[nth].clone()
     }
 
     fn log(&self) -> PathBuf {
@@ -152,8 +174,9 @@ impl Machine {
         let key = std::fs::read(self.dir().join("root-key.json")).unwrap();
         let key: Value = serde_json::from_slice(&key).unwrap();
         let text = |name: &str| key[name].as_str().unwrap().to_owned();
-        let url = &self.up.as_ref().unwrap().url;
-        Client::new(url, &text("accessKeyId"), &text("secretAccessKey"))
+        let url = self.url(0);
+        let ca = url.starts_with("https").then(|| self.dir().join("ca.pem"));
+        Client { ca, ..Client::new(&url, &text("accessKeyId"), &text("secretAccessKey")) }
     }
 
     pub fn call(&self, operation: &str, input: Value) -> Value {
@@ -163,12 +186,17 @@ impl Machine {
     }
 
     pub fn instances(&self, connected: bool) -> Vec<Value> {
-        let listed = self.client().call("ListContainerInstances", "{}").json();
+        self.instances_of("default", connected)
+    }
+
+    pub fn instances_of(&self, cluster: &str, connected: bool) -> Vec<Value> {
+        let input = json!({ "cluster": cluster }).to_string();
+        let listed = self.client().call("ListContainerInstances", &input).json();
         let arns = listed["containerInstanceArns"].as_array().cloned().unwrap_or_default();
         if arns.is_empty() {
             return arns;
         }
-        let input = json!({ "containerInstances": arns });
+        let input = json!({ "cluster": cluster, "containerInstances": arns });
         let all = self.call("DescribeContainerInstances", input)["containerInstances"].clone();
         let all = all.as_array().unwrap().iter();
         all.filter(|one| one["agentConnected"] == connected).cloned().collect()
@@ -228,17 +256,8 @@ impl Machine {
 
     /// What a container wrote, from the files on its host.
     pub fn output(&self, arn: &str, container: &str) -> String {
-        let id = arn.rsplit('/').next().unwrap();
-        let mut all = String::new();
-        for host in std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten() {
-            let folder = host.path().join("logs").join(id).join(container);
-            for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                let text = std::fs::read_to_string(file.path()).unwrap();
-                let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
-                records.for_each(|line| all.push_str(line["log"].as_str().unwrap_or_default()));
-            }
-        }
-        all
+        let hosts = std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten();
+        hosts.map(|host| output_of(&host.path(), arn, container)).collect()
     }
 
     /// The agents' process ids: processes of our binary whose words name our folder.
@@ -278,6 +297,50 @@ impl Machine {
     }
 }
 
+/// What a container wrote, from the data directory of its agent.
+pub fn output_of(agent: &Path, arn: &str, container: &str) -> String {
+    let mut all = String::new();
+    let folder = agent.join("logs").join(arn.rsplit('/').next().unwrap()).join(container);
+    for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+        records.for_each(|line| all.push_str(line["log"].as_str().unwrap_or_default()));
+    }
+    all
+}
+
+/// `busybox:latest` in the images of a data directory.
+pub fn import_busybox(dir: &Path) {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("root");
+    for folder in ["bin", "etc", "tmp", "root"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is there");
+    for name in ["sh", "sleep", "echo", "cat", "httpd", "true", "false", "env", "id", "ls"] {
+        std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
+    }
+    std::fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/:\n")
+        .unwrap();
+    let tar = temp.path().join("root.tar");
+    let made = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
+    assert!(made.unwrap().success());
+    let words = ["image", "--data-dir", path(dir), "import", path(&tar), "busybox:latest"];
+    let done = wharf(&words).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+/// Removes everything that stands on the machine for a data directory.
+fn clean(dir: &Path) {
+    let cleaned = wharf(&["clean", "--data-dir", path(dir)]).output();
+    if let Ok(cleaned) = cleaned
+        && !cleaned.status.success()
+        && !std::thread::panicking()
+    {
+        panic!("not everything was removed: {cleaned:?}");
+    }
+}
+
 pub fn kill(pid: i32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     let _ = rustix::process::kill_process(pid, signal);
@@ -305,13 +368,6 @@ impl Drop for Machine {
             kill(up.child.id() as i32, rustix::process::Signal::TERM);
             let _ = up.child.wait();
         }
-        let dir = self.dir();
-        let cleaned = wharf(&["clean", "--data-dir", path(&dir)]).output();
-        if let Ok(cleaned) = cleaned
-            && !cleaned.status.success()
-            && !std::thread::panicking()
-        {
-            panic!("not everything was removed: {cleaned:?}");
-        }
+        clean(&self.dir());
     }
 }

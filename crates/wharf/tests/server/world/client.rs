@@ -2,10 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sigv4::{SignBody, Signer, Style};
 use http::{HeaderMap, HeaderValue};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -17,6 +22,8 @@ pub struct Client {
     secret: String,
     /// Seconds by which the signature's time differs from the machine's.
     pub skew: i64,
+    /// Whom to trust, where the server speaks TLS.
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -54,7 +61,32 @@ pub fn send_raw(url: &str, bytes: &[u8]) -> std::io::Result<Answer> {
     read_answer(&mut stream)
 }
 
-pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<Answer> {
+/// The same over TLS, to a server that shows a certificate of this CA.
+pub fn send_over_tls(url: &str, ca: &Path, bytes: &[u8]) -> std::io::Result<Answer> {
+    let host = url.strip_prefix("https://").expect("this one speaks TLS");
+    let mut roots = RootCertStore::empty();
+    let all = CertificateDer::pem_file_iter(ca).map_err(std::io::Error::other)?;
+    for cert in all {
+        let added = roots.add(cert.map_err(std::io::Error::other)?);
+        added.map_err(std::io::Error::other)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned();
+    let name = ServerName::try_from(name).map_err(std::io::Error::other)?;
+    let tls = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
+    let stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = StreamOwned::new(tls, stream);
+    stream.write_all(bytes)?;
+    read_answer(&mut stream)
+}
+
+pub fn read_answer(stream: &mut impl Read) -> std::io::Result<Answer> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all)?;
     let all = String::from_utf8_lossy(&all).into_owned();
@@ -80,7 +112,7 @@ fn whole(headers: &HeaderMap, body: &str, version: &str, more: &str) -> Vec<u8> 
 
 impl Client {
     pub fn new(url: &str, key: &str, secret: &str) -> Client {
-        Client { url: url.into(), key: key.into(), secret: secret.into(), skew: 0 }
+        Client { url: url.into(), key: key.into(), secret: secret.into(), skew: 0, ca: None }
     }
 
     pub fn at(&self, url: &str) -> Client {
@@ -138,7 +170,14 @@ impl Client {
     /// A signed request of a service that speaks JSON.
     pub fn json(&self, service: &str, target: &str, body: &str) -> Answer {
         let headers = self.signed(service, "application/x-amz-json-1.1", Some(target), body);
-        send_raw(&self.url, &whole(&headers, body, "HTTP/1.1", "Connection: close\r\n")).unwrap()
+        self.send(&whole(&headers, body, "HTTP/1.1", "Connection: close\r\n"))
+    }
+
+    fn send(&self, bytes: &[u8]) -> Answer {
+        match &self.ca {
+            None => send_raw(&self.url, bytes).unwrap(),
+            Some(ca) => send_over_tls(&self.url, ca, bytes).unwrap(),
+        }
     }
 
     /// A signed IAM request.
@@ -150,7 +189,7 @@ impl Client {
     pub fn form(&self, service: &str, form: &str) -> Answer {
         let kind = "application/x-www-form-urlencoded; charset=utf-8";
         let headers = self.signed(service, kind, None, form);
-        send_raw(&self.url, &whole(&headers, form, "HTTP/1.1", "Connection: close\r\n")).unwrap()
+        self.send(&whole(&headers, form, "HTTP/1.1", "Connection: close\r\n"))
     }
 
     pub fn create(&self, name: &str) -> Answer {

@@ -2,8 +2,9 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
-use super::wait_for;
+use super::{BETWEEN_LOOKS, PATIENCE};
 
 pub struct Etcd {
     child: Child,
@@ -34,7 +35,11 @@ pub fn etcd() -> Option<Etcd> {
         .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
         .spawn()
         .unwrap();
-    wait_for("etcd listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "etcd does not listen");
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
     Some(Etcd { child, port, _dir: dir })
 }
 

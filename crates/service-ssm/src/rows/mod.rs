@@ -1,0 +1,4 @@
+//! The rows, one file a table.
+
+pub mod activation;
+pub mod managed_instance;

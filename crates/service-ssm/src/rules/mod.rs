@@ -1,0 +1,5 @@
+//! Rules of the slice.
+
+pub mod activations;
+pub mod roles;
+pub mod secrets;

@@ -1,0 +1,70 @@
+"""Systems Manager: activations, as the stock clients make, list and delete them."""
+
+import datetime
+import json
+
+import pytest
+
+from wharf_server import ACCOUNT
+
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{
+    "Effect": "Allow", "Principal": {"Service": "ssm.amazonaws.com"}, "Action": "sts:AssumeRole",
+}]})
+
+
+@pytest.fixture(scope="module")
+def ssm(server):
+    return server.client("ssm")
+
+
+@pytest.fixture
+def role(server, name):
+    server.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+    return name
+
+
+def test_an_activation_is_described_as_made_and_gone_when_deleted(ssm, role):
+    ends = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=3)
+    made = ssm.create_activation(
+        IamRole=role, Description="racks", DefaultInstanceName="rack", RegistrationLimit=7,
+        ExpirationDate=ends, Tags=[{"Key": "site", "Value": "cellar"}],
+    )
+    assert len(made["ActivationCode"]) == 20
+    only = [{"FilterKey": "IamRole", "FilterValues": [role]}]
+    [told] = ssm.describe_activations(Filters=only)["ActivationList"]
+    created = told.pop("CreatedDate")
+    assert abs((created - datetime.datetime.now(datetime.UTC)).total_seconds()) < 60
+    assert told == {
+        "ActivationId": made["ActivationId"], "Description": "racks",
+        "DefaultInstanceName": "rack", "IamRole": role, "RegistrationLimit": 7,
+        "RegistrationsCount": 0, "ExpirationDate": ends, "Expired": False,
+        "Tags": [{"Key": "site", "Value": "cellar"}],
+    }
+    ssm.delete_activation(ActivationId=made["ActivationId"])
+    assert ssm.describe_activations(Filters=only)["ActivationList"] == []
+
+
+def test_pages(ssm, role):
+    made = {ssm.create_activation(IamRole=role)["ActivationId"] for _ in range(5)}
+    pages = ssm.get_paginator("describe_activations").paginate(
+        Filters=[{"FilterKey": "IamRole", "FilterValues": [role]}],
+        PaginationConfig={"PageSize": 2},
+    )
+    found = [one["ActivationId"] for page in pages for one in page["ActivationList"]]
+    assert len(found) == 5 and set(found) == made
+
+
+def test_refusals(ssm, refused):
+    absent = f"arn:aws:iam::{ACCOUNT}:role/never-was"
+    with refused("ValidationException", lambda told: told == (
+        "Nonexistent role or missing ssm service principal in trust policy: " + absent
+    )):
+        ssm.create_activation(IamRole="never-was")
+    with refused("ValidationException"):
+        ssm.create_activation()
+    with refused("ValidationException"):
+        ssm.create_activation(IamRole="x", RegistrationLimit=1001)
+    with refused("InvalidActivationId"):
+        ssm.delete_activation(ActivationId="00000000-0000-0000-0000-000000000000")
+    with refused("InvalidNextToken"):
+        ssm.describe_activations(NextToken="not a token")
