@@ -1,7 +1,10 @@
 """Systems Manager: activations, as the stock clients make, list and delete them."""
 
 import datetime
+import hashlib
 import json
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -42,6 +45,39 @@ def test_an_activation_is_described_as_made_and_gone_when_deleted(ssm, role):
     }
     ssm.delete_activation(ActivationId=made["ActivationId"])
     assert ssm.describe_activations(Filters=only)["ActivationList"] == []
+
+
+def unsigned(server, operation, **given):
+    """What a machine calls that has no keys yet: status and answer."""
+    request = urllib.request.Request(server.endpoint, json.dumps(given).encode(), headers={
+        "X-Amz-Target": f"AmazonSSM.{operation}", "Content-Type": "application/x-amz-json-1.1",
+    })
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_a_machine_becomes_an_instance_with_the_roles_session(server, ssm, role):
+    made = ssm.create_activation(IamRole=role)
+    secret = "of the machine's own"
+    joining = made | {"Fingerprint": hashlib.sha256(secret.encode()).hexdigest()}
+    joining.pop("ResponseMetadata")
+    status, told = unsigned(server, "RegisterManagedInstance", **joining)
+    assert status == 200 and told["InstanceId"].startswith("mi-")
+    status, lent = unsigned(
+        server, "RequestManagedInstanceRoleToken", InstanceId=told["InstanceId"], Secret=secret
+    )
+    assert status == 200
+    keys = lent["AccessKeyId"], lent["SecretAccessKey"], lent["SessionToken"]
+    who = server.client("sts", *keys).get_caller_identity()["Arn"]
+    assert who == f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{told['InstanceId']}"
+    ssm.deregister_managed_instance(InstanceId=told["InstanceId"])
+    status, refused = unsigned(
+        server, "RequestManagedInstanceRoleToken", InstanceId=told["InstanceId"], Secret=secret
+    )
+    assert status == 400 and refused["__type"].endswith("InvalidInstanceId")
 
 
 def test_pages(ssm, role):

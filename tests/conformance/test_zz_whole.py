@@ -31,17 +31,17 @@ def offered(server, service):
     for operation in model.operation_names:
         if service == "ecs":
             request = ecs_request(operation)
-        elif service == "logs":
+        elif service in ("logs", "ssm"):
             target = {"X-Amz-Target": f"{model.metadata['targetPrefix']}.{operation}"}
             headers = {"Content-Type": "application/x-amz-json-1.1"} | target
-            request = Request("logs", headers=headers, body=b"{}")
+            request = Request(service, headers=headers, body=b"{}")
         else:
             request = query_request(service, operation)
         if send(server, request).code != "UnsupportedOperation":
             yield operation
 
 
-@pytest.mark.parametrize("service", ["ecs", "iam", "logs", "sts"])
+@pytest.mark.parametrize("service", ["ecs", "iam", "logs", "ssm", "sts"])
 def test_every_operation_was_asked(server, service):
     if sum(ANSWERED.values()) < 1000:
         pytest.skip("only a part of the suite ran")

@@ -1,8 +1,9 @@
 //! Another machine: a network namespace behind a link, as far from the server as a machine at the end
 //! of a cable, with an `/etc` of its own. `wharf agent` runs there as its user would start it.
 
+use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,6 +18,8 @@ pub struct Elsewhere {
     pub here: String,
     pub there: String,
     temp: tempfile::TempDir,
+    /// Holds the machine's mounts, which outlive its agents: with an `/etc` of its own.
+    mounts: Child,
     agent: Option<Child>,
     dirs: Vec<PathBuf>,
 }
@@ -24,6 +27,23 @@ pub struct Elsewhere {
 fn ip(words: &str) {
     let done = Command::new("ip").args(words.split(' ')).output().unwrap();
     assert!(done.status.success(), "ip {words}: {done:?}");
+}
+
+/// A process in a mount namespace of its own, with a layer over `/etc`, until its input ends.
+fn mounts(temp: &Path) -> Child {
+    let etc = temp.join("etc");
+    for folder in ["upper", "work"] {
+        std::fs::create_dir_all(etc.join(folder)).unwrap();
+    }
+    let script = "mount -t overlay overlay -o lowerdir=/etc,upperdir=$1/upper,workdir=$1/work \
+                  /etc && echo ready && exec cat";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(etc);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 6];
+    child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"ready\n");
+    child
 }
 
 impl Elsewhere {
@@ -34,11 +54,13 @@ impl Elsewhere {
         let (third, fourth) = (pid % 250 + 1, block % 248);
         let name = format!("wx{pid}-{nth}");
         let address = |last: u32| format!("198.18.{third}.{last}");
+        let temp = tempfile::tempdir().unwrap();
         let elsewhere = Elsewhere {
             here: address(fourth + 1),
             there: address(fourth + 2),
             name,
-            temp: tempfile::tempdir().unwrap(),
+            mounts: mounts(temp.path()),
+            temp,
             agent: None,
             dirs: Vec::new(),
         };
@@ -72,18 +94,12 @@ impl Elsewhere {
     pub fn agent(&mut self, config: &str, words: &[&str], environment: &[(&str, &str)]) {
         self.stop();
         let config = self.file("ecs.config", config);
-        let etc = self.temp.path().join("etc");
-        for folder in ["upper", "work"] {
-            std::fs::create_dir_all(etc.join(folder)).unwrap();
-        }
-        let script = "mount -t overlay overlay -o lowerdir=/etc,upperdir=$1/upper,workdir=$1/work \
-                      /etc && mkdir -p /etc/ecs && cp \"$2\" /etc/ecs/ecs.config && shift 2 && \
-                      exec \"$@\"";
         let program = wharf(&[]).get_program().to_owned();
+        let place = "mkdir -p /etc/ecs && cp \"$1\" /etc/ecs/ecs.config && shift && exec \"$@\"";
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.name));
-        command.args(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
-        command.arg(&etc).arg(config).arg(program).arg("agent").args(words);
+        command.arg(format!("--mount=/proc/{}/ns/mnt", self.mounts.id()));
+        command.args(["sh", "-c", place, "sh"]).arg(config).arg(program).arg("agent").args(words);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.temp.path()).envs(environment.iter().copied());
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
@@ -138,6 +154,8 @@ impl Elsewhere {
 impl Drop for Elsewhere {
     fn drop(&mut self) {
         self.stop();
+        drop(self.mounts.stdin.take());
+        let _ = self.mounts.wait();
         self.dirs.iter().for_each(|dir| clean(dir));
         let removed = Command::new("ip").args(["netns", "del", &self.name]).status();
         if std::thread::panicking() {

@@ -176,7 +176,9 @@ impl Machine {
         let text = |name: &str| key[name].as_str().unwrap().to_owned();
         let url = self.url(0);
         let ca = url.starts_with("https").then(|| self.dir().join("ca.pem"));
-        Client { ca, ..Client::new(&url, &text("accessKeyId"), &text("secretAccessKey")) }
+        let mut client = Client::new(&url, &text("accessKeyId"), &text("secretAccessKey"));
+        client.ca = ca;
+        client
     }
 
     pub fn call(&self, operation: &str, input: Value) -> Value {

@@ -108,7 +108,11 @@ impl Drop for Plane {
             let _ = stream.shutdown(Shutdown::Both);
         }
         let deadline = Instant::now() + PATIENCE;
-        while TcpListener::bind(self.address()).is_err() && Instant::now() < deadline {
+        let taken = || {
+            let bound = TcpListener::bind(self.address());
+            bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+        };
+        while taken() && Instant::now() < deadline {
             std::thread::sleep(BETWEEN_LOOKS);
         }
     }
