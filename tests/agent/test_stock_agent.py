@@ -62,8 +62,10 @@ def enter(path):
 class World:
     """A namespace with Docker, a server and an agent in it."""
 
-    def __init__(self, root, *flags):
+    def __init__(self, root, endpoint, *flags):
         self.root, self.home, self.flags = root, None, flags
+        # Where the agent finds the server, whichever of its addresses was told first.
+        self.endpoint = endpoint
         self.name = f"wharf-agent-{uuid.uuid4().hex[:8]}"
         self.docker_socket = f"unix://{root}/docker.sock"
         self.children = {}
@@ -78,7 +80,7 @@ class World:
             self.run("dockerd", self.dockerd())
             until("Docker answers", lambda: self.docker("info").returncode == 0)
             self.image()
-            self.server = Server(self.root / "data", "--listen", "127.0.0.1:4566", *self.flags)
+            self.server = Server(self.root / "data", *self.flags)
             self.start_server()
             self.client = self.server.client("ecs")
             self.client.create_cluster()
@@ -165,7 +167,7 @@ class World:
     def start_server(self):
         self.server.start()
         # Of its two addresses the one that stays: the agent must find it again.
-        self.server.endpoint = self.server.endpoint.split("//")[0] + "//127.0.0.1:4566"
+        self.server.endpoint = self.endpoint
 
     def restart_server(self):
         self.server.kill()
@@ -190,7 +192,7 @@ def world(tmp_path_factory):
         pytest.skip(why)
     root = tmp_path_factory.mktemp("agent")
     (root / "agent").mkdir()
-    with World(root) as world:
+    with World(root, "http://127.0.0.1:4566", "--listen", "127.0.0.1:4566") as world:
         define(world)
         yield world
 
@@ -288,8 +290,10 @@ def test_over_tls(tmp_path):
     if why := missing():
         pytest.skip(why)
     (tmp_path / "agent").mkdir()
-    with World(tmp_path, "--tls", "local") as world:
-        assert world.server.endpoint.startswith("https://")
+    # The agent takes host and port of the socket's URL for the name in the certificate: only a URL
+    # without a port, as AWS's are, has a name there that any server can show.
+    flags = ("--tls", "local", "--listen", "127.0.0.1:443")
+    with World(tmp_path, "https://127.0.0.1", *flags) as world:
         define(world)
         [task] = world.tasks(1)
         until("it runs", lambda: world.all_are([task], "RUNNING"))

@@ -152,7 +152,7 @@ fn only_a_role_that_trusts_the_service_is_lent() {
     let mut w = world();
     let text =
         format!("Nonexistent role or missing ssm service principal in trust policy: {ROLE}-2");
-    let expected = refused("ValidationException", &text);
+    let expected = refused("ValidationError", &text);
     let ask = json!({"IamRole": "anywhere-2"});
     assert_eq!(w.refusal("CreateActivation", ask.clone()), expected);
     w.role("anywhere-2", trust("ec2.amazonaws.com", json!({})));
@@ -169,7 +169,7 @@ fn only_a_role_that_trusts_the_service_is_lent() {
     let id = join(&mut w, &given, "secret-1").unwrap();
     let policy = world::document(trust("ec2.amazonaws.com", json!({})));
     w.call("UpdateAssumeRolePolicy", json!({"RoleName": "anywhere", "PolicyDocument": policy}));
-    assert_eq!(session(&mut w, &id, "secret-1").unwrap_err().0, "ValidationException");
+    assert_eq!(session(&mut w, &id, "secret-1").unwrap_err().0, "ValidationError");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn who_may_make_activations_may_pass_their_role() {
     let make = json!([{"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}]);
     let ada = w.user("ada", make);
     let (code, text) = w.refusal_as(&ada, "CreateActivation", json!({"IamRole": "anywhere"}));
-    assert_eq!(code, "AccessDeniedException");
+    assert_eq!(code, "AccessDenied");
     assert!(text.contains("iam:PassRole on resource: ") && text.contains(ROLE), "{text}");
     let both = json!([{"Effect": "Allow", "Action": ["ssm:*", "iam:PassRole"], "Resource": "*"}]);
     let bob = w.user("bob", both);
