@@ -84,7 +84,7 @@ fn a_payload_that_comes_often_runs_once() {
     let one = task(1, "RUNNING");
     for nth in 0..3 {
         socket.payload(&format!("p{nth}"), number(1, 1), &[one.clone(), one.clone()]);
-        socket.payload("same", number(1, 1), &[one.clone()]);
+        socket.payload("same", number(1, 1), std::slice::from_ref(&one));
     }
     for id in ["p0", "p1", "p2", "same"] {
         wait_for("each is acknowledged", || socket.is_acked(id).then_some(()));
