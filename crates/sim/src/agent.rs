@@ -48,10 +48,14 @@ pub struct Told {
     pub ports: Vec<u16>,
 }
 
+/// How long starts and stops take, in milliseconds: least and most.
+pub type Pace = ((u64, u64), (u64, u64));
+
 pub struct Agent {
     pub instance: Id128,
     pub cpu: i64,
     pub memory: i64,
+    pace: Pace,
     /// The connection that it believes in.
     pub session: Option<u64>,
     /// Until then it cannot be reached, or is off.
@@ -65,11 +69,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(instance: Id128, cpu: i64, memory: i64) -> Agent {
+    pub fn new(instance: Id128, (cpu, memory): (i64, i64), pace: Pace) -> Agent {
         Agent {
             instance,
             cpu,
             memory,
+            pace,
             session: None,
             away_until: None,
             gone: false,
@@ -95,7 +100,7 @@ impl Agent {
         let new = Local {
             desired: told.desired,
             status: TaskStatus::Pending,
-            due: Some(after(now, dice, 100, 4_000)),
+            due: Some(after(now, dice, self.pace.0)),
             fate: told.fate,
             cpu: told.cpu,
             memory: told.memory,
@@ -123,7 +128,7 @@ impl Agent {
             (Desired::Stopped, _) => {}
             _ => {
                 local.desired = Desired::Stopped;
-                local.due = Some(after(now, dice, 50, 3_000));
+                local.due = Some(after(now, dice, self.pace.1));
             }
         }
     }
@@ -143,7 +148,7 @@ impl Agent {
             };
             local.status = next;
             if next == TaskStatus::Running && local.fate == Fate::Crashes {
-                local.due = Some(after(now, dice, 100, 8_000));
+                local.due = Some(after(now, dice, (100, 8_000)));
             }
             self.say(id, next);
         }
@@ -189,6 +194,6 @@ impl Agent {
 }
 
 /// Some time after `now`.
-pub fn after(now: Time, dice: &mut Dice, least: u64, most: u64) -> Time {
+fn after(now: Time, dice: &mut Dice, (least, most): (u64, u64)) -> Time {
     now + Duration::from_millis(least + dice.below(most - least))
 }

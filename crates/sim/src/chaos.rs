@@ -13,7 +13,7 @@ use service_ecs::rows::container_instance::{ContainerInstance, InstanceStatus};
 use service_ecs::rows::service::{Rollout, Service, ServiceStatus};
 use service_ecs::rows::task::{Held, HostHolds, Task};
 
-use crate::agent::Fate;
+use crate::agent::{Agent, Fate};
 use crate::world::{CLUSTER, Link, World, id_of};
 use crate::{Outcome, Violation, hold};
 
@@ -347,21 +347,37 @@ impl Story {
                 .filter(|task| task.service.as_deref() == Some(name) && !task.is_stopped())
                 .collect();
             let running = own.iter().filter(|t| t.observed_status == TaskStatus::Running).count();
+            // A daemon waits where its host is full: nothing makes room for it, as on AWS.
+            let full = if service.daemon { self.full_hosts(&own) } else { 0 };
             hold!(
-                running == wanted && own.len() == wanted,
+                running == own.len() && running + full == wanted,
                 "{name}: {running} of {} tasks run, {wanted} are wanted; waiting: {}",
                 own.len(),
                 service.waiting
             );
             let rollouts: Vec<Rollout> =
                 service.deployments.iter().map(|one| one.rollout).collect();
-            hold!(rollouts == [Rollout::Completed], "{name}: its deployments are {rollouts:?}");
+            let steady = rollouts == [Rollout::Completed] || full > 0 && rollouts.len() == 1;
+            hold!(steady, "{name}: its deployments are {rollouts:?}");
         }
         for task in view.all::<Task>().filter(|task| !task.is_stopped()) {
             let status = task.observed_status;
             hold!(status == TaskStatus::Running, "task {} is still {status:?}", task.id);
         }
         Ok(())
+    }
+
+    /// Hosts without one of these tasks, and without room for one.
+    fn full_hosts(&self, own: &[&Task]) -> usize {
+        let held = |host, what| self.world.plane.view().sum::<HostHolds>(&(host, what));
+        let full = |agent: &&Agent| {
+            let (host, needed) = (agent.instance, 64);
+            !agent.gone
+                && !own.iter().any(|task| task.host == Some(host))
+                && (agent.cpu - held(host, Held::Cpu) < needed
+                    || agent.memory - held(host, Held::Memory) < needed)
+        };
+        self.world.agents.iter().filter(full).count()
     }
 
     /// Everything is deleted: every task ends, and nothing is held or remembered.

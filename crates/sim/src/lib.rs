@@ -8,6 +8,8 @@
 mod agent;
 mod auditor;
 mod chaos;
+pub mod picture;
+pub mod plan;
 mod plane;
 mod world;
 

@@ -13,7 +13,7 @@ use service_ecs::reports::{AgentConnected, AgentDisconnected, PayloadAcknowledge
 use service_ecs::rows::container_instance::ContainerInstance;
 use service_ecs::rows::task::{self, Task};
 
-use crate::agent::{Agent, Fate, Told, Word};
+use crate::agent::{Agent, Fate, Pace, Told, Word};
 use crate::auditor::{self, Promises};
 use crate::plane::{Answer, Plane};
 use crate::{Outcome, Violation, hold};
@@ -71,6 +71,8 @@ pub struct World {
     pub agents: Vec<Agent>,
     pub dice: Dice,
     pub link: Link,
+    /// How long a task's start and its stop take on a host, in milliseconds: least and most.
+    pub pace: Pace,
     /// By family and revision; the others run.
     pub fates: BTreeMap<(String, u32), Fate>,
     pub promises: Promises,
@@ -93,6 +95,7 @@ impl World {
             agents: Vec::new(),
             dice: Dice::from_number(seed),
             link: Link::default(),
+            pace: ((100, 4_100), (50, 3_050)),
             fates: BTreeMap::new(),
             promises: Promises::default(),
             told_aloud: false,
@@ -154,7 +157,7 @@ impl World {
         });
         let answer = self.must("RegisterContainerInstance", &input)?;
         let instance = id_of(&answer["containerInstance"]["containerInstanceArn"])?;
-        self.agents.push(Agent::new(instance, cpu, memory));
+        self.agents.push(Agent::new(instance, (cpu, memory), self.pace));
         self.post(number, Parcel::Retry, 0);
         self.connect(number);
         Ok(number)

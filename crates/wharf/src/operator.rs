@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use core_step::Principal;
-use core_types::{AccountId, Dice};
+use core_types::{AccountId, Dice, Scope};
 use plane_engine::{Engine, Role};
 use plane_gateway::{Answer, Operator, OperatorAnswer, OperatorCall};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,15 @@ pub struct Checked {
     pub revision: u64,
     /// Every violated invariant, in words.
     pub violations: Vec<String>,
+}
+
+/// `POST explain`; its answer is `service_ecs::explain::Explained`.
+#[derive(Serialize, Deserialize)]
+pub struct ExplainRequest {
+    pub region: String,
+    pub cluster: String,
+    /// A task, a service or a task definition, by name, id or ARN.
+    pub what: String,
 }
 
 /// One of `GET accounts`.
@@ -71,6 +80,10 @@ impl Operator for HouseOperator {
             }
             match (method, call.path) {
                 ("GET", "check") => check(engine).await,
+                ("POST", "explain") => match serde_json::from_slice(call.body) {
+                    Ok(request) => explain(engine, caller.account, request).await,
+                    Err(error) => told(400, "ValidationError", error.to_string()),
+                },
                 ("GET", "accounts") => json(200, &list(engine)),
                 ("POST", "accounts") if engine.role() == Role::Follower => OperatorAnswer::Forward,
                 ("POST", "accounts") => match serde_json::from_slice(call.body) {
@@ -103,6 +116,27 @@ async fn check(engine: &Engine) -> OperatorAnswer {
     });
     match checked.await {
         Ok(checked) => json(200, &checked),
+        Err(error) => told(500, "InternalFailure", error.to_string()),
+    }
+}
+
+async fn explain(engine: &Engine, account: AccountId, request: ExplainRequest) -> OperatorAnswer {
+    let ExplainRequest { region, cluster, what } = request;
+    let Ok(region) = region.parse() else {
+        return told(400, "ValidationError", format!("{region} is no region"));
+    };
+    let view = engine.view();
+    let named = what.clone();
+    // All instances of the cluster are looked at.
+    let explained = tokio::task::spawn_blocking(move || {
+        service_ecs::explain::explain(&view.state, Scope::new(account, region), &cluster, &named)
+    });
+    match explained.await {
+        Ok(Some(explained)) => json(200, &explained),
+        Ok(None) => {
+            let missing = format!("there is no task, service or task definition {what} here");
+            told(404, "NotFound", missing)
+        }
         Err(error) => told(500, "InternalFailure", error.to_string()),
     }
 }

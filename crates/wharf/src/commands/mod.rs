@@ -9,11 +9,13 @@ mod coverage;
 mod doctor;
 mod env;
 mod exec;
+mod explain;
 mod image;
 mod logs;
 mod replay;
 mod server;
 mod shim;
+mod simulate;
 mod up;
 mod version;
 
@@ -46,6 +48,10 @@ enum Command {
     Clean(clean::Arguments),
     /// Try what this machine can do for containers, and say what to do where it cannot.
     Doctor(doctor::Arguments),
+    /// Say why a task is where it is, or nowhere.
+    Explain(explain::Arguments),
+    /// Show what a plan of hosts, services and mishaps would come to.
+    Simulate(simulate::Arguments),
     /// Print a journal's history.
     Replay(replay::Arguments),
     /// Load, pull, build and list the images of this machine's hosts.
@@ -104,6 +110,8 @@ pub fn run() -> ExitCode {
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Env(arguments) => env::run(&arguments),
         Command::Exec(arguments) => exec::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Clean(arguments) => clean::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
