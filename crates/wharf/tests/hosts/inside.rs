@@ -1,7 +1,8 @@
 //! What a task sees of itself from inside, and what leaves it: metadata, its role's keys, its output,
 //! its own address.
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -242,4 +243,26 @@ fn output_is_shown_without_any_log_configuration() {
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("the task has no container db: it has app"), "{text}");
+}
+
+#[test]
+fn output_is_followed_until_its_task_ends() {
+    let Some(machine) = Machine::start() else { return };
+    let script = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo going; exit 0";
+    machine.define("talks", json!({ "command": shell(script) }), json!({}));
+    let input = json!({ "taskDefinition": "talks", "enableExecuteCommand": true });
+    let answer = machine.call("RunTask", input);
+    let arn = answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    machine.wait(&arn, "RUNNING");
+    let dir = machine.dir();
+    let dir = dir.to_str().unwrap();
+    let mut follows = wharf(&["logs", "--data-dir", dir, "-f", &arn]);
+    let mut follows = follows.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follows.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "begun");
+    let go = wharf(&["exec", "--data-dir", dir, &arn, "--", "sh", "-c", "echo >/tmp/go"]).status();
+    assert!(go.unwrap().success());
+    assert_eq!(lines.next().unwrap().unwrap(), "going");
+    assert!(lines.next().is_none(), "it ends with the task");
+    assert!(follows.wait().unwrap().success());
 }

@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::world::{Machine, PATIENCE, wait_for};
+use crate::world::{Machine, PATIENCE, wait_for, wharf};
 
 pub fn get(address: &str, port: u64) -> Option<String> {
     let mut stream = TcpStream::connect((address, u16::try_from(port).ok()?)).ok()?;
@@ -102,4 +103,20 @@ fn a_container_that_ignores_sigterm_is_killed_after_its_timeout() {
     machine.call("StopTask", json!({ "task": arn }));
     let task = machine.wait(&arn, "STOPPED");
     assert_eq!(task["containers"][0]["exitCode"], 137, "{task:#}");
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_where_that_was_asked_for() {
+    let Some(mut machine) = Machine::start_with(&["--rm"]) else { return };
+    machine.define("stays", json!({ "command": ["sleep", "1000"] }), json!({}));
+    for arn in machine.run("stays", 2) {
+        machine.wait(&arn, "RUNNING");
+    }
+    machine.end(Signal::INT);
+    let dir = machine.dir();
+    let left =
+        wharf(&["clean", "--dry-run", "--data-dir", dir.to_str().unwrap()]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "nothing to remove\n", "{left:?}");
+    assert_eq!(machine.all_processes(), [] as [i32; 0]);
+    assert!(!dir.join("hosts").exists());
 }

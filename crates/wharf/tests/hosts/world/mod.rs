@@ -267,6 +267,11 @@ impl Machine {
         self.processes(|words| words.get(1).is_some_and(|word| word == "agent"))
     }
 
+    /// Everything of our folder's that runs: agents, shims, the server.
+    pub fn all_processes(&self) -> Vec<i32> {
+        self.processes(|_| true)
+    }
+
     fn processes(&self, ours: impl Fn(&[String]) -> bool) -> Vec<i32> {
         let dir = path(&self.dir()).to_owned();
         let mut found = Vec::new();
@@ -293,8 +298,12 @@ impl Machine {
     }
 
     pub fn terminate(&mut self) {
+        self.end(rustix::process::Signal::TERM);
+    }
+
+    pub fn end(&mut self, signal: rustix::process::Signal) {
         let mut up = self.up.take().unwrap();
-        kill(up.child.id() as i32, rustix::process::Signal::TERM);
+        kill(up.child.id() as i32, signal);
         assert!(up.child.wait().unwrap().success());
     }
 }
