@@ -166,8 +166,8 @@ def test_a_shell_on_a_terminal(up, task, tmp_path):
     terminal.type_in("until [ \"$(stty size)\" = '40 120' ]; do sleep 0.1; done; echo re''sized\r")
     terminal.shows(r"resized\s")
     # Ctrl-C is the command's.
-    terminal.type_in("sleep 1000\r")
-    terminal.shows(r"sleep 1000\s")
+    terminal.type_in("echo a''sleep; sleep 1000\r")
+    terminal.shows(r"asleep\s")
     terminal.type_in("\x03")
     # The plugin sends it apart from what is typed, and the container's terminal forgets what it comes after.
     terminal.shows(r"\^C\s+/ # ")
