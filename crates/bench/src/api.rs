@@ -32,24 +32,36 @@ pub struct Options {
     moto: Option<PathBuf>,
 }
 
-const KEY: &str = "AKIAWHARFBENCHMARK00";
-const SECRET: &str = "benchmark-secret-benchmark-secret-000000";
+pub const KEY: &str = "AKIAWHARFBENCHMARK00";
+pub const SECRET: &str = "benchmark-secret-benchmark-secret-000000";
 const FAMILY: &str = r#"{"family":"web","containerDefinitions":[{"name":"web","image":"nginx:1","memory":128,"cpu":64,"essential":true,"portMappings":[{"containerPort":80,"hostPort":0}],"environment":[{"name":"A","value":"1"},{"name":"B","value":"2"}],"logConfiguration":{"logDriver":"awslogs","options":{"awslogs-group":"/ecs/web","awslogs-region":"us-east-1"}}}]}"#;
 
+/// What a request is called on the wire: AWS's JSON protocols name it in a header, the others in the
+/// body.
+pub enum Form<'a> {
+    Json { target: &'a str },
+    Query,
+}
+
 /// A signed POST, ready to be sent any number of times within 15 minutes.
-fn request(address: SocketAddr, operation: &str, body: &str) -> Result<Vec<u8>> {
+pub fn sign(address: SocketAddr, service: &str, form: Form<'_>, body: &str) -> Result<Vec<u8>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() as i64;
-    let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_str(&address.to_string())?);
-    headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.1"));
-    headers.insert("x-amz-target", HeaderValue::from_str(&target)?);
+    let kind = match form {
+        Form::Json { target } => {
+            headers.insert("x-amz-target", HeaderValue::from_str(target)?);
+            "application/x-amz-json-1.1"
+        }
+        Form::Query => "application/x-www-form-urlencoded",
+    };
+    headers.insert("content-type", HeaderValue::from_static(kind));
     let signer = Signer {
         access_key: KEY,
         secret: SECRET,
         token: None,
         region: "us-east-1",
-        service: "ecs",
+        service,
         style: Style::General,
         now,
     };
@@ -60,6 +72,11 @@ fn request(address: SocketAddr, operation: &str, body: &str) -> Result<Vec<u8>> 
     }
     text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
     Ok(text.into_bytes())
+}
+
+fn request(address: SocketAddr, operation: &str, body: &str) -> Result<Vec<u8>> {
+    let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+    sign(address, "ecs", Form::Json { target: &target }, body)
 }
 
 fn send_once(address: SocketAddr, operation: &str, body: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Benchmarks: each is one file and one line here. They print figures and assert none.
 
 mod api;
+mod containers;
 mod core_step;
 mod hello;
 mod load;
@@ -29,6 +30,8 @@ enum Bench {
     Api(api::Options),
     /// Tasks placed a second, without anything around placement.
     Placement(placement::Options),
+    /// Tasks on a real host: starts, ends, memory, log lines, kill -9; beside Docker where it runs.
+    Containers(containers::Options),
     /// Start to ready, idle memory, and both with many rows in the journal.
     Start(start::Options),
     /// The bare hyper server that `api` compares with.
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Step(options) => core_step::run(&options),
         Bench::Api(options) => api::run(&options),
         Bench::Placement(options) => placement::run(&options),
+        Bench::Containers(options) => containers::run(&options),
         Bench::Start(options) => start::run(&options),
         Bench::Hello => hello::run(),
     }

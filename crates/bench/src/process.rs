@@ -61,21 +61,59 @@ impl Process {
 
     /// CPU time used so far, of all threads.
     pub fn cpu(&self) -> Result<Duration> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let after = text.rsplit_once(") ").context("stat has a command name")?.1;
-        let fields: Vec<u64> =
-            after.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
-        // utime and stime, in ticks of 10 ms.
-        Ok(Duration::from_millis((fields[11] + fields[12]) * 10))
+        cpu(self.pid())
     }
 
     /// Resident memory in KiB.
     pub fn resident(&self) -> Result<u64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = text.lines().find(|line| line.starts_with("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().nth(1));
-        number.context("VmRSS")?.parse().context("VmRSS")
+        resident(self.pid())
     }
+}
+
+/// CPU time that a process has used so far, of all threads.
+pub fn cpu(pid: u32) -> Result<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after = text.rsplit_once(") ").context("stat has a command name")?.1;
+    let fields: Vec<u64> =
+        after.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+    // utime and stime, in ticks of 10 ms.
+    Ok(Duration::from_millis((fields[11] + fields[12]) * 10))
+}
+
+/// Resident memory of a process in KiB.
+pub fn resident(pid: u32) -> Result<u64> {
+    field(&std::fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:")
+}
+
+/// Its share of what it has resident, in KiB: pages of many are counted in parts.
+pub fn proportional(pid: u32) -> Result<u64> {
+    field(&std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?, "Pss:")
+}
+
+fn field(text: &str, name: &str) -> Result<u64> {
+    let line = text.lines().find(|line| line.starts_with(name));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(number.with_context(|| name.to_owned())?.parse()?)
+}
+
+/// By its number: `kill` is everywhere, and needs no unsafe call.
+pub fn signal(pid: u32, name: &str) -> Result<()> {
+    kill(&[&format!("-{name}"), &pid.to_string()])
+}
+
+pub fn signal_group(leader: u32, name: &str) -> Result<()> {
+    kill(&[&format!("-{name}"), "--", &format!("-{leader}")])
+}
+
+fn kill(words: &[&str]) -> Result<()> {
+    let status = Command::new("kill").args(words).status().context("start kill")?;
+    if status.success() { Ok(()) } else { bail!("kill {} ended with {status}", words.join(" ")) }
+}
+
+/// The machine's load over the last minute, to stand beside figures.
+pub fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("?").to_owned()
 }
 
 impl Drop for Process {

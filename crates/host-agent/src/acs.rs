@@ -281,6 +281,10 @@ impl Session<'_> {
         // AWS: stops first, so that what they free is there for the starts.
         let (stops, starts): (Vec<_>, Vec<_>) =
             payload.tasks.into_iter().partition(|task| task.desired_status == STOPPED);
+        if !starts.is_empty() {
+            let runtime = tasks.driver.runtime.clone();
+            tokio::spawn(async move { runtime.expect().await });
+        }
         self.taking.spawn(async move {
             let mut credentials = Vec::new();
             for task in starts.iter().chain(&stops) {

@@ -13,7 +13,9 @@ const HELD: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Portions read ahead of what is being delivered.
-const AHEAD: usize = 2;
+const AHEAD: usize = 6;
+/// Bytes of text that make a delivery worth its while; a service's call costs nearly as much with less.
+const WORTH: usize = 1 << 20;
 /// Lines held at most: a driver that takes none of so many is made to.
 const MOST_HELD: usize = 100_000;
 
@@ -73,7 +75,12 @@ async fn read(
     mut acknowledged: mpsc::Receiver<Position>,
 ) {
     loop {
+        // The last one says it all.
+        let mut latest = None;
         while let Ok(position) = acknowledged.try_recv() {
+            latest = Some(position);
+        }
+        if let Some(position) = latest {
             acknowledge(&mut *feed, position).await;
         }
         match feed.next().await {
@@ -130,13 +137,27 @@ impl Delivery {
             };
             let Some(lines) = more else { break };
             last_news = Instant::now();
-            for (line, position) in lines {
-                self.held.push(line);
-                self.marks.push(position);
+            let mut bytes = self.hold(lines);
+            // What has been read meanwhile goes along.
+            while bytes < WORTH
+                && let Ok(lines) = incoming.try_recv()
+            {
+                bytes += self.hold(lines);
             }
             self.deliver(self.held.len() > MOST_HELD).await;
         }
         self.deliver(true).await;
+    }
+
+    /// Put lines behind those held; their bytes.
+    fn hold(&mut self, lines: Portion) -> usize {
+        let mut bytes = 0;
+        for (line, position) in lines {
+            bytes += line.text.len();
+            self.held.push(line);
+            self.marks.push(position);
+        }
+        bytes
     }
 
     /// Until the driver has taken what it can. A destination that refuses today is asked again; the

@@ -48,6 +48,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// `embedded`, `runc` or `docker`.
     fn name(&self) -> &'static str;
 
+    /// Containers are about to be made: whatever can be waited for ahead of time begins now.
+    async fn expect(&self) {}
+
     /// Make the container, up to the point where its process would begin. Namespaces that are its
     /// own exist afterwards, so the caller can attach a network by the pid.
     async fn create(&self, spec: &ContainerSpec) -> Result<Created>;

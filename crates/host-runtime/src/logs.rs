@@ -80,17 +80,36 @@ struct Record<'a> {
     time: Cow<'a, str>,
 }
 
-/// Stream, nanoseconds, text, whether more of the line follows. A record that a full disk has cut
-/// is none.
+#[cfg(test)]
 pub fn parse(line: &[u8]) -> Option<(Stream, u64, String, bool)> {
-    let record: Record<'_> = serde_json::from_slice(line).ok()?;
-    let time: jiff::Timestamp = record.time.parse().ok()?;
-    let mut text = record.log.into_owned();
-    let partial = !text.ends_with('\n');
-    if !partial {
-        text.pop();
+    Times::default().parse(line)
+}
+
+/// The last time that was read: what comes in one piece was written at one time.
+#[derive(Default)]
+struct Times {
+    text: String,
+    nanos: u64,
+}
+
+impl Times {
+    /// Stream, nanoseconds, text, whether more of the line follows. A record that a full disk has cut
+    /// is none.
+    fn parse(&mut self, line: &[u8]) -> Option<(Stream, u64, String, bool)> {
+        let record: Record<'_> = serde_json::from_slice(line).ok()?;
+        if self.text != record.time {
+            let time: jiff::Timestamp = record.time.parse().ok()?;
+            self.nanos = u64::try_from(time.as_nanosecond()).unwrap_or(0);
+            self.text.clear();
+            self.text.push_str(&record.time);
+        }
+        let mut text = record.log.into_owned();
+        let partial = !text.ends_with('\n');
+        if !partial {
+            text.pop();
+        }
+        Some((record.stream, self.nanos, text, partial))
     }
-    Some((record.stream, u64::try_from(time.as_nanosecond()).unwrap_or(0), text, partial))
 }
 
 /// The output in a folder of [`crate::LogFiles`], whether or not its container is still there.
@@ -104,6 +123,7 @@ pub struct Follower {
     at: LogPosition,
     file: Option<File>,
     buffer: Vec<u8>,
+    times: Times,
     watch: Option<AsyncFd<OwnedFd>>,
 }
 
@@ -116,6 +136,7 @@ impl Follower {
             at: from.position,
             file: None,
             buffer: Vec::new(),
+            times: Times::default(),
             watch,
         })
     }
@@ -170,7 +191,7 @@ impl Follower {
             let record = &self.buffer[done..end];
             done = end + 1;
             self.at.minor += record.len() as u64 + 1;
-            if let Some((stream, time, text, partial)) = parse(record) {
+            if let Some((stream, time, text, partial)) = self.times.parse(record) {
                 lines.push(LogLine { stream, time, text, partial, next: self.at });
             }
         }

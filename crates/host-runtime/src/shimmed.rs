@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use rustix::fs::{MemfdFlags, SealFlags, inotify};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use crate::cgroups::Group;
+use crate::cgroups::{self, Group};
 use crate::error::{Error, Result};
 use crate::logs::{self, Follower};
 use crate::record::{self, Answer, Dir, Process, ShimRecord};
@@ -36,6 +36,8 @@ pub struct ShimProgram {
     path: PathBuf,
     /// Words before the shim's own: `shim` for the wharf binary.
     words: Vec<String>,
+    /// All that a shim finds in its environment, beside PATH.
+    environment: Vec<(String, String)>,
     /// Keeps `path` alive where it is a copy in memory.
     _copy: Option<Arc<OwnedFd>>,
 }
@@ -58,13 +60,19 @@ impl ShimProgram {
             .map_err(|errno| Error::system("seal a file in memory")(errno.into()))?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        Ok(Self { path, words, _copy: Some(Arc::new(copy.into())) })
+        Ok(Self { path, words, environment: Vec::new(), _copy: Some(Arc::new(copy.into())) })
     }
 
     /// A program on disk.
     pub fn at(path: impl Into<PathBuf>, words: &[&str]) -> Self {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        Self { path: path.into(), words, _copy: None }
+        Self { path: path.into(), words, environment: Vec::new(), _copy: None }
+    }
+
+    /// With a variable in the environment of its shims, such as a setting of their allocator.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 }
 
@@ -141,6 +149,7 @@ impl Shimmed {
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
+        command.envs(self.shim.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -266,6 +275,10 @@ async fn process_end(process: Process) -> Result<()> {
 impl Runtime for Shimmed {
     fn name(&self) -> &'static str {
         if self.runc.is_some() { "runc" } else { "embedded" }
+    }
+
+    async fn expect(&self) {
+        let _ = tokio::task::spawn_blocking(cgroups::prepare_moves).await;
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<Created> {

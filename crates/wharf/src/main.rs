@@ -16,6 +16,7 @@ mod root_key;
 mod server;
 mod settings;
 mod slices;
+mod small;
 mod state;
 mod supervisor;
 mod tls;

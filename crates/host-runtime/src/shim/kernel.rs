@@ -39,6 +39,15 @@ pub fn install(filter: &BpfProgram) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Let go of pages of this program's own file: whoever needs one again finds it in the page cache.
+/// The range is of a mapping that nobody has written to, or what was written would be lost.
+pub fn let_go_of(from: usize, to: usize) {
+    // SAFETY: the pages are those of a file and unchanged, so a later access reads the same bytes.
+    unsafe {
+        libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_DONTNEED);
+    }
+}
+
 /// One of the kernel's own machine.
 #[repr(C)]
 pub struct Instruction {

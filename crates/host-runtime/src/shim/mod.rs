@@ -12,6 +12,7 @@ mod kernel;
 mod launch;
 mod mounts;
 mod output;
+mod rest;
 mod serve;
 
 pub(crate) use serve::short_path;

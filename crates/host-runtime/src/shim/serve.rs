@@ -250,6 +250,7 @@ impl Watched {
             record.started_at = Some(at);
             let _ = record::write(&arguments.dir.shim(), record);
             reply(&stream, &Answer::Started { pid, at });
+            super::rest::give_back();
         } else {
             record.failure = Some(text.clone());
             let text = format!("failed to create task for container: {text}");

@@ -18,6 +18,7 @@ use host_network::{Inside, InsideOptions, PortRange, Tag};
 use host_runtime::{ShimProgram, Shimmed};
 
 use crate::logs::LogArguments;
+use crate::small::{PAGE_BY_PAGE, become_small};
 use crate::supervisor::Signals;
 
 #[derive(clap::Args)]
@@ -65,10 +66,13 @@ pub struct Arguments {
     logs: LogArguments,
 }
 
+/// Threads for calls that wait for the kernel: enough that a few that wait long hold nobody up.
+const BLOCKING: usize = 24;
 /// AWS: an agent that ends so must not be started again.
 const TERMINAL: u8 = 5;
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    become_small()?;
     arguments.logs.start();
     let mut source = Source::default();
     source.file(&arguments.config)?;
@@ -92,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (chain, identity) = identity(arguments, &source, &mut config)?;
     let tag = Tag::of(arguments.of.as_deref().unwrap_or(&dir));
     let cgroup = arguments.cgroup.clone().unwrap_or_else(|| format!("/{}/agent", tag.cgroup()));
-    let shim = ShimProgram::current(&["shim"])?;
+    let shim = ShimProgram::current(&["shim"])?.with(PAGE_BY_PAGE.0, PAGE_BY_PAGE.1);
     let runtime = Shimmed::embedded(host_runtime::Config {
         state_dir: dir.join("containers"),
         cgroup_root: cgroup.clone(),
@@ -116,6 +120,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     // Two threads: an agent is many small waits, and each thread has caches of its own.
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(BLOCKING)
         .enable_all()
         .thread_name("wharf-agent")
         .build()

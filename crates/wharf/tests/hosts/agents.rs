@@ -1,9 +1,11 @@
 //! Agents and servers that die: containers go on, and are known again.
 
+use std::collections::BTreeMap;
+
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::world::{Machine, kill, wait_for};
+use crate::world::{Machine, kill, rounds, wait_for};
 
 /// A task that writes its start and then waits.
 fn sleepers(machine: &Machine, count: usize) -> Vec<String> {
@@ -90,4 +92,47 @@ fn containers_outlive_their_server_and_are_taken_back() {
         machine.call("StopTask", json!({ "task": arn }));
     }
     arns.iter().for_each(|arn| drop(machine.wait(arn, "STOPPED")));
+}
+
+/// Server and agents are killed by turns, again and again; each time some containers end while nobody
+/// looks. No container ever begins again, and what has become of each is known in the end.
+#[test]
+fn no_kill_is_one_too_many() {
+    const UNSEEN: usize = 2;
+    let Some(mut machine) = Machine::start_with_room() else { return };
+    let mut arns = sleepers(&machine, rounds(10, 200));
+    for round in 0..rounds(4, 100) {
+        let before = machine.first_processes();
+        let ended: Vec<String> = arns.drain(..UNSEEN).collect();
+        let end = |machine: &Machine| {
+            ended.iter().for_each(|arn| kill(machine.first_processes()[arn].0, Signal::KILL));
+        };
+        if round % 2 == 0 {
+            machine.kill_server();
+            end(&machine);
+            machine.up();
+        } else {
+            let agents = machine.agents();
+            agents.iter().for_each(|agent| kill(*agent, Signal::KILL));
+            end(&machine);
+            wait_for("new agents are connected", || {
+                let fresh = machine.agents().iter().all(|agent| !agents.contains(agent));
+                (fresh && machine.instances(true).len() == 2).then_some(())
+            });
+        }
+        for arn in &ended {
+            let task = machine.wait(arn, "STOPPED");
+            assert_eq!(task["containers"][0]["exitCode"], 137, "{task:#}");
+        }
+        let after = machine.first_processes();
+        let of = |found: &BTreeMap<String, (i32, u64)>, arn: &String| found.get(arn).copied();
+        for arn in &arns {
+            assert_eq!(machine.task(arn)["lastStatus"], "RUNNING", "round {round}");
+            assert!(of(&before, arn).is_some(), "round {round}: {arn} has no container");
+            assert_eq!(of(&before, arn), of(&after, arn), "round {round}: another container");
+        }
+        let more = machine.run("sleeper", UNSEEN);
+        more.iter().for_each(|arn| drop(machine.wait(arn, "RUNNING")));
+        arns.extend(more);
+    }
 }

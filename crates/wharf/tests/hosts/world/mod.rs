@@ -10,6 +10,7 @@ mod elsewhere;
 mod etcd;
 pub mod plane;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,11 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// How many: more with `WHARF_LONG=1`.
+pub fn rounds(short: usize, long: usize) -> usize {
+    if std::env::var("WHARF_LONG").is_ok_and(|value| value == "1") { long } else { short }
+}
+
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -78,8 +84,17 @@ impl Machine {
 
     /// The same, with more flags.
     pub fn start_with(flags: &[&str]) -> Option<Machine> {
-        let mut words = vec!["up", "--no-hosts-file", "--host-cpu", "1024"];
-        words.extend(["--host-memory", "1024", "--listen", "127.0.0.1:0"]);
+        Machine::start_sized("1024", flags)
+    }
+
+    /// With hosts that take any number of tasks.
+    pub fn start_with_room() -> Option<Machine> {
+        Machine::start_sized("1000000", &[])
+    }
+
+    fn start_sized(size: &str, flags: &[&str]) -> Option<Machine> {
+        let mut words = vec!["up", "--no-hosts-file", "--host-cpu", size];
+        words.extend(["--host-memory", size, "--listen", "127.0.0.1:0"]);
         words.extend(flags);
         let machine = Machine::new(&words, 2)?;
         import_busybox(&machine.dir());
@@ -226,10 +241,17 @@ impl Machine {
     }
 
     pub fn run(&self, family: &str, count: usize) -> Vec<String> {
-        let answer = self.call("RunTask", json!({ "taskDefinition": family, "count": count }));
-        assert_eq!(answer["failures"], json!([]), "{answer}");
-        let tasks = answer["tasks"].as_array().unwrap().iter();
-        tasks.map(|task| task["taskArn"].as_str().unwrap().to_owned()).collect()
+        /// AWS: a call runs at most so many.
+        const MOST: usize = 10;
+        let mut arns = Vec::new();
+        while arns.len() < count {
+            let some = (count - arns.len()).min(MOST);
+            let answer = self.call("RunTask", json!({ "taskDefinition": family, "count": some }));
+            assert_eq!(answer["failures"], json!([]), "{answer}");
+            let tasks = answer["tasks"].as_array().unwrap().iter();
+            arns.extend(tasks.map(|task| task["taskArn"].as_str().unwrap().to_owned()));
+        }
+        arns
     }
 
     pub fn task(&self, arn: &str) -> Value {
@@ -260,6 +282,33 @@ impl Machine {
     pub fn output(&self, arn: &str, container: &str) -> String {
         let hosts = std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten();
         hosts.map(|host| output_of(&host.path(), arn, container)).collect()
+    }
+
+    /// The first process of each task's container and when it began, by the task's ARN, as the files of
+    /// the hosts have it.
+    pub fn first_processes(&self) -> BTreeMap<String, (i32, u64)> {
+        let mut found = BTreeMap::new();
+        for host in std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten() {
+            let containers = std::fs::read_dir(host.path().join("containers"));
+            for container in containers.into_iter().flatten().flatten() {
+                let read = |name: &str| {
+                    let bytes = std::fs::read(container.path().join(name)).ok()?;
+                    serde_json::from_slice::<Value>(&bytes).ok()
+                };
+                let (Some(spec), Some(shim)) = (read("spec.json"), read("shim.json")) else {
+                    continue;
+                };
+                let first = &shim["container"];
+                if let (Some(arn), Some(pid), Some(began)) = (
+                    spec["labels"]["com.amazonaws.ecs.task-arn"].as_str(),
+                    first["pid"].as_i64(),
+                    first["began"].as_u64(),
+                ) {
+                    found.insert(arn.to_owned(), (pid as i32, began));
+                }
+            }
+        }
+        found
     }
 
     /// The agents' process ids: processes of our binary whose words name our folder.
