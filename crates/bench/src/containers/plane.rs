@@ -89,6 +89,7 @@ impl Plane {
         // Nobody reads on; a full pipe must not stop the server.
         std::thread::spawn(move || lines.for_each(drop));
         self.server = Some(Server { child, address, stream: None });
+        self.ecs("CreateCluster", &json!({ "clusterName": "default" }))?;
         self.wait("the host is connected", |plane| {
             let listed = plane.ecs("ListContainerInstances", &json!({}))?;
             let arns = &listed["containerInstanceArns"];
@@ -191,7 +192,8 @@ impl Plane {
             for task in found["tasks"].as_array().context("tasks")? {
                 let last = task["lastStatus"].as_str().unwrap_or_default();
                 if last == "STOPPED" && status != last {
-                    bail!("a task stopped: {}", task["stoppedReason"]);
+                    let reason = &task["containers"][0]["reason"];
+                    bail!("a task stopped: {}, its container: {reason}", task["stoppedReason"]);
                 }
                 if last == status {
                     left.retain(|arn| *arn != task["taskArn"]);
