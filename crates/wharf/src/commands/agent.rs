@@ -67,7 +67,7 @@ pub struct Arguments {
 }
 
 /// Threads for calls that wait for the kernel: enough that a few that wait long hold nobody up.
-const BLOCKING: usize = 24;
+const BLOCKING: usize = 12;
 /// AWS: an agent that ends so must not be started again.
 const TERMINAL: u8 = 5;
 
