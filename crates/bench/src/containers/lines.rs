@@ -21,7 +21,12 @@ pub fn run(options: &Options, plane: &mut Plane) -> Result<()> {
         // AWS: whoever wants every line says so; the container waits for the service then.
         "mode": "blocking",
     } });
-    define(plane, "lines", "bridge", json!({ "command": ["sh", "-c", script], "logConfiguration": log }))?;
+    define(
+        plane,
+        "lines",
+        "bridge",
+        json!({ "command": ["sh", "-c", script], "logConfiguration": log }),
+    )?;
     let agent = plane.parts("agent").first().context("an agent")?.pid;
     let server = plane.server_pid().context("a server")?;
     let used = || Ok::<_, anyhow::Error>((process::cpu(agent)?, process::cpu(server)?));

@@ -169,7 +169,8 @@ impl Plane {
         let mut arns = Vec::new();
         while arns.len() < count {
             // AWS: ten tasks a call.
-            let mut input = json!({ "taskDefinition": family, "count": (count - arns.len()).min(10) });
+            let mut input =
+                json!({ "taskDefinition": family, "count": (count - arns.len()).min(10) });
             if let (Value::Object(input), Value::Object(more)) = (&mut input, more) {
                 input.extend(more.clone());
             }

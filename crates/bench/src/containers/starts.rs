@@ -27,7 +27,8 @@ struct Times {
 
 pub fn run(options: &Options, plane: &mut Plane, docker: Option<&Docker>) -> Result<()> {
     let subnets = plane.subnets()?;
-    let configured = json!({ "networkConfiguration": { "awsvpcConfiguration": { "subnets": subnets } } });
+    let configured =
+        json!({ "networkConfiguration": { "awsvpcConfiguration": { "subnets": subnets } } });
     let mut all: Vec<(String, Value, Times)> = Vec::new();
     for network in &options.networks {
         define(plane, network, network, json!({ "command": SLEEPER }))?;
