@@ -89,6 +89,7 @@ impl Agent {
                 endpoint: reachable(&config.endpoint),
                 region: config.region.clone(),
                 cluster: config.cluster.clone(),
+                instance_id: config.instance_id.clone(),
                 privileged: config.privileged,
                 pull: config.pull,
                 registry: registry(&config)?,

@@ -93,7 +93,7 @@ Settings are read from /etc/ecs/ecs.config, then from the environment, then from
   ECS_IMAGE_CLEANUP_INTERVAL             how often they are looked for [30m]
   ECS_IMAGE_MINIMUM_CLEANUP_AGE          how long they are kept [1h]
   ECS_NUM_IMAGES_DELETE_PER_CYCLE        how many go at once [5]
-  ECS_AVAILABLE_LOGGING_DRIVERS          a JSON list [[\"json-file\",\"awslogs\",\"none\"]]
+  ECS_AVAILABLE_LOGGING_DRIVERS          a JSON list [all that come with the agent]
   ECS_DISABLE_PRIVILEGED                 refuse privileged containers [false]
   ECS_DISABLE_METRICS                    send none [false]
   ECS_DYNAMIC_HOST_PORT_RANGE            FIRST-LAST [32768-60999]
@@ -198,7 +198,8 @@ impl Source {
         }
         let list = |value: &str| serde_json::from_str::<Vec<String>>(value).ok();
         let drivers = self.with("ECS_AVAILABLE_LOGGING_DRIVERS", "expected a JSON list", list)?;
-        let usual = || ["json-file", "awslogs", "none"].map(str::to_owned).to_vec();
+        // Whatever the host has, these come with the agent.
+        let usual = || host_logs::names().chain(["awsfirelens"]).map(str::to_owned).collect();
         let cleanup = !self.flag("ECS_DISABLE_IMAGE_CLEANUP")?;
         let interval = self.span("ECS_IMAGE_CLEANUP_INTERVAL", 30 * minute)?.max(10 * minute);
         Ok(Config {

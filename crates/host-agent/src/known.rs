@@ -186,15 +186,15 @@ fn status(seen: &PartState) -> &'static str {
 
 fn ports(given: &Given, part: usize, seen: &PartState) -> Vec<Port> {
     if !seen.bindings.is_empty() {
-        let bound = seen.bindings.iter();
-        return bound
-            .map(|binding| Port {
-                container_port: binding.container_port,
+        let each = seen.bindings.iter().flat_map(|binding| {
+            binding.pairs().map(|(container_port, host_port)| Port {
+                container_port,
                 protocol: binding.protocol.clone(),
-                host_port: Some(binding.host_port),
+                host_port: Some(host_port),
                 host_ip: binding.address.clone(),
             })
-            .collect();
+        });
+        return each.collect();
     }
     let mappings = given.task.containers[part].port_mappings.iter();
     mappings

@@ -147,7 +147,10 @@ impl Store {
         };
         let mut candidates = self.list()?;
         candidates.retain(|image| {
-            !leased.contains(&image.id)
+            // AWS: images that the agent did not pull are not its to remove. One that was loaded or
+            // built here could not be had again.
+            image.repository_digest().is_some()
+                && !leased.contains(&image.id)
                 && !kept(image)
                 && older(image.added, policy.minimum_age)
                 && (full || older(image.last_used, policy.unused_for))

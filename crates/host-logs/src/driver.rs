@@ -55,6 +55,11 @@ pub static DRIVERS: &[Kind] = &[
     },
 ];
 
+/// All that there are.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    DRIVERS.iter().map(|kind| kind.name)
+}
+
 fn find(name: &str) -> Result<&'static Kind, LogError> {
     let found = DRIVERS.iter().find(|kind| kind.name == name);
     found.ok_or_else(|| LogError::UnknownDriver(name.to_owned()))

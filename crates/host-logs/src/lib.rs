@@ -23,7 +23,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use driver::{DRIVERS, Driver, check, open};
+pub use driver::{DRIVERS, Driver, check, names, open};
 pub use feed::{Feed, Line, Position, Source};
 pub use options::{Buffering, Retention, buffering, retention};
 pub use ship::{Ended, Shipping};

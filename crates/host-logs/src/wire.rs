@@ -1,7 +1,9 @@
 //! Where a driver sends to: an address of Docker's form, connected when first needed and again when
 //! it broke.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -95,6 +97,19 @@ impl Wire {
     }
 }
 
+/// A socket's path has 107 bytes at most; a longer one is walked through its folder's descriptor.
+fn short(path: &Path) -> std::io::Result<(Option<File>, PathBuf)> {
+    const MOST: usize = 107;
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) if path.as_os_str().len() > MOST => {
+            let folder = File::open(folder)?;
+            let through = format!("/proc/self/fd/{}", folder.as_raw_fd());
+            Ok((Some(folder), Path::new(&through).join(name)))
+        }
+        _ => Ok((None, path.to_owned())),
+    }
+}
+
 async fn connect(address: &Address) -> std::io::Result<Connection> {
     Ok(match address {
         Address::Tcp(to) => Connection::Tcp(TcpStream::connect(to).await?),
@@ -103,8 +118,12 @@ async fn connect(address: &Address) -> std::io::Result<Connection> {
             socket.connect(to).await?;
             Connection::Udp(socket)
         }
-        Address::Unix(path) => Connection::Unix(UnixStream::connect(path).await?),
+        Address::Unix(path) => {
+            let (_folder, path) = short(path)?;
+            Connection::Unix(UnixStream::connect(path).await?)
+        }
         Address::UnixDatagram(path) => {
+            let (_folder, path) = short(path)?;
             let socket = UnixDatagram::unbound()?;
             socket.connect(path)?;
             Connection::UnixDatagram(socket)
@@ -134,6 +153,19 @@ async fn send(connection: &mut Connection, messages: &[Vec<u8>]) -> std::io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_may_lie_deep() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(120));
+        std::fs::create_dir(&deep).unwrap();
+        let path = deep.join("s");
+        let (_folder, near) = short(&path).unwrap();
+        let listener = tokio::net::UnixListener::bind(near).unwrap();
+        let mut wire = Wire::new(Address::Unix(path));
+        wire.send(&[b"x".to_vec()]).await.unwrap();
+        listener.accept().await.unwrap();
+    }
 
     #[test]
     fn addresses() {

@@ -202,6 +202,19 @@ impl Runtime for Docker {
         }
     }
 
+    async fn recreate(&self, spec: &ContainerSpec) -> Result<Created> {
+        // The daemon starts a stopped container anew by itself.
+        match self.inspect(&spec.id).await {
+            Ok(_) => Ok(Created { pid: 0 }),
+            Err(Error::NotFound(_)) => self.create(spec).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    fn holds_namespaces(&self) -> bool {
+        false
+    }
+
     async fn start(&self, id: &str) -> Result<Started> {
         crate::check_id(id)?;
         self.client.start_container(id, None).await.map_err(told)?;

@@ -55,6 +55,13 @@ pub trait Runtime: Send + Sync + 'static {
     /// own exist afterwards, so the caller can attach a network by the pid.
     async fn create(&self, spec: &ContainerSpec) -> Result<Created>;
 
+    /// The same container once more after its end: what it wrote into its own files is there again.
+    /// One that is not there is made.
+    async fn recreate(&self, spec: &ContainerSpec) -> Result<Created>;
+
+    /// Whether `ContainerSpec::pause` is understood.
+    fn holds_namespaces(&self) -> bool;
+
     /// Let its process begin. Fails where the program cannot be executed.
     async fn start(&self, id: &str) -> Result<Started>;
 

@@ -144,6 +144,19 @@ impl Dir {
         self.0.join("log")
     }
 
+    /// Only what the container itself has written stays.
+    pub fn keep_upper_alone(&self) -> Result<()> {
+        let entries = fs::read_dir(&self.0).map_err(Error::file("cannot read", &self.0))?;
+        for path in entries.flatten().map(|entry| entry.path()).filter(|p| *p != self.upper()) {
+            let removed = match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
+                _ => fs::remove_file(&path),
+            };
+            removed.map_err(Error::file("cannot remove", &path))?;
+        }
+        Ok(())
+    }
+
     /// Record the end, unless somebody else already has. Whoever comes first is right.
     pub fn record_exit(&self, exit: &Exit) -> Result<()> {
         let path = self.exit();

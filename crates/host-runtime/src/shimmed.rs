@@ -178,6 +178,60 @@ impl Shimmed {
         }
     }
 
+    /// The same with a cgroup in any case.
+    fn with_group(&self, spec: &ContainerSpec) -> Result<ContainerSpec> {
+        let mut spec = spec.clone();
+        let default = || format!("{}/{}", self.cgroup_root, spec.id);
+        spec.cgroup = Some(spec.cgroup.clone().unwrap_or_else(default));
+        Group::new(spec.cgroup.as_deref().unwrap_or_default())?;
+        Ok(spec)
+    }
+
+    /// A container in a folder that is there.
+    async fn make(&self, dir: &Dir, spec: &ContainerSpec) -> Result<Created> {
+        let made = match record::write(&dir.spec(), spec) {
+            Ok(()) => self.spawn(dir, &spec.id).await,
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(pid) => Ok(Created { pid }),
+            Err(error) => {
+                let _ = self.delete(&spec.id).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// End its processes and its shim; the folder stays.
+    async fn end(&self, id: &str, dir: &Dir) -> Result<()> {
+        let log = record::read::<ContainerSpec>(&dir.spec()).ok().flatten();
+        // A shim that is only just beginning finds nothing to make.
+        let _ = std::fs::remove_file(dir.spec());
+        let record: Option<ShimRecord> = record::read(&dir.shim()).ok().flatten();
+        let group = self.group_of(id, record.as_ref())?;
+        let first = group.clone();
+        blocking(move || if first.exists() { first.kill() } else { Ok(()) }).await?;
+        if let Some(shim) = record.as_ref().map(|record| record.shim) {
+            // One that holds back output for a reader is not waited for.
+            let patience = if dir.exit().exists() { Duration::from_secs(1) } else { SHIM_PATIENCE };
+            if tokio::time::timeout(patience, process_end(shim)).await.is_err() {
+                shim.signal(SIGKILL).map_err(Error::system("kill a shim"))?;
+                process_end(shim).await?;
+            }
+        }
+        if let Some(spec) = log {
+            logs::mark_end(&log_dir(dir, &spec));
+        }
+        blocking(move || {
+            if group.exists() {
+                group.kill()?;
+                group.remove()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Whose shim has gone without a word has no owner: end it and say so.
     fn declare_lost(&self, id: &str, dir: &Dir, record: Option<&ShimRecord>) -> Result<Exit> {
         let group = self.group_of(id, record)?;
@@ -284,28 +338,28 @@ impl Runtime for Shimmed {
     async fn create(&self, spec: &ContainerSpec) -> Result<Created> {
         bundle::check(spec)?;
         let dir = self.dir(&spec.id)?;
-        let mut spec = spec.clone();
-        let default = || format!("{}/{}", self.cgroup_root, spec.id);
-        spec.cgroup = Some(spec.cgroup.clone().unwrap_or_else(default));
-        Group::new(spec.cgroup.as_deref().unwrap_or_default())?;
+        let spec = self.with_group(spec)?;
         match std::fs::create_dir(&dir.0) {
-            Ok(()) => {}
+            Ok(()) => self.make(&dir, &spec).await,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(Error::Exists(spec.id.clone()));
+                Err(Error::Exists(spec.id.clone()))
             }
-            Err(error) => return Err(Error::file("cannot make", &dir.0)(error)),
+            Err(error) => Err(Error::file("cannot make", &dir.0)(error)),
         }
-        let made = match record::write(&dir.spec(), &spec) {
-            Ok(()) => self.spawn(&dir, &spec.id).await,
-            Err(error) => Err(error),
-        };
-        match made {
-            Ok(pid) => Ok(Created { pid }),
-            Err(error) => {
-                let _ = self.delete(&spec.id).await;
-                Err(error)
-            }
-        }
+    }
+
+    async fn recreate(&self, spec: &ContainerSpec) -> Result<Created> {
+        let Ok(dir) = self.known(&spec.id) else { return self.create(spec).await };
+        bundle::check(spec)?;
+        let spec = self.with_group(spec)?;
+        self.end(&spec.id, &dir).await?;
+        let folder = dir.clone();
+        blocking(move || folder.keep_upper_alone()).await?;
+        self.make(&dir, &spec).await
+    }
+
+    fn holds_namespaces(&self) -> bool {
+        self.runc.is_none()
     }
 
     async fn start(&self, id: &str) -> Result<Started> {
@@ -401,30 +455,9 @@ impl Runtime for Shimmed {
 
     async fn delete(&self, id: &str) -> Result<()> {
         let Ok(dir) = self.known(id) else { return check_id(id) };
-        let log = record::read::<ContainerSpec>(&dir.spec()).ok().flatten();
-        // A shim that is only just beginning finds nothing to make.
-        let _ = std::fs::remove_file(dir.spec());
-        let record: Option<ShimRecord> = record::read(&dir.shim()).ok().flatten();
-        let group = self.group_of(id, record.as_ref())?;
-        let first = group.clone();
-        blocking(move || if first.exists() { first.kill() } else { Ok(()) }).await?;
-        if let Some(shim) = record.as_ref().map(|record| record.shim) {
-            // One that holds back output for a reader is not waited for.
-            let patience = if dir.exit().exists() { Duration::from_secs(1) } else { SHIM_PATIENCE };
-            if tokio::time::timeout(patience, process_end(shim)).await.is_err() {
-                shim.signal(SIGKILL).map_err(Error::system("kill a shim"))?;
-                process_end(shim).await?;
-            }
-        }
-        if let Some(spec) = log {
-            logs::mark_end(&log_dir(&dir, &spec));
-        }
+        self.end(id, &dir).await?;
         let id = id.to_owned();
         blocking(move || {
-            if group.exists() {
-                group.kill()?;
-                group.remove()?;
-            }
             // Renamed first: a folder is there whole or not at all.
             let gone = dir.0.with_file_name(format!(".{id}"));
             std::fs::rename(&dir.0, &gone).map_err(Error::file("cannot remove", &dir.0))?;

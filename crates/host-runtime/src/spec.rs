@@ -39,6 +39,9 @@ pub struct ContainerSpec {
     pub namespaces: Namespaces,
     /// A tiny init is pid 1: it reaps zombies and passes signals on.
     pub init: bool,
+    /// It runs no program: its first process holds the namespaces that others share, and reaps what
+    /// is orphaned in them. Embedded only.
+    pub pause: bool,
     /// What `stop` sends first; SIGTERM where the image does not say otherwise.
     pub stop_signal: Option<i32>,
     pub stdio: Stdio,

@@ -83,4 +83,19 @@ impl Driver {
             }
         }
     }
+
+    /// Networks of tasks that nobody remembers, and what an agent that was killed left half made.
+    pub async fn remove_stray_networks(&self, known: Vec<Arc<Live>>) {
+        let network = self.network.clone();
+        let owned = move |id: &str| {
+            let mut known = known.iter();
+            known.any(|live| live.given.id == id || live.given.part_of(id).is_some())
+        };
+        match tokio::task::spawn_blocking(move || network.reconcile(owned)).await {
+            Ok(Ok(removed)) if removed.is_empty() => {}
+            Ok(Ok(removed)) => tracing::info!("networks of no task were removed: {removed:?}"),
+            Ok(Err(error)) => tracing::warn!("networks of no task stay: {error}"),
+            Err(error) => tracing::error!("looking for networks of no task ended badly: {error}"),
+        }
+    }
 }

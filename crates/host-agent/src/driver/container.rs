@@ -1,7 +1,6 @@
 //! A container of a payload as a specification for the runtime: every field of a container
 //! definition does what it says, or the container fails by name.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -72,7 +71,8 @@ impl Driver {
             security: security(container, host)?,
             resources: resources(container, host),
             cgroup: Some(format!("{}/{id}", self.group(given))),
-            namespaces: namespaces(given, part, host, attachment),
+            namespaces: namespaces(given, self.namespace_holder(given), &id, host, attachment),
+            pause: false,
             init: host.init.unwrap_or(false)
                 || container.linux_parameters.as_ref().is_some_and(|l| l.init_process_enabled),
             stop_signal: process::signal(&config.stop_signal)
@@ -114,6 +114,7 @@ impl Driver {
         for (target, options) in &host.tmpfs {
             mounts.push(tmpfs(target, options)?);
         }
+        mounts.extend(self.router_mounts(given, part)?);
         if let Some(text) = host.binds.first() {
             return Err(create(format!("the bind {text} is not part of a container definition")));
         }
@@ -125,7 +126,7 @@ impl Driver {
             domainname: &config.domainname,
             address: attachment.and_then(Attachment::address),
             host,
-            links: self.links(given, container),
+            links: self.link_names(given, container),
             shares_host,
         };
         let dir = task_dir.join("files").join(part.to_string());
@@ -158,26 +159,18 @@ impl Driver {
         }
     }
 
-    /// AWS: a link gives the other container's name, alias and host name to this one.
-    fn links(&self, given: &Given, container: &Container) -> Vec<(Ipv4Addr, String)> {
-        let mut links = Vec::new();
-        for link in &container.links {
-            let (name, alias) = link.split_once(':').unwrap_or((link, link));
-            let part = given.task.containers.iter().position(|other| other.name == name);
-            let id = part.map(|part| given.container_id(part));
-            let found = id.as_deref().and_then(|id| self.network.find(id));
-            if let (Some(id), Some(address)) = (id, found.as_ref().and_then(Attachment::address)) {
-                let mut names = vec![alias];
-                let host = hostname(&id);
-                names.extend((alias != name).then_some(name));
-                names.push(&host);
-                links.push((address, names.join(" ")));
-            }
-        }
-        links
+    fn environment(&self, live: &Live, part: usize, image: &Image) -> Vec<String> {
+        let own = self.own_environment(live, part, image);
+        let links = self.link_variables(live, part);
+        let is_set = |name: &str| own.iter().any(|pair| pair.split('=').next() == Some(name));
+        let links = links.into_iter().filter(|(name, _)| !is_set(name));
+        let mut all: Vec<String> = links.map(|(name, value)| format!("{name}={value}")).collect();
+        all.extend(own);
+        all
     }
 
-    fn environment(&self, live: &Live, part: usize, image: &Image) -> Vec<String> {
+    /// What a container is told whoever it is linked to.
+    pub(super) fn own_environment(&self, live: &Live, part: usize, image: &Image) -> Vec<String> {
         let given = &live.given;
         let pair = |name: &str, value: String| (name.to_owned(), value);
         let mut own = Vec::new();
@@ -190,6 +183,7 @@ impl Driver {
             let path = format!("/v2/credentials/{}", role.credentials_id);
             own.push(pair("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", path));
         }
+        own.extend(self.router_variables(given, part));
         let mut defaults = vec![
             pair("AWS_REGION", self.settings.region.clone()),
             pair("AWS_DEFAULT_REGION", self.settings.region.clone()),
@@ -197,6 +191,8 @@ impl Driver {
         ];
         if let Some(endpoint) = &self.settings.endpoint {
             defaults.push(pair("AWS_ENDPOINT_URL", endpoint.clone()));
+            // An endpoint of one name has no names below it.
+            defaults.push(pair("AWS_DISABLE_HOST_PREFIX_INJECTION", "true".to_owned()));
         }
         let container = &given.task.containers[part];
         let config = &given.configs[part].0;
@@ -323,14 +319,17 @@ fn resources(container: &Container, host: &HostConfig) -> Resources {
 
 fn namespaces(
     given: &Given,
-    part: usize,
+    holder: Option<String>,
+    id: &str,
     host: &HostConfig,
     attachment: Option<&Attachment>,
 ) -> Namespaces {
     let shared = |mode: &str| match mode {
         "host" => Namespace::Host,
-        // The task's first container holds what all share.
-        "task" if part > 0 => Namespace::Container(given.container_id(0)),
+        "task" => match holder.clone().filter(|holder| holder != id) {
+            Some(holder) => Namespace::Container(holder),
+            None => Namespace::Own,
+        },
         _ => Namespace::Own,
     };
     let network = match (given.network_mode(), attachment) {

@@ -5,8 +5,11 @@ mod adopt;
 pub(crate) mod container;
 mod copy_up;
 mod files;
+mod links;
+mod pause;
 mod process;
 mod pull;
+mod router;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -43,6 +46,7 @@ pub struct Settings {
     pub endpoint: Option<String>,
     pub region: String,
     pub cluster: String,
+    pub instance_id: Option<String>,
     pub privileged: bool,
     pub pull: PullBehavior,
     pub registry: Arc<Registry>,
@@ -136,6 +140,7 @@ impl Driver {
         let group = GroupSpec { path: self.group(given), resources: task_limits(given) };
         let made = self.runtime.create_group(&group).await;
         made.map_err(|e| resource(format!("cannot make the task's cgroup: {}", reason(&e))))?;
+        self.hold_namespaces(given).await?;
         let (network, id) = (self.network.clone(), given.id.clone());
         let mode = given.network_mode();
         let eni = match mode {
@@ -201,10 +206,9 @@ impl Driver {
             };
             Failure::new(name, reason(&e))
         };
-        if run > 0 {
-            self.runtime.delete(&spec.id).await.map_err(failed)?;
-        }
         let created = match self.runtime.create(&spec).await {
+            // AWS: a restart starts the same container, with what it has written.
+            Err(host_runtime::Error::Exists(_)) if run > 0 => self.runtime.recreate(&spec).await,
             // Left by an agent that died between making it and remembering it.
             Err(host_runtime::Error::Exists(_)) => {
                 self.runtime.delete(&spec.id).await.map_err(failed)?;
@@ -318,6 +322,7 @@ impl Driver {
 
     /// Networks and cgroup of a task whose containers have all ended.
     async fn release(&self, given: &Given) {
+        self.let_namespaces_go(given).await;
         let network = self.network.clone();
         let mut ids = vec![given.id.clone()];
         ids.extend((0..given.task.containers.len()).map(|part| given.container_id(part)));
@@ -329,6 +334,9 @@ impl Driver {
             }
         };
         let _ = tokio::task::spawn_blocking(remove).await;
+        if let Err(error) = self.runtime.remove_group(&self.group(given)).await {
+            tracing::warn!("the cgroup of {} was not removed: {error}", given.id);
+        }
     }
 
     /// Everything that a task left on this host.
@@ -342,9 +350,7 @@ impl Driver {
             self.let_go(&id);
             self.settings.logs.forget(&id);
         }
-        if let Err(error) = self.runtime.remove_group(&self.group(given)).await {
-            tracing::warn!("the cgroup of {} was not removed: {error}", given.id);
-        }
+        self.let_namespaces_go(given).await;
         for dir in [self.task_dir(given), self.settings.dir.join("logs").join(&given.id)] {
             let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&dir)).await;
             if let Ok(Err(error)) = removed
@@ -454,7 +460,7 @@ fn port_requests(given: &Given, part: usize) -> Result<Vec<PortRequest>, Failure
     Ok(requests)
 }
 
-/// What is told of a container's ports: each port by itself.
+/// What is told of a container's ports: each by itself, a range as one.
 pub(crate) fn bindings(
     given: &Given,
     part: usize,
@@ -464,27 +470,35 @@ pub(crate) fn bindings(
         address: "0.0.0.0".to_owned(),
         container_port,
         host_port,
+        last: None,
         protocol,
     };
     match given.network_mode() {
         NetworkMode::Bridge => {
             let ports = attachment.map(|attachment| attachment.ports.as_slice());
             let each = |mapping: &PortMapping| {
-                let protocol = mapping.protocol.to_string();
-                let pairs = mapping.container.ports().zip(mapping.host.ports());
-                let all: Vec<_> = pairs.map(|(c, h)| binding(c, h, protocol.clone())).collect();
-                all
+                let PortRange { first, last } = mapping.container;
+                let one = binding(first, mapping.host.first, mapping.protocol.to_string());
+                Binding { last: (last != first).then_some(last), ..one }
             };
-            ports.unwrap_or_default().iter().flat_map(each).collect()
+            ports.unwrap_or_default().iter().map(each).collect()
         }
         NetworkMode::Host => {
             let ports = given.task.containers[part].port_mappings.iter();
             let port = |port: i64| u16::try_from(port).ok();
             ports
-                .filter_map(|m| Some((port(m.container_port)?, &m.protocol)))
-                .map(|(port, protocol)| {
-                    let protocol = if protocol.is_empty() { "tcp" } else { protocol };
-                    binding(port, port, protocol.to_owned())
+                .filter_map(|mapping| {
+                    let range = mapping.container_port_range.split_once('-');
+                    let range = range.and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
+                    let (first, last) = match range {
+                        Some((first, last)) => (first, Some(last)),
+                        None => (port(mapping.container_port)?, None),
+                    };
+                    let protocol = match mapping.protocol.as_str() {
+                        "" => "tcp".to_owned(),
+                        protocol => protocol.to_owned(),
+                    };
+                    Some(Binding { last, ..binding(first, first, protocol) })
                 })
                 .collect()
         }

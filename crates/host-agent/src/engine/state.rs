@@ -63,7 +63,19 @@ pub struct Binding {
     pub address: String,
     pub container_port: u16,
     pub host_port: u16,
+    /// The last container port where this is a whole range; the host's is as long.
+    #[serde(default)]
+    pub last: Option<u16>,
     pub protocol: String,
+}
+
+impl Binding {
+    /// Each container port with the host's.
+    pub fn pairs(&self) -> impl Iterator<Item = (u16, u16)> {
+        let host = self.host_port;
+        let ports = self.container_port..=self.last.unwrap_or(self.container_port);
+        ports.zip(host..)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

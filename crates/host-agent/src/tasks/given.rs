@@ -8,6 +8,7 @@ use aws_agent::docker::{Config, HostConfig};
 use aws_agent::task::{Container, Task};
 use serde::{Deserialize, Serialize};
 
+use super::firelens::Router;
 use crate::engine::{Condition, Dependency, Failure, HealthCheck, Needs, Part, Restart, TaskSpec};
 
 /// AWS: 300 s between restarts where the policy names none.
@@ -30,6 +31,8 @@ pub struct Given {
     pub endpoints: Vec<String>,
     pub configs: Vec<(Config, HostConfig)>,
     pub spec: TaskSpec,
+    /// Who takes the others' output, where one of the containers does.
+    pub router: Option<Router>,
     /// What keeps the task from being begun at all.
     pub refused: Option<Failure>,
 }
@@ -58,7 +61,15 @@ impl Given {
                 }
             }
         }
-        let mut given = Given { id, task, endpoints, configs, spec: TaskSpec::default(), refused };
+        let mut given = Given {
+            id,
+            task,
+            endpoints,
+            configs,
+            spec: TaskSpec::default(),
+            router: None,
+            refused,
+        };
         match given.spec(stop_timeout) {
             Ok(spec) => given.spec = spec,
             Err(text) => {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::actor::Actor;
+use super::firelens::{self, Around};
 use super::given::{Given, Record};
 use crate::driver::Driver;
 use crate::engine::{Event, Queue, Room, TaskState, Told};
@@ -210,7 +211,13 @@ impl Tasks {
             task: record.task.role_credentials.clone(),
             execution: record.task.execution_role_credentials.clone(),
         };
-        let given = Given::read(record, self.stop_timeout);
+        let mut given = Given::read(record, self.stop_timeout);
+        let around = Around {
+            dir: &self.driver.task_dir(&given),
+            cluster: &self.cluster,
+            instance_id: self.driver.settings.instance_id.as_deref(),
+        };
+        firelens::wire(&mut given, &around);
         let mut state = state.unwrap_or_else(|| TaskState::new(&given.spec));
         // A journal of another version, or a stop for a task that never came here.
         state.parts.resize_with(given.spec.parts.len(), Default::default);
@@ -339,6 +346,7 @@ impl Tasks {
         }
         // Containers that nobody remembers: their task was never acknowledged, or is long forgotten.
         self.driver.remove_strangers(found).await;
+        self.driver.remove_stray_networks(self.all()).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! messages come in.
 
 mod actor;
+pub mod firelens;
 mod given;
 mod keeper;
 mod submit;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::given::Given;
-use crate::engine::{PartChange, Report, Status};
+use crate::engine::{Binding, PartChange, Report, Status};
 use crate::plane::api::{Api, Backoff};
 
 /// AWS: reports are repeated for a day.
@@ -125,17 +125,31 @@ fn container(given: &Given, change: &PartChange) -> Map<String, Value> {
     optional(&mut input, "reason", change.reason.as_ref().map(short));
     optional(&mut input, "imageDigest", change.image_digest.clone());
     if !change.bindings.is_empty() {
-        let bindings = change.bindings.iter().map(|binding| {
-            json!({
-                "bindIP": binding.address,
-                "containerPort": binding.container_port,
-                "hostPort": binding.host_port,
-                "protocol": binding.protocol,
-            })
-        });
-        input.insert("networkBindings".into(), bindings.collect());
+        input.insert("networkBindings".into(), change.bindings.iter().map(binding).collect());
     }
     input
+}
+
+/// AWS: a range is told as one, without its single ports.
+fn binding(binding: &Binding) -> Value {
+    let Binding { address, container_port, host_port, last, protocol } = binding;
+    match last {
+        Some(last) => {
+            let host_last = host_port.saturating_add(last.saturating_sub(*container_port));
+            json!({
+                "bindIP": address,
+                "containerPortRange": format!("{container_port}-{last}"),
+                "hostPortRange": format!("{host_port}-{host_last}"),
+                "protocol": protocol,
+            })
+        }
+        None => json!({
+            "bindIP": address,
+            "containerPort": container_port,
+            "hostPort": host_port,
+            "protocol": protocol,
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -23,13 +23,14 @@ pub(super) fn pattern(text: &str) -> Result<Regex, String> {
         .map_err(|error| format!("awslogs could not parse multiline pattern key {text:?}: {error}"))
 }
 
-/// Docker: a strftime format is a pattern of what it would print.
+/// Docker: a strftime format is a pattern of what it would print; what stands between its letters is
+/// a pattern already, so a bracket is written `\[`.
 pub(super) fn of_date(format: &str) -> Result<Regex, String> {
     let mut out = String::new();
     let mut letters = format.chars();
     while let Some(letter) = letters.next() {
         if letter != '%' {
-            out.push_str(&regex::escape(letter.encode_utf8(&mut [0; 4])));
+            out.push(letter);
             continue;
         }
         out.push_str(match letters.next() {
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn dates_as_docker_knows_them() {
-        let date = of_date("[%b %d, %Y %H:%M:%S]").unwrap();
+        let date = of_date(r"\[%b %d, %Y %H:%M:%S\]").unwrap();
         assert!(date.is_match(b"[May 01, 2017 19:00:01] A message was logged"));
         assert!(!date.is_match(b"Another line"));
         assert!(of_date("%Q").is_err());

@@ -55,6 +55,26 @@ pub fn become_init() -> nix::Result<()> {
     }
 }
 
+/// Waits to be ended, and reaps. Namespaces that several containers share live as long as it does.
+pub fn pause() -> ! {
+    let all = SigSet::all();
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None);
+    let _ = std::fs::write("/proc/self/comm", "pause");
+    close_all();
+    loop {
+        match all.wait() {
+            Ok(Signal::SIGTERM | Signal::SIGINT) => std::process::exit(0),
+            _ => {
+                while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                    if status == WaitStatus::StillAlive {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Pipes held here would hide from the shim that the program has closed them.
 fn close_all() {
     if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {

@@ -37,6 +37,7 @@ pub struct Launch {
     capabilities: Vec<Capability>,
     identity: Identity,
     init: bool,
+    pause: bool,
     /// Closed by a successful exec; otherwise it says why there was none.
     report: Arc<OwnedFd>,
 }
@@ -57,6 +58,7 @@ impl Launch {
             capabilities,
             identity: identity.clone(),
             init,
+            pause: spec.pause,
             report: Arc::new(report),
         })
     }
@@ -113,6 +115,9 @@ impl Launch {
         let env = process.env().clone().unwrap_or_default();
         self.confine()?;
         self.drop_powers()?;
+        if self.pause {
+            super::init::pause();
+        }
         // Again, as the user who shall be there.
         std::env::set_current_dir(process.cwd())
             .map_err(|error| format!("chdir to cwd {:?}: {error}", process.cwd()))?;
@@ -144,6 +149,9 @@ impl Executor for Launch {
     }
 
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
+        if self.pause {
+            return Ok(());
+        }
         let process = spec.process().as_ref();
         let args = process.and_then(|p| p.args().clone()).unwrap_or_default();
         let env = process.and_then(|p| p.env().clone()).unwrap_or_default();

@@ -325,6 +325,44 @@ async fn namespaces_are_own_shared_or_the_hosts(world: Arc<World>) {
     assert!(text.contains("kernel.panic"), "{text}");
 }
 
+async fn a_restart_is_the_same_container(world: Arc<World>) {
+    let script = "echo run >> /tmp/runs; cat /tmp/runs; [ $(cat /tmp/runs | wc -l) = 3 ]";
+    let spec = world.script("again", script);
+    // One that is not there is made.
+    world.runtime.recreate(&spec).await.unwrap();
+    for run in 1..=3 {
+        if run > 1 {
+            world.runtime.recreate(&spec).await.unwrap();
+        }
+        world.runtime.start("again").await.unwrap();
+        let exit = world.runtime.wait("again").await.unwrap();
+        assert_eq!(exit.code, Some(i32::from(run != 3)), "{}", world.said("again").await);
+    }
+}
+
+async fn a_pause_holds_namespaces(world: Arc<World>) {
+    let empty = world.dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let mut pause = world.script("pause", "");
+    pause.rootfs.layers = vec![empty];
+    pause.pause = true;
+    pause.security.cap_drop = vec!["ALL".into()];
+    world.begin(&pause).await;
+    let shared = |id: &str, script: &str| {
+        let mut spec = world.script(id, script);
+        spec.namespaces.pid = Namespace::Container("pause".into());
+        spec.namespaces.ipc = Namespace::Container("pause".into());
+        spec
+    };
+    // The end of one that shares them ends no other.
+    let (exit, _) = world.run(&shared("first", "echo x > /dev/shm/note; (sleep 0 &)")).await;
+    assert_eq!(exit.code, Some(0));
+    let (_, text) = world.run(&shared("second", "cat /dev/shm/note; cat /proc/1/comm")).await;
+    assert_eq!(text, "x\npause\n");
+    world.runtime.signal("pause", 15).await.unwrap();
+    assert_eq!(world.runtime.wait("pause").await.unwrap().code, Some(0));
+}
+
 async fn an_agent_that_comes_later_knows_everything(world: Arc<World>) {
     let spec = world.script("stay", "echo before; sleep 1000");
     world.begin(&spec).await;
@@ -348,6 +386,6 @@ async fn an_agent_that_comes_later_knows_everything(world: Arc<World>) {
     assert_eq!(ours.signal, Some(9));
 }
 
-suite! { a_container_runs_and_tells_its_end what_cannot_start_says_why identity_environment_and_folder confinement_is_dockers modules_that_the_kernel_lacks_are_named files_mounts_and_devices limits_are_in_force_and_told a_task_has_limits_above_its_containers exec_with_pipes_and_with_a_terminal terminals_input_and_init namespaces_are_own_shared_or_the_hosts }
+suite! { a_container_runs_and_tells_its_end what_cannot_start_says_why identity_environment_and_folder confinement_is_dockers modules_that_the_kernel_lacks_are_named files_mounts_and_devices limits_are_in_force_and_told a_task_has_limits_above_its_containers exec_with_pipes_and_with_a_terminal terminals_input_and_init namespaces_are_own_shared_or_the_hosts a_restart_is_the_same_container }
 
-embedded_alone! { an_agent_that_comes_later_knows_everything }
+embedded_alone! { a_pause_holds_namespaces an_agent_that_comes_later_knows_everything }

@@ -260,6 +260,8 @@ impl Context<'_> {
             ("AWS_REGION", &region),
             ("AWS_DEFAULT_REGION", &region),
             ("AWS_ENDPOINT_URL", self.endpoint),
+            // An endpoint of one name has no names below it.
+            ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true"),
         ] {
             all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }

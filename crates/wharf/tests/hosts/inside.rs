@@ -11,7 +11,7 @@ use crate::life::get;
 use crate::world::{Answer, Machine, kill, wait_for, wharf};
 
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
-const LOGGING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#;
+pub const LOGGING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogGroup","logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*"}]}"#;
 
 pub fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
@@ -23,7 +23,7 @@ pub fn encoded(text: &str) -> String {
 }
 
 /// A role that tasks may have; its ARN.
-fn role(machine: &Machine, name: &str, policy: Option<&str>) -> String {
+pub fn role(machine: &Machine, name: &str, policy: Option<&str>) -> String {
     let form =
         format!("Action=CreateRole&RoleName={name}&AssumeRolePolicyDocument={}", encoded(TRUST));
     let answer = machine.client().iam(&form);
@@ -87,7 +87,7 @@ fn a_container_learns_of_itself_and_gets_nothing_of_others() {
     assert_eq!(line(&second, "theirs:"), "nothing");
 }
 
-fn awslogs(group: &str, more: Value) -> Value {
+pub fn awslogs(group: &str, more: Value) -> Value {
     let mut options = json!({ "awslogs-group": group, "awslogs-region": "us-east-1",
         "awslogs-stream-prefix": "p" });
     crate::world::merge(&mut options, more);
@@ -104,7 +104,7 @@ fn ec2(machine: &Machine, form: &str) -> Answer {
 }
 
 /// A stream's messages.
-fn events(machine: &Machine, group: &str, stream: &str) -> Vec<String> {
+pub fn events(machine: &Machine, group: &str, stream: &str) -> Vec<String> {
     let (mut all, mut token) = (Vec::new(), Value::Null);
     loop {
         let mut input =

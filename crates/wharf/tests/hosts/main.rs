@@ -5,6 +5,7 @@
 
 mod agents;
 mod anywhere;
+mod cleaning;
 mod exec;
 mod fields;
 mod followers;

@@ -15,6 +15,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -40,8 +41,12 @@ pub fn wharf(words: &[&str]) -> Command {
     command
 }
 
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_long_for(PATIENCE, what, look)
+}
+
+pub fn wait_long_for<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look() {
             return found;
@@ -73,7 +78,7 @@ struct Up {
     child: Child,
     urls: Vec<String>,
     hosts: Vec<Value>,
-    said: Receiver<String>,
+    said: Mutex<Receiver<String>>,
 }
 
 impl Machine {
@@ -128,6 +133,23 @@ impl Machine {
         self.temp.path().join("data")
     }
 
+    /// `wharf image build` of a folder, upon busybox where the recipe says so.
+    pub fn build(&self, folder: &Path, recipe: &str, tag: &str) {
+        let config = self.temp.path().join("recipe.toml");
+        std::fs::write(&config, recipe).unwrap();
+        let dir = self.dir();
+        let words = ["image", "--data-dir", path(&dir), "build", path(folder), "--tag", tag];
+        let done = wharf(&words).args(["--config", path(&config)]).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    /// A folder of this test's own.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.temp.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
     /// The server, until it is ready and its own hosts are connected.
     pub fn up(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
@@ -141,7 +163,7 @@ impl Machine {
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| drop(tell.send(line)));
         });
-        self.up = Some(Up { child, urls: Vec::new(), hosts: Vec::new(), said });
+        self.up = Some(Up { child, urls: Vec::new(), hosts: Vec::new(), said: Mutex::new(said) });
         let ready: Value = serde_json::from_str(&self.hear("\"ready\"")).unwrap();
         let up = self.up.as_mut().unwrap();
         let urls = ready["endpoints"].as_array().unwrap().iter();
@@ -172,11 +194,11 @@ impl Machine {
     }
 
     pub fn hear(&self, words: &str) -> String {
-        let up = self.up.as_ref().unwrap();
+        let said = self.up.as_ref().unwrap().said.lock().unwrap();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = up.said.recv_timeout(left) else {
+            let Ok(line) = said.recv_timeout(left) else {
                 panic!("the server never said {words:?}: {}", self.logs());
             };
             if line.contains(words) {
@@ -269,6 +291,28 @@ impl Machine {
             assert!(!early, "{status} never came: {task:#}\n{}", self.logs());
             std::thread::sleep(BETWEEN_LOOKS);
         }
+    }
+
+    /// The folder in which the host of a task keeps what is its own.
+    pub fn host_dir(&self, task: &Value) -> PathBuf {
+        let input = json!({ "containerInstances": [task["containerInstanceArn"]] });
+        let told = self.call("DescribeContainerInstances", input);
+        let id = told["containerInstances"][0]["ec2InstanceId"].as_str().unwrap().to_owned();
+        self.dir().join("hosts").join(id)
+    }
+
+    /// The address at which a task's host is reached.
+    pub fn host_address(&self, task: &Value) -> String {
+        let id = self.host_dir(task).file_name().unwrap().to_string_lossy().into_owned();
+        self.address(&id)
+    }
+
+    /// This machine's address as its hosts reach it.
+    pub fn own_address(&self) -> std::net::IpAddr {
+        let host = self.up.as_ref().unwrap().hosts[0]["address"].as_str().unwrap().to_owned();
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect((host.as_str(), 9)).unwrap();
+        socket.local_addr().unwrap().ip()
     }
 
     /// Runs a one-container task to its end and gives the task and what it wrote.
@@ -377,7 +421,8 @@ pub fn import_busybox(dir: &Path) {
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
     std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is there");
-    for name in ["sh", "sleep", "echo", "cat", "httpd", "true", "false", "env", "id", "ls"] {
+    let applets = Command::new("/bin/busybox").arg("--list").output().unwrap().stdout;
+    for name in String::from_utf8(applets).unwrap().lines().filter(|name| *name != "busybox") {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
     }
     std::fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/:\n")
