@@ -187,7 +187,7 @@ fn chart(out: &mut String, timeline: &Timeline, course: &Course, top: f64) {
     versions.dedup();
     let mut below = vec![0_u32; looks.len()];
     // What runs lies below, of all versions: so it shows against the minimum.
-    let parts: [(fn(&Counts) -> u32, f64); 3] =
+    let parts: [(Pick, f64); 3] =
         [(|one| one.running, 1.0), (|one| one.starting, 0.35), (|one| one.stopping, 0.5)];
     for (nth, (pick, opacity)) in parts.into_iter().enumerate() {
         for version in &versions {
@@ -243,6 +243,7 @@ fn chart(out: &mut String, timeline: &Timeline, course: &Course, top: f64) {
     }
 }
 
+type Pick = fn(&Counts) -> u32;
 type Places<'a> = (&'a dyn Fn(usize) -> f64, &'a dyn Fn(u32) -> f64);
 
 /// What lies between two staircases.
