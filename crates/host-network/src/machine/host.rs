@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::{CpuSet, Pid};
 
@@ -72,7 +73,7 @@ pub fn make(machine: &mut Machine, place: &HostPlace, link: &str) -> Result<()> 
 /// namespace never does), the new one is made on each processor in turn until one has numbers left above it.
 fn born(machine: &Machine, place: &HostPlace) -> Result<(Socket, File)> {
     let refused = match born_on(machine, place, None) {
-        Err(error) if error.os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => error,
+        Err(error) if error.os_error() == Some(Errno::INVAL.raw_os_error()) => error,
         other => return other,
     };
     let allowed =
@@ -129,8 +130,11 @@ fn furnish(
     rustix::mount::mount_change("/", slave).map_err(|e| Error::file("make private", "/", e))?;
     // A host must not hold its neighbours' namespaces: their pins were copied with everything else.
     for mount in namespaces::mounts_under(run)?.iter().rev() {
-        rustix::mount::unmount(mount, UnmountFlags::DETACH)
-            .map_err(|e| Error::file("unmount", mount, e))?;
+        match rustix::mount::unmount(mount, UnmountFlags::DETACH) {
+            // Whose it is has just removed it, here with there.
+            Ok(()) | Err(Errno::NOENT | Errno::INVAL) => {}
+            Err(error) => return Err(Error::file("unmount", mount, error)),
+        }
     }
     namespaces::private_folder(&tag.run_dir(run))?;
     rustix::system::sethostname(name.as_bytes()).map_err(|e| Error::kernel("name a host", e))?;
