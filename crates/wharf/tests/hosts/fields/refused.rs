@@ -4,11 +4,11 @@
 use serde_json::{Value, json};
 
 use super::container;
+use crate::inside::role;
 use crate::world::{Machine, merge};
 
-const ROLE: &str = "arn:aws:iam::123456789012:role/none";
-
 pub fn what_is_not_here_is_named(machine: &Machine) {
+    let role = role(machine, "refused-exec", None);
     let volume = |more: Value| {
         let mut volume = json!({ "name": "v" });
         merge(&mut volume, more);
@@ -62,7 +62,7 @@ pub fn what_is_not_here_is_named(machine: &Machine) {
         ),
     ];
     for (family, own, more, names) in cases {
-        let mut input = json!({ "family": family, "executionRoleArn": ROLE,
+        let mut input = json!({ "family": family, "executionRoleArn": role,
             "containerDefinitions": [container("app", "echo no", own)] });
         merge(&mut input, more);
         machine.call("RegisterTaskDefinition", input);
