@@ -23,6 +23,12 @@ impl DataDirArgument {
             None => Ok(DataDir { path: default_path()?, given: false }),
         }
     }
+
+    /// Name it where the user has not.
+    pub fn or(&mut self, path: PathBuf) -> DataDir {
+        let path = self.data_dir.get_or_insert(path).clone();
+        DataDir { path, given: true }
+    }
 }
 
 fn default_path() -> Result<PathBuf> {

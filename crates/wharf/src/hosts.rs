@@ -46,6 +46,13 @@ pub struct HostArguments {
     rm: bool,
 }
 
+impl HostArguments {
+    /// As `--rm` does.
+    pub fn remove_at_end(&mut self) {
+        self.rm = true;
+    }
+}
+
 /// Sessions last this long, and are renewed long before.
 const SESSION: Duration = Duration::from_secs(36 * 3600);
 const RENEWAL: Duration = Duration::from_secs(6 * 3600);

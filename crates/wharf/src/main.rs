@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod data;
 mod data_dir;
+mod demo;
 mod endpoint;
 mod hosts;
 mod links;

@@ -1,5 +1,6 @@
 //! The server put together: data directory, journal, engine, gateway; and taken apart again.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -36,9 +37,19 @@ struct Run<'a> {
     dir: DataDir,
     keeper: Arc<RootKeeper>,
     started: Instant,
+    ready: &'a Ready,
 }
 
-pub fn run(settings: &Settings, what: &str, hosts: Option<&HostArguments>) -> Result<ExitCode> {
+/// Called once when the server takes requests: where, and its hosts' names and addresses by their
+/// instances' ids.
+pub type Ready = dyn Fn(&Endpoint, BTreeMap<String, (String, String)>);
+
+pub fn run(
+    settings: &Settings,
+    what: &str,
+    hosts: Option<&HostArguments>,
+    ready: &Ready,
+) -> Result<ExitCode> {
     let started = Instant::now();
     settings.check()?;
     let given = settings.root_key.given()?;
@@ -67,7 +78,7 @@ pub fn run(settings: &Settings, what: &str, hosts: Option<&HostArguments>) -> Re
         timing: settings.timing.told(),
         json: settings.json,
     });
-    let run = Run { settings, what, dir, keeper, started };
+    let run = Run { settings, what, dir, keeper, started, ready };
     let journal = state::open(settings, &run.dir, endpoint.first())?;
     let engine = Engine::start(slices::registry(), journal, Options::default())?;
     let stores = Stores::open(&run.dir)?;
@@ -193,6 +204,9 @@ impl Run<'_> {
         };
         self.tell_ready(endpoint, hosts.as_ref());
         notify("READY=1");
+        let told = hosts.as_ref().map(Running::told).unwrap_or_default();
+        let by_id = told.into_iter().map(|(name, id, address)| (id, (name, address)));
+        (self.ready)(endpoint, by_id.collect());
         signals.any().await;
         notify("STOPPING=1");
         self.tell("stopping", "stopping: running requests may finish; once more to quit at once");

@@ -143,6 +143,13 @@ pub enum StateArgument {
     Etcd(EtcdOptions),
 }
 
+impl StateArgument {
+    /// Whether others may have their state there, too.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self, StateArgument::Embedded)
+    }
+}
+
 impl FromStr for StateArgument {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {

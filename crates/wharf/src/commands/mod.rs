@@ -6,6 +6,7 @@ mod agent;
 mod check;
 mod clean;
 mod coverage;
+mod demo_page;
 mod doctor;
 mod env;
 mod exec;
@@ -65,6 +66,8 @@ enum Command {
     #[command(hide = true)]
     Coverage(coverage::Arguments),
     #[command(hide = true)]
+    DemoPage(demo_page::Arguments),
+    #[command(hide = true)]
     Shim(shim::Arguments),
     /// Print the version.
     Version(version::Arguments),
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),
+        Command::DemoPage(arguments) => demo_page::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Shim(arguments) => shim::run(arguments),
         Command::Version(arguments) => version::run(&arguments),

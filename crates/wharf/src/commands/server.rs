@@ -12,5 +12,5 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    server::run(&arguments.settings, "control plane", None)
+    server::run(&arguments.settings, "control plane", None, &|_, _| {})
 }
