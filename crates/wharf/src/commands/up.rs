@@ -44,6 +44,9 @@ fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if settings.state.is_shared() {
         return misuse("--demo removes its data at the end: leave --state out");
     }
+    if settings.json {
+        return misuse("--demo is for people to read: leave --json out");
+    }
     hosts.remove_at_end();
     let ran = server::run(&settings, WHAT, Some(&hosts), &|endpoint, hosts| {
         demo::start(endpoint.clone(), hosts, dir.clone());

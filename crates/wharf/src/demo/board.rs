@@ -107,7 +107,8 @@ impl Board {
     fn once(&self, text: &str) {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !self.live && *last != text {
-            println!("{text}");
+            let mut out = std::io::stdout().lock();
+            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
             *last = text.to_owned();
         }
     }

@@ -6,6 +6,7 @@
 mod agents;
 mod anywhere;
 mod cleaning;
+mod demo;
 mod exec;
 mod fields;
 mod followers;
