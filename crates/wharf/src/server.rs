@@ -37,18 +37,18 @@ struct Run<'a> {
     dir: DataDir,
     keeper: Arc<RootKeeper>,
     started: Instant,
-    ready: &'a Ready,
+    ready: &'a Ready<'a>,
 }
 
 /// Called once when the server takes requests: where, and its hosts' names and addresses by their
 /// instances' ids.
-pub type Ready = dyn Fn(&Endpoint, BTreeMap<String, (String, String)>);
+pub type Ready<'a> = dyn Fn(&Endpoint, BTreeMap<String, (String, String)>) + 'a;
 
 pub fn run(
     settings: &Settings,
     what: &str,
     hosts: Option<&HostArguments>,
-    ready: &Ready,
+    ready: &Ready<'_>,
 ) -> Result<ExitCode> {
     let started = Instant::now();
     settings.check()?;

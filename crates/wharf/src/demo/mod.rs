@@ -144,7 +144,7 @@ impl Watched<'_> {
         let places = self.places(&told["tasks"]).await?;
         let mut rows: Vec<Row> = each(&told["tasks"]).map(|task| row(task, &places)).collect();
         rows.sort_by(|a, b| a.task.cmp(&b.task));
-        let asked = rows.iter().map(|row| page(row.url.clone()));
+        let asked: Vec<_> = rows.iter().map(|row| page(row.url.clone())).collect();
         for (row, page) in rows.iter_mut().zip(futures_util::future::join_all(asked).await) {
             let count = self.answered.entry(row.task.clone()).or_default();
             *count += u64::from(page.is_some());
