@@ -10,9 +10,9 @@ pub struct LogArguments {
     /// How the log is written
     #[arg(long, env = "WHARF_LOG_FORMAT", default_value = "text")]
     log_format: Format,
-    /// What the log tells; debug has a line for each request
-    #[arg(long, env = "WHARF_LOG_LEVEL", default_value = "info")]
-    log_level: Level,
+    /// What the log tells; debug has a line for each request [default: info, with --demo warn]
+    #[arg(long, env = "WHARF_LOG_LEVEL")]
+    log_level: Option<Level>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -32,9 +32,14 @@ enum Level {
 }
 
 impl LogArguments {
+    /// For whoever writes to the screen as well: only what is wrong, unless more was asked for.
+    pub fn make_room(&mut self) {
+        self.log_level.get_or_insert(Level::Warn);
+    }
+
     /// Once, at the start of a long-running command.
     pub fn start(&self) {
-        let level = match self.log_level {
+        let level = match self.log_level.unwrap_or(Level::Info) {
             Level::Off => LevelFilter::OFF,
             Level::Error => LevelFilter::ERROR,
             Level::Warn => LevelFilter::WARN,

@@ -48,6 +48,7 @@ fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return misuse("--demo is for people to read: leave --json out");
     }
     hosts.remove_at_end();
+    settings.logs.make_room();
     let ran = server::run(&settings, WHAT, Some(&hosts), &|endpoint, hosts| {
         demo::start(endpoint.clone(), hosts, dir.clone());
     });
