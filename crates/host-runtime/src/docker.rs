@@ -109,13 +109,15 @@ fn state_of(id: &str, answer: &ContainerInspectResponse) -> State {
         _ => Status::Stopped,
     };
     let started_at = millis(state.started_at.as_ref());
+    let finished_at = millis(state.finished_at.as_ref()).unwrap_or(0);
     let exit = (status == Status::Stopped).then(|| Exit {
         code: state.exit_code.and_then(|code| i32::try_from(code).ok()),
         // The daemon tells only the sum: 137 may be a kill and may be said by the program.
         signal: None,
         oom_killed: state.oom_killed.unwrap_or(false),
-        started_at,
-        finished_at: millis(state.finished_at.as_ref()).unwrap_or(0),
+        // Docker notes the start once the program runs; a short one has ended before that.
+        started_at: started_at.map(|at| at.min(finished_at)),
+        finished_at,
         reason: state.error.clone().filter(|text| !text.is_empty()),
     });
     State {
