@@ -51,6 +51,9 @@ fn what_no_agent_remembers_is_removed() {
         let left = all.filter(|entry| entry.file_name().to_string_lossy().contains(id)).count();
         (left == 0).then_some(())
     });
+    // The plane takes it as running for as long as it is not asked to stop.
+    machine.call("StopTask", json!({ "task": arn }));
+    machine.wait(&arn, "STOPPED");
     // So is its network: the port is free for another on either host.
     machine.define("other", app, json!({}));
     for arn in machine.run("other", 2) {

@@ -66,6 +66,8 @@ impl Stage {
 
     fn wait_running(&self, id: u32) {
         self.plane().wait_told(&arn(id), "RUNNING");
+        // It runs before it says so.
+        wait_for("the container speaks", || (self.begun(id) > 0).then_some(()));
         assert_eq!(self.begun(id), 1);
     }
 
