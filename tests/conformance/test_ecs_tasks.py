@@ -31,7 +31,8 @@ def test_a_host_whose_agent_is_away(ecs, cluster):
     arn = register(ecs, cluster, "i-0123456789abcdef0")["containerInstanceArn"]
     answer = ecs.run_task(cluster=cluster, taskDefinition=cluster, count=2)
     assert answer["tasks"] == []
-    assert answer["failures"] == [{"arn": arn, "reason": "AGENT"}]
+    detail = "The agent is not connected."
+    assert answer["failures"] == [{"arn": arn, "reason": "AGENT", "detail": detail}]
     answer = ecs.start_task(cluster=cluster, taskDefinition=cluster,
                             containerInstances=[arn, ABSENT])
     assert [failure["reason"] for failure in answer["failures"]] == ["AGENT", "MISSING"]
