@@ -39,7 +39,8 @@ def test_a_host_whose_agent_is_away(ecs, cluster):
     ecs.update_container_instances_state(cluster=cluster, containerInstances=[arn],
                                          status="DRAINING")
     answer = ecs.run_task(cluster=cluster, taskDefinition=cluster)
-    assert answer["failures"] == [{"arn": arn, "reason": "INACTIVE"}]
+    detail = "The instance takes no new tasks."
+    assert answer["failures"] == [{"arn": arn, "reason": "INACTIVE", "detail": detail}]
 
 
 @pytest.mark.parametrize("more, code, message", [
