@@ -12,7 +12,7 @@ use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
 use crate::rows::task::{HostPorts, Task};
 use crate::rows::task_definition::{Family, Status, TaskDefinition};
 use crate::rules::strategy::BUILT_IN;
-use crate::rules::{attributes, pools};
+use crate::rules::{attributes, pools, shifts};
 
 pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/families-count-their-revisions", check: families },
@@ -170,6 +170,12 @@ fn services(state: &State, tell: &mut dyn FnMut(String)) {
             let record = (row.key.clone(), one.record.clone());
             if state.get::<DeploymentRecord>(&record).is_none() {
                 tell(format!("{arn} has a deployment that no record knows"));
+            }
+        }
+        if let Some((_, progress)) = shifts::governing(state, row) {
+            let there = |id: &std::sync::Arc<str>| row.deployments.iter().any(|one| one.id == *id);
+            if !there(&progress.newer) || !progress.older.as_ref().is_none_or(there) {
+                tell(format!("{arn} moves traffic of a deployment that is not there"));
             }
         }
         let inactive = row.status == ServiceStatus::Inactive;

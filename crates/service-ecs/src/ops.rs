@@ -1,12 +1,15 @@
-//! What neighbouring slices may ask of this one, and tell it: the seam for load balancers and
-//! registries. They own what brings a task its users; a service only minds whether it is healthy.
+//! What neighbouring slices may ask of this one, and tell it: the seam for load balancers,
+//! registries and alarms. They own what brings a task its users; a service only minds whether it is
+//! healthy, and says which of its versions has which share of them.
 
 use core_state::{State, Tx};
 use core_task::{Desired, TaskStatus};
-use core_types::Id128;
+use core_types::{Id128, Scope};
 
-use crate::rows::service::ServiceKey;
+use crate::rows::alarm::Alarm;
+use crate::rows::service::{Service, ServiceKey};
 use crate::rows::task::{CurrentTasksOf, Health, Task};
+use crate::rules::shifts;
 
 /// The tasks of a service that users may be sent to, the oldest first.
 pub fn serving_tasks(state: &State, service: &ServiceKey) -> Vec<Id128> {
@@ -27,4 +30,41 @@ pub fn observe_traffic(tx: &mut Tx<'_>, task: Id128, health: Option<Health>) {
             task.extras.get_or_insert_default().observed_traffic = health;
         }
     });
+}
+
+/// A version of a service and its share of traffic, in percent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    pub revision: u64,
+    /// As its tasks tell who started them.
+    pub deployment: std::sync::Arc<str>,
+    pub production: f64,
+    pub test: f64,
+}
+
+/// Who has which traffic, the newest version first. Where a service moves no traffic between its
+/// versions there is no word of it: all its tasks are alike.
+pub fn traffic(state: &State, service: &ServiceKey) -> Vec<Version> {
+    let Some(row) = state.get::<Service>(service) else { return Vec::new() };
+    let Some((record, _)) = shifts::governing(state, row) else { return Vec::new() };
+    let version = |weight: shifts::Weight| {
+        let one = row.deployments.iter().find(|one| one.revision == weight.revision)?;
+        let (revision, deployment) = (weight.revision, one.id.clone());
+        let (production, test) = (weight.production, weight.test);
+        Some(Version { revision, deployment, production, test })
+    };
+    shifts::weights(record).into_iter().filter_map(version).collect()
+}
+
+/// An alarm has gone into ALARM, or is in it no more: deployments that watch it end at the former.
+pub fn observe_alarm(tx: &mut Tx<'_>, scope: Scope, name: &str, rings: bool) {
+    let key = (scope, name.into());
+    match (rings, tx.get::<Alarm>(&key).is_some()) {
+        (true, false) => {
+            let since = tx.now();
+            tx.put(Alarm { key, since });
+        }
+        (false, true) => drop(tx.delete::<Alarm>(&key)),
+        _ => {}
+    }
 }

@@ -2,6 +2,7 @@
 //! known, and taking it again changes nothing.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use core_state::Tx;
@@ -13,9 +14,13 @@ use crate::rows::container_instance::{
     Check, ConnectedInstances, ContainerInstance, InstanceStatus,
 };
 use crate::rows::exec_session::ExecSession;
+use crate::rows::service::ServiceKey;
+use crate::rows::service_history::DeploymentRecord;
 use crate::rows::task::{AttachmentStatus, ExecAgent, ExecStatus, Health, Task, TasksOn};
 use crate::rows::timing::Timing;
-use crate::rules::{life, timing};
+use crate::rules::{hooks, life, timing};
+
+pub use crate::rules::hooks::Answer;
 
 type Nothing = Box<dyn Any + Send>;
 
@@ -350,6 +355,27 @@ impl Report for Configured {
         tx.put(Timing {
             host_lost_after_ms: millis(self.host_lost_after),
             stopped_tasks_kept_ms: millis(self.stopped_tasks_kept),
+        });
+        Box::new(())
+    }
+}
+
+/// A webhook was called.
+pub struct HookCalled {
+    pub deployment: (ServiceKey, Arc<str>),
+    pub hook: Arc<str>,
+    pub number: u32,
+    pub answer: Answer,
+}
+
+impl Report for HookCalled {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
+        let now = tx.now();
+        tx.edit::<DeploymentRecord>(&self.deployment, |record| {
+            let hooks = record.progress.iter_mut().flat_map(|progress| &mut progress.hooks);
+            for hook in hooks.filter(|hook| hook.id == self.hook) {
+                hooks::take(hook, self.number, &self.answer, now);
+            }
         });
         Box::new(())
     }

@@ -3,6 +3,7 @@
 use core_state::SchemaBuilder;
 
 use crate::rows::account_setting::AccountSetting;
+use crate::rows::alarm::Alarm;
 use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::ContainerInstance;
@@ -18,6 +19,7 @@ use crate::rows::timing::Timing;
 
 pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<AccountSetting>();
+    schema.table::<Alarm>();
     schema.table::<CapacityProvider>();
     schema.table::<Cluster>();
     schema.table::<ContainerInstance>();

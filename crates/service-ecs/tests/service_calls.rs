@@ -53,14 +53,6 @@ fn creation_is_refused_in_awss_words() {
             "minimumHealthyPercent must be between 0 and 100.",
         ),
         (
-            deploy(json!({"strategy": "BLUE_GREEN"})),
-            "The deployment strategy BLUE_GREEN is not available here.",
-        ),
-        (
-            deploy(json!({"alarms": {"alarmNames": ["a"], "enable": true, "rollback": true}})),
-            "deploymentConfiguration.alarms is not available here.",
-        ),
-        (
             json!({"loadBalancers": [{"targetGroupArn": "arn:tg", "containerName": "web",
                 "containerPort": 80}]}),
             "The target group arn:tg was not found: load balancers are not available here.",

@@ -13,7 +13,7 @@ use crate::rows::service::{Controller, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::Launch;
 use crate::rules::service_settings::{self as settings, Attached};
-use crate::rules::{clusters, deployments, interfaces, launch, placing, services, tags};
+use crate::rules::{clusters, deployment_settings, deployments, interfaces, launch, placing, services, tags};
 use crate::rules::{strategy, task_definition, task_definitions};
 use crate::views;
 
@@ -128,7 +128,8 @@ fn checked(
     let controller = settings::controller(input.deployment_controller.as_ref(), daemon)?;
     let desired_count = desired_count(input.desired_count, daemon, controller)?;
     attached(input).check()?;
-    let configuration = settings::configuration(input.deployment_configuration.clone(), daemon)?;
+    let given = input.deployment_configuration.clone();
+    let configuration = deployment_settings::configuration(given, daemon, controller)?;
     let tags = input.tags.clone().unwrap_or_default();
     tags::check_tags(&tags)?;
     let revision = match controller {

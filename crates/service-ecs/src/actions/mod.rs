@@ -2,6 +2,7 @@
 
 use core_step::{Action, read_action, write_action};
 
+mod continue_service_deployment;
 mod create_capacity_provider;
 mod create_cluster;
 mod create_service;
@@ -68,6 +69,7 @@ mod update_task_protection;
 mod update_task_set;
 
 pub const ACTIONS: &[Action] = &[
+    write_action::<continue_service_deployment::ContinueServiceDeployment>(),
     write_action::<create_capacity_provider::CreateCapacityProvider>(),
     write_action::<create_cluster::CreateCluster>(),
     write_action::<create_service::CreateService>(),

@@ -7,17 +7,24 @@ use model_ecs::{self as api, errors};
 
 use crate::rows::cluster;
 use crate::rows::service::{Service, ServiceStatus};
-use crate::rows::service_history::DeploymentRecord;
+use crate::rows::service_history::{DeploymentRecord, RecordStatus};
 use crate::rules::deployments::{self, Why};
 use crate::rules::{lists, services};
 
 pub struct StopServiceDeployment;
 
-const BACK: Why = Why {
-    reason: "Service deployment stopped by the user.",
-    back: "Service deployment stopped by the user: rolling back to deploymentId",
-    event: "deployment stopped by the user.",
-};
+fn by_the_user(back: bool) -> Why {
+    let status = match back {
+        true => "Service deployment rolled back because it was stopped by the user.",
+        false => "Service deployment stopped by the user.",
+    };
+    Why {
+        reason: "Service deployment stopped by the user.".to_owned(),
+        back: "Service deployment stopped by the user: rolling back to deploymentId".to_owned(),
+        event: "deployment stopped by the user.".to_owned(),
+        status: status.to_owned(),
+    }
+}
 
 impl WriteAction for StopServiceDeployment {
     type Op = api::ops::StopServiceDeployment;
@@ -52,6 +59,10 @@ impl WriteAction for StopServiceDeployment {
         let (key, id) = services::child_of(call, &arn, "service-deployment").ok_or_else(missing)?;
         let id = id.as_str().into();
         let record = tx.get::<DeploymentRecord>(&(key.clone(), id)).ok_or_else(missing)?;
+        // AWS: one that goes back already goes on with that.
+        if record.status == RecordStatus::RollbackInProgress && back {
+            return Ok(api::StopServiceDeploymentResponse { service_deployment_arn: Some(arn) });
+        }
         let over = record.status.is_over() || record.rollback.is_some();
         let row = tx.get::<Service>(&key).filter(|row| row.status == ServiceStatus::Active);
         let newest = row.filter(|row| row.primary().is_some_and(|one| one.record == record.key.1));
@@ -59,7 +70,7 @@ impl WriteAction for StopServiceDeployment {
             let text = "The service deployment is not in a state in which it can be stopped.";
             return Err(errors::conflict_exception(text));
         };
-        deployments::give_up(tx, &mut row, &BACK, back);
+        deployments::give_up(tx, &mut row, &by_the_user(back), back);
         tx.put(row);
         Ok(api::StopServiceDeploymentResponse { service_deployment_arn: Some(arn) })
     }

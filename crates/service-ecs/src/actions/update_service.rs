@@ -12,7 +12,7 @@ use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::Launch;
 use crate::rows::task_definition::TaskDefinition;
 use crate::rules::service_settings::{self as settings, Attached};
-use crate::rules::{clusters, deployments, interfaces, launch, services};
+use crate::rules::{clusters, deployment_settings, deployments, interfaces, launch, services};
 use crate::views;
 
 pub struct UpdateService;
@@ -105,8 +105,9 @@ fn change(row: &mut Service, input: &api::UpdateServiceRequest) -> Result<(), Ap
         None => {}
     }
     if let Some(given) = &input.deployment_configuration {
+        let merged = deployment_settings::merged(&row.configuration, given);
         row.configuration =
-            settings::configuration(Some(merged(&row.configuration, given)), row.daemon)?;
+            deployment_settings::configuration(Some(merged), row.daemon, row.controller)?;
     }
     if input.health_check_grace_period_seconds.is_some() {
         row.grace_seconds = settings::grace(input.health_check_grace_period_seconds)?;
@@ -130,21 +131,6 @@ fn change(row: &mut Service, input: &api::UpdateServiceRequest) -> Result<(), Ap
         row.strategy = given.clone();
     }
     Ok(())
-}
-
-/// What is not given stays.
-fn merged(
-    old: &api::DeploymentConfiguration,
-    new: &api::DeploymentConfiguration,
-) -> api::DeploymentConfiguration {
-    let mut all = new.clone();
-    all.minimum_healthy_percent = all.minimum_healthy_percent.or(old.minimum_healthy_percent);
-    all.maximum_percent = all.maximum_percent.or(old.maximum_percent);
-    all.strategy = all.strategy.or_else(|| old.strategy.clone());
-    let breaker = old.deployment_circuit_breaker.clone();
-    all.deployment_circuit_breaker = all.deployment_circuit_breaker.or(breaker);
-    all.alarms = all.alarms.or_else(|| old.alarms.clone());
-    all
 }
 
 /// Begin a deployment where one is asked for, or where what tasks are made of has changed.

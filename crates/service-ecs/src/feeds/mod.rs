@@ -17,6 +17,7 @@ use crate::rules::{clusters, instances, interfaces};
 
 mod docker;
 pub mod exec;
+pub mod hooks;
 mod payload;
 
 pub use crate::rules::roles::may_lend;

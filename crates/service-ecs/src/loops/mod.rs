@@ -6,6 +6,7 @@ mod deleted_task_definitions;
 mod hosts;
 mod retired;
 mod services;
+mod shifts;
 mod task_sets;
 mod tasks;
 

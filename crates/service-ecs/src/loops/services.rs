@@ -11,12 +11,14 @@ use core_state::{Change, State, Tx};
 use core_step::Loop;
 use core_types::{Id128, Time};
 
-use super::task_sets;
+use super::{shifts, task_sets};
+use crate::rows::alarm::Alarm;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::service::{
     Controller, DaemonServices, Rollout, Service, ServiceKey, ServiceStatus, Told, WaitingServices,
     fargate_of,
 };
+use crate::rows::service_history::{DeploymentRecord, Watching};
 use crate::rows::task::{CurrentTasksOf, StopCode, Task, TasksOn};
 use crate::rows::task_set::TaskSet;
 use crate::rules::rollout::{self, Seen, earliest};
@@ -28,11 +30,11 @@ use crate::rules::{deployments, life};
 pub struct Services;
 
 /// Tasks of one service that are started in one step.
-const MOST_STARTS: usize = 500;
+pub(super) const MOST_STARTS: usize = 500;
 /// AWS: as many tasks as one of its calls starts are told of in a line.
 const IN_A_LINE: usize = 10;
 /// AWS: the same is told again after six hours.
-const TOLD_AGAIN: Duration = Duration::from_secs(6 * 3600);
+pub(super) const TOLD_AGAIN: Duration = Duration::from_secs(6 * 3600);
 /// AWS: deleted services are described for a while.
 const DESCRIBED_FOR: Duration = Duration::from_secs(3600);
 
@@ -43,6 +45,14 @@ impl Loop for Services {
     fn wake(change: &Change, state: &State, add: &mut dyn FnMut(ServiceKey)) {
         if let Some(row) = change.row::<Service>() {
             add(row.key.clone());
+        }
+        if let Some(record) = change.row::<DeploymentRecord>()
+            && record.progress.is_some()
+        {
+            add(record.key.0.clone());
+        }
+        if let Some(alarm) = change.row::<Alarm>() {
+            state.by::<Watching>(&alarm.key).for_each(|record| add(record.key.0.clone()));
         }
         if let Some(set) = change.row::<TaskSet>() {
             add(set.key.0.clone());
@@ -106,6 +116,9 @@ fn wake_waiting(host: &ContainerInstance, state: &State, add: &mut dyn FnMut(Ser
 
 /// One pass over a service whose versions are rolled here, or over a task set as one.
 pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
+    if shifts::advance(tx, row) {
+        return;
+    }
     let now = tx.now();
     note_ended(tx, row);
     let seen = rollout::see(tx, row, now);
@@ -214,7 +227,7 @@ fn daemon(tx: &Tx<'_>, row: &Service, next: &Next, seen: &mut Seen) -> (u32, BTr
 }
 
 /// Tasks that have stopped since the last look: those that failed count against their deployment.
-fn note_ended(tx: &mut Tx<'_>, row: &mut Service) {
+pub(super) fn note_ended(tx: &mut Tx<'_>, row: &mut Service) {
     let now = tx.now();
     let ended = tx.by::<CurrentTasksOf>(&row.key).filter(|task| task.is_stopped());
     let ended = ended.filter(|task| row.minds(task.started_by.as_ref()));
@@ -259,7 +272,7 @@ fn note_failure(tx: &mut Tx<'_>, row: &mut Service, task: &Task, now: Time) {
 }
 
 /// A task of the newest version that came up after the last failure, and stayed, ends the count.
-fn note_proven(row: &mut Service, seen: &Seen) {
+pub(super) fn note_proven(row: &mut Service, seen: &Seen) {
     let breaker = row.configuration.deployment_circuit_breaker.as_ref();
     let resets = breaker.is_none_or(|breaker| breaker.reset_on_healthy_task != Some(false));
     let Some(primary) = row.deployments.first_mut() else { return };
@@ -272,7 +285,7 @@ fn note_proven(row: &mut Service, seen: &Seen) {
     }
 }
 
-fn told_started(tx: &mut Tx<'_>, row: &mut Service, started: &Started, now: Time) {
+pub(super) fn told_started(tx: &mut Tx<'_>, row: &mut Service, started: &Started, now: Time) {
     for some in started.tasks.chunks(IN_A_LINE) {
         let line = format!("has started {} tasks: {}.", some.len(), listed(some));
         tell(tx, row, &line);
@@ -294,7 +307,7 @@ fn listed(tasks: &[Id128]) -> String {
     tasks.iter().map(|id| format!("(task {id})")).collect::<Vec<_>>().join(" ")
 }
 
-fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>) {
+pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>) {
     let now = tx.now();
     for stop in &plan.stop {
         let Some(task) = tx.get::<Task>(&stop.task) else { continue };

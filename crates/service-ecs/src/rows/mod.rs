@@ -1,11 +1,13 @@
 //! Rows: what the slice remembers, one file a table.
 
 pub mod account_setting;
+pub mod alarm;
 pub mod capacity_provider;
 pub mod cluster;
 pub mod container_instance;
 pub mod daemon_task_definition;
 pub mod exec_session;
+pub mod progress;
 pub mod run_token;
 pub mod service;
 pub mod service_history;

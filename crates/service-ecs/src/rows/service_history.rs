@@ -7,6 +7,8 @@ use core_types::{Id128, Time};
 use model_ecs as api;
 use serde::{Deserialize, Serialize};
 
+use crate::rows::alarm::{AlarmKey, watched};
+use crate::rows::progress::Progress;
 use crate::rows::service::ServiceKey;
 use crate::rows::task::Launch;
 
@@ -133,6 +135,19 @@ pub struct DeploymentRecord {
     pub threshold: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// An alarm rang as it began: it does not mind them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub alarms_ignored: bool,
+    /// Alarms that ended it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms_triggered: Vec<String>,
+    /// How far it has got, where it goes through stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Box<Progress>>,
+}
+
+fn is_false(given: &bool) -> bool {
+    !given
 }
 
 impl DeploymentRecord {
@@ -156,6 +171,8 @@ impl Row for DeploymentRecord {
 
     fn declare(declare: &mut Declare<'_, Self>) {
         declare.index::<RecordsInOrder>();
+        declare.index::<CallsDue>();
+        declare.index::<Watching>();
     }
 }
 
@@ -168,5 +185,36 @@ impl Index for RecordsInOrder {
 
     fn keys(row: &DeploymentRecord, add: &mut dyn FnMut(Self::Key)) {
         add((row.key.0.clone(), row.number));
+    }
+}
+
+/// Deployments with webhooks that are to be called now.
+pub struct CallsDue;
+
+impl Index for CallsDue {
+    type Row = DeploymentRecord;
+    type Key = ();
+
+    fn keys(row: &DeploymentRecord, add: &mut dyn FnMut(())) {
+        let hooks = row.progress.iter().flat_map(|progress| &progress.hooks);
+        if hooks.into_iter().any(|hook| hook.due) {
+            add(());
+        }
+    }
+}
+
+/// Deployments under way that an alarm would end.
+pub struct Watching;
+
+impl Index for Watching {
+    type Row = DeploymentRecord;
+    type Key = AlarmKey;
+
+    fn keys(row: &DeploymentRecord, add: &mut dyn FnMut(AlarmKey)) {
+        if row.status == RecordStatus::InProgress && !row.alarms_ignored {
+            let scope = row.key.0.0.0;
+            let names = watched(&row.configuration).iter();
+            names.for_each(|name| add((scope, name.as_str().into())));
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use core_state::{State, Tx};
 use core_types::{Dice, Time};
 
+use super::alarms;
 use super::service_settings::breaker;
+use super::shifts;
 use super::services::{self, records, tell};
 use crate::rows::service::{Controller, Deployment, Rollout, Service};
 use crate::rows::service_history::{DeploymentRecord, RecordStatus, Rollback, ServiceRevision};
@@ -29,9 +31,11 @@ pub fn begin(tx: &mut Tx<'_>, row: &mut Service, revision: u64) {
         None => Vec::new(),
         Some(_) => row.deployments.iter().map(|one| one.revision).collect(),
     };
-    supersede(tx, row, now);
     let (_, threshold) = breaker(row);
     let number = records(tx, &row.key).last().map_or(0, |last| last.number + 1);
+    let deployment = started(tx, revision, record.clone());
+    let progress = shifts::begin(tx, row, &deployment.id, &row.configuration);
+    supersede(tx, row, now);
     tx.put(DeploymentRecord {
         key: (row.key.clone(), record.clone()),
         number,
@@ -48,13 +52,15 @@ pub fn begin(tx: &mut Tx<'_>, row: &mut Service, revision: u64) {
         failed_tasks: 0,
         threshold,
         rollback: None,
+        alarms_ignored: !alarms::ringing(tx, row, &row.configuration).is_empty(),
+        alarms_triggered: Vec::new(),
+        progress: progress.map(Box::new),
     });
-    push(tx, row, revision, record);
+    push(row, deployment);
     services::prune(tx, row);
 }
 
-fn push(tx: &mut Tx<'_>, row: &mut Service, revision: u64, record: Arc<str>) {
-    let deployment = started(tx, revision, record);
+fn push(row: &mut Service, deployment: Deployment) {
     row.deployments.insert(0, deployment);
     row.steady_at = None;
 }
@@ -130,11 +136,15 @@ pub fn complete(tx: &mut Tx<'_>, row: &mut Service) {
     tell(tx, row, &format!("(deployment {id}) deployment completed."));
 }
 
-/// The breaker looks at the newest deployment.
+/// The breaker and the alarms look at the newest deployment.
 pub fn judge(tx: &mut Tx<'_>, row: &mut Service) {
     if row.controller == Controller::External {
         return;
     }
+    if shifts::governing(tx, row).is_some_and(|(_, progress)| shifts::is_decided(progress)) {
+        return;
+    }
+    listen(tx, row);
     let (enabled, threshold) = breaker(row);
     let Some(primary) = row.primary().filter(|one| one.rollout == Rollout::InProgress) else {
         return;
@@ -151,19 +161,52 @@ pub fn judge(tx: &mut Tx<'_>, row: &mut Service) {
     let wanted = row.configuration.deployment_circuit_breaker.as_ref();
     let back = wanted.is_some_and(|breaker| breaker.rollback == Some(true));
     let why = Why {
-        reason: "ECS deployment circuit breaker: tasks failed to start.",
-        back: "ECS deployment circuit breaker: rolling back to deploymentId",
-        event: "deployment failed: tasks failed to start.",
+        reason: "ECS deployment circuit breaker: tasks failed to start.".to_owned(),
+        back: "ECS deployment circuit breaker: rolling back to deploymentId".to_owned(),
+        event: "deployment failed: tasks failed to start.".to_owned(),
+        status: match back {
+            true => "Service deployment rolled back because the circuit breaker threshold was \
+                     exceeded.",
+            false => "Service deployment stopped because the circuit breaker threshold was \
+                      exceeded.",
+        }
+        .to_owned(),
     };
     give_up(tx, row, &why, back);
 }
 
+/// Alarms that ring end the newest deployment.
+fn listen(tx: &mut Tx<'_>, row: &mut Service) {
+    let Some(primary) = row.primary().filter(|one| one.rollout == Rollout::InProgress) else {
+        return;
+    };
+    let key = (row.key.clone(), primary.record.clone());
+    let Some(record) = tx.get::<DeploymentRecord>(&key) else { return };
+    if record.status != RecordStatus::InProgress {
+        return;
+    }
+    let ringing = alarms::triggered(tx, row, record);
+    if ringing.is_empty() {
+        return;
+    }
+    let wanted = record.configuration.alarms.as_ref();
+    let back = wanted.is_some_and(|alarms| alarms.rollback == Some(true));
+    tx.edit::<DeploymentRecord>(&key, |record| record.alarms_triggered = ringing);
+    give_up(tx, row, &alarms::why(back), back);
+}
+
+/// AWS's word for a rollback of the first deployment.
+const NOWHERE: &str = "No rollback candidate was found to run the rollback.";
+
 /// Words for a deployment that is given up.
 pub struct Why {
-    pub reason: &'static str,
+    /// What the deployment says that is given up.
+    pub reason: String,
     /// What the deployment says that takes its place; its id follows.
-    pub back: &'static str,
-    pub event: &'static str,
+    pub back: String,
+    pub event: String,
+    /// What its entry in the history says.
+    pub status: String,
 }
 
 /// Give the newest deployment up; where asked for, go back to the last that completed.
@@ -172,7 +215,7 @@ pub fn give_up(tx: &mut Tx<'_>, row: &mut Service, why: &Why, back: bool) {
     let Some(primary) = row.deployments.first_mut() else { return };
     primary.rollout = Rollout::Failed;
     primary.updated_at = now;
-    primary.reason = why.reason.into();
+    primary.reason = why.reason.as_str().into();
     let (id, record) = (primary.id.clone(), primary.record.clone());
     let failed = primary.revision;
     tell(tx, row, &format!("(deployment {id}) {}", why.event));
@@ -183,17 +226,19 @@ pub fn give_up(tx: &mut Tx<'_>, row: &mut Service, why: &Why, back: bool) {
         true => last_good(tx, row, failed),
         false => None,
     };
+    shifts::turn(tx, row, &record, target.is_some());
     let Some(target) = target else {
-        let status = match back {
-            true => RecordStatus::RollbackFailed,
-            false => RecordStatus::Stopped,
+        let (status, reason) = match back {
+            true => (RecordStatus::RollbackFailed, NOWHERE),
+            false => (RecordStatus::Stopped, &*why.status),
         };
-        end(tx, row, &record, status, now, |record| record.reason = Some(why.reason.to_owned()));
+        end(tx, row, &record, status, now, |record| record.reason = Some(reason.to_owned()));
         return;
     };
     end(tx, row, &record, RecordStatus::RollbackInProgress, now, |record| {
+        record.reason = Some(why.status.clone());
         record.rollback =
-            Some(Rollback { reason: why.reason.to_owned(), started_at: now, revision: target });
+            Some(Rollback { reason: why.status.clone(), started_at: now, revision: target });
     });
     // AWS: where the older deployment is still there, it is the newest again.
     let there = row.deployments.iter().position(|one| one.revision == target);
@@ -207,7 +252,10 @@ pub fn give_up(tx: &mut Tx<'_>, row: &mut Service, why: &Why, back: bool) {
             row.deployments.insert(0, older);
             row.steady_at = None;
         }
-        None => push(tx, row, target, record),
+        None => {
+            let deployment = started(tx, target, record);
+            push(row, deployment);
+        }
     }
     let primary = row.deployments.first_mut().expect("it was just put there");
     let id = primary.id.clone();
@@ -220,6 +268,11 @@ pub fn give_up(tx: &mut Tx<'_>, row: &mut Service, why: &Why, back: bool) {
 
 /// The revision of the last deployment that completed, other than the one that failed.
 fn last_good(state: &State, row: &Service, failed: u64) -> Option<u64> {
+    // Where one kept its tasks all the while, there is no question.
+    let kept = shifts::governing(state, row).map(|(_, progress)| progress);
+    if let Some(progress) = kept {
+        return progress.older_revision;
+    }
     let standing = row.deployments.iter().skip(1);
     let standing = standing.filter(|one| one.rollout == Rollout::Completed);
     let mut standing = standing.map(|one| one.revision).filter(|revision| *revision != failed);

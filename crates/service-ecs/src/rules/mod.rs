@@ -1,11 +1,14 @@
 //! Rules: names, defaults and limits, as AWS has them.
 
+pub mod alarms;
 pub mod attributes;
 pub mod capacity_providers;
 pub mod changes;
 pub mod clusters;
 pub mod daemon_task_definitions;
+pub mod deployment_settings;
 pub mod deployments;
+pub mod hooks;
 pub mod instances;
 pub mod interfaces;
 pub mod launch;
@@ -23,6 +26,7 @@ pub mod service_placing;
 pub mod service_settings;
 pub mod services;
 pub mod settings;
+pub mod shifts;
 pub mod strategy;
 pub mod tagged;
 pub mod tags;

@@ -6,10 +6,9 @@ use core_state::{State, Tx};
 use core_types::Id128;
 use model_ecs as api;
 
-use super::deployments::revision_of;
 use super::launch::Prepared;
 use super::{interfaces, placing, pools, tags};
-use crate::rows::service::{Propagate, Service};
+use crate::rows::service::{Deployment, Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::{CurrentTasksOf, Launch, Task};
 use crate::rows::task_definition::TaskDefinition;
@@ -26,13 +25,18 @@ pub struct Next {
     fault: Option<String>,
 }
 
-/// None where its task definition is gone.
+/// Of the newest version. None where its task definition is gone.
 pub fn next(state: &State, row: &Service) -> Option<Next> {
-    let revision = revision_of(state, row)?.clone();
+    next_of(state, row, row.primary()?)
+}
+
+/// The same of any of its versions.
+pub fn next_of(state: &State, row: &Service, deployment: &Deployment) -> Option<Next> {
+    let revision = (row.key.clone(), deployment.revision);
+    let revision = state.get::<ServiceRevision>(&revision)?.clone();
     let scope = row.key.0.0;
     let key = (scope, revision.family.clone(), revision.revision);
     let definition = state.get_shared::<TaskDefinition>(&key)?.clone();
-    let deployment = row.primary()?;
     let asked = interfaces::check(state, scope, &definition.definition, revision.network.as_ref());
     let (interface, fault) = match asked {
         Ok(interface) => (interface, None),
@@ -123,7 +127,7 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
     if started.problem.is_some() {
         return started;
     }
-    for (provider, count) in shares(tx, row, &next.revision, count) {
+    for (provider, count) in shares(tx, row, next, count) {
         let launch = next.revision.launch;
         let from = (&row.key.0, launch, provider.as_deref());
         let (placement, problem) = pools::place(tx, from, (&next.ask, count), |pool, found| {
@@ -179,13 +183,14 @@ pub fn daemon_hosts(state: &State, row: &Service, next: &Next) -> Vec<Id128> {
 fn shares(
     state: &State,
     row: &Service,
-    revision: &ServiceRevision,
+    next: &Next,
     count: usize,
 ) -> Vec<(Option<String>, usize)> {
+    let revision = &next.revision;
     if revision.providers.is_empty() {
         return vec![(None, count)];
     }
-    let id = row.primary().map(|one| &one.id);
+    let id = next.prepared.started_by.as_ref();
     let own = |task: &&Task| task.started_by.as_ref() == id && !task.is_stopped();
     let there: Vec<&Task> = state.by::<CurrentTasksOf>(&row.key).filter(own).collect();
     let of = |name: &str| {

@@ -5,7 +5,9 @@ use model_ecs as api;
 
 use super::task_set::task_set;
 use super::timestamp;
+use crate::rows::alarm::watched;
 use crate::rows::cluster;
+use crate::rows::progress::Hook;
 use crate::rows::service::{Controller, Deployment, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::{
     DeploymentRecord, RecordStatus, ServiceRevision, record_arn, revision_arn,
@@ -16,6 +18,7 @@ use crate::rows::task_set::TaskSet;
 use crate::rules::deployments::revision_of;
 use crate::rules::service_settings::breaker;
 use crate::rules::services;
+use crate::rules::shifts;
 use crate::rules::task_definition::{containers_of, name_of};
 use crate::rules::task_sets;
 
@@ -151,9 +154,15 @@ fn deployment(state: &State, row: &Service, one: &Deployment, newest: bool) -> a
     }
 }
 
-/// AWS: an older deployment wants what it still has.
+/// AWS: an older deployment wants what it still has, or what it is to keep.
 fn desired(state: &State, row: &Service, one: &Deployment, newest: bool) -> u32 {
-    if newest {
+    if let Some((_, progress)) = shifts::governing(state, row) {
+        let wants = row.deployments.iter().zip(shifts::wants(row, progress));
+        let mut own = wants.filter(|(other, _)| other.id == one.id).map(|(_, want)| want);
+        if let Some(shifts::Want::Keep(count)) = own.next() {
+            return count;
+        }
+    } else if newest {
         return row.desired_count;
     }
     let wanted = |task: &&Task| {
@@ -219,12 +228,18 @@ fn summary(state: &State, record: &DeploymentRecord, revision: u64) -> api::Serv
     let requested = service
         .zip(place)
         .map(|(row, place)| desired(state, row, &row.deployments[place], place == 0));
+    let weights = shifts::weights(record);
+    let weight = weights.iter().find(|weight| weight.revision == revision);
+    let share = |of: fn(&shifts::Weight) -> f64| {
+        (!weights.is_empty()).then(|| weight.map(of).unwrap_or_default())
+    };
     api::ServiceRevisionSummary {
         arn: Some(revision_arn(key, revision)),
         requested_task_count: number(requested.unwrap_or_default()),
         running_task_count: count(Count::Running),
         pending_task_count: count(Count::Pending),
-        ..Default::default()
+        requested_test_traffic_weight: share(|weight| weight.test),
+        requested_production_traffic_weight: share(|weight| weight.production),
     }
 }
 
@@ -232,7 +247,7 @@ fn summary(state: &State, record: &DeploymentRecord, revision: u64) -> api::Serv
 pub fn deployment_record(state: &State, row: &DeploymentRecord) -> api::ServiceDeployment {
     let (cluster, name) = &row.key.0;
     let enabled = state.get::<Service>(&row.key.0).is_some_and(|service| breaker(service).0);
-    let monitors = &api::ServiceDeploymentRollbackMonitorsStatus::DISABLED;
+    let progress = row.progress.as_deref();
     api::ServiceDeployment {
         service_deployment_arn: Some(record_arn(&row.key.0, &row.key.1)),
         service_arn: Some(crate::rows::service::arn_of(cluster, name)),
@@ -259,11 +274,43 @@ pub fn deployment_record(state: &State, row: &DeploymentRecord) -> api::ServiceD
             failure_count: number(row.failed_tasks),
             threshold: number(row.threshold),
         }),
-        alarms: Some(api::ServiceDeploymentAlarms {
-            status: Some(monitors.clone()),
-            ..Default::default()
+        alarms: Some(alarms(row)),
+        lifecycle_stage: progress.map(|progress| progress.at.stage.as_str().into()),
+        lifecycle_hook_details: progress.map(|progress| progress.hooks.iter().map(hook).collect()),
+    }
+}
+
+fn hook(row: &Hook) -> api::DeploymentLifecycleHookDetail {
+    api::DeploymentLifecycleHookDetail {
+        hook_id: Some(row.id.to_string()),
+        target_type: Some(match &row.target {
+            Some(_) => api::DeploymentLifecycleHookTargetType::AWS_LAMBDA,
+            None => api::DeploymentLifecycleHookTargetType::PAUSE,
         }),
-        ..Default::default()
+        target_arn: row.target.as_ref().map(|target| target.to_string()),
+        status: Some(row.status.as_str().into()),
+        expires_at: timestamp(row.expires_at),
+        timeout_action: Some(match row.rolls_back {
+            true => api::DeploymentLifecycleHookAction::ROLLBACK,
+            false => api::DeploymentLifecycleHookAction::CONTINUE,
+        }),
+    }
+}
+
+fn alarms(row: &DeploymentRecord) -> api::ServiceDeploymentAlarms {
+    use api::ServiceDeploymentRollbackMonitorsStatus as Status;
+    let names = watched(&row.configuration);
+    let status = match row.status {
+        _ if names.is_empty() || row.alarms_ignored => Status::DISABLED,
+        _ if !row.alarms_triggered.is_empty() => Status::TRIGGERED,
+        RecordStatus::InProgress => Status::MONITORING,
+        _ => Status::MONITORING_COMPLETE,
+    };
+    let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+    api::ServiceDeploymentAlarms {
+        status: Some(status),
+        alarm_names: some(names),
+        triggered_alarm_names: some(&row.alarms_triggered),
     }
 }
 

@@ -1,0 +1,219 @@
+//! A pass over a service whose newest deployment goes through lifecycle stages: where it is, what
+//! that wants of each version's tasks, and the tasks themselves. Each version is kept like a
+//! service of its own, so that the older one stays whole until it is given leave.
+
+use core_rollout::{
+    Bounds, Course, Health, Next, Phase, Plan, Service as Problem, Sight, Stop, Task as Seen, Version, Wait, Why,
+    plan_rolling,
+};
+use core_state::Tx;
+use core_types::{Id128, Time};
+
+use super::services::{MOST_STARTS, TOLD_AGAIN, note_ended, note_proven, stop, told_started};
+use crate::rows::progress::Progress;
+use crate::rows::service::{Rollout, Service};
+use crate::rows::service_history::DeploymentRecord;
+use crate::rules::rollout::{self, Seen as All, earliest};
+use crate::rules::service_placing::{self, Started};
+use crate::rules::shifts::{self, Want, governing};
+use crate::rules::{deployments, hooks};
+
+/// More than there are stages, on the way there and on the way back, with steps of three percent.
+const MOST_MOVES: usize = 256;
+
+/// One pass. False where the newest deployment is none of these.
+pub fn advance(tx: &mut Tx<'_>, row: &mut Service) -> bool {
+    if governing(tx, row).is_none() {
+        return false;
+    }
+    let now = tx.now();
+    note_ended(tx, row);
+    let seen = rollout::see(tx, row, now);
+    note_proven(row, &seen);
+    deployments::judge(tx, row);
+    let wait = move_on(tx, row);
+    let Some((_, progress)) = governing(tx, row) else {
+        // It has come to its end: from here on the service is like any other.
+        return false;
+    };
+    let progress = progress.clone();
+    let seen = rollout::see(tx, row, now);
+    let mut pass = Pass { plan: empty(), started: Started::default(), until: None };
+    pass.tasks(tx, row, &progress, &seen);
+    row.waiting = pass.started.problem.is_some();
+    told_started(tx, row, &pass.started, now);
+    stop(tx, row, &pass.plan);
+    let kept = [Some(&progress.newer), progress.older.as_ref()];
+    let mut place = 0;
+    row.deployments.retain(|one| {
+        let stays = kept.contains(&Some(&one.id)) || seen.tasks.iter().any(|t| t.version == place);
+        place += 1;
+        stays
+    });
+    row.steady_at = None;
+    let again = row.told.as_ref().map(|told| told.at + TOLD_AGAIN);
+    let times = [wait, pass.until, seen.look_at, again, shifts::look_at(&progress)];
+    row.look_at = times.into_iter().flatten().min();
+    true
+}
+
+fn empty() -> Plan<Id128> {
+    Plan { start: 0, stop: Vec::new(), steady: false, held_up: false }
+}
+
+/// From stage to stage as far as it goes; until when it waits there.
+fn move_on(tx: &mut Tx<'_>, row: &mut Service) -> Option<Time> {
+    let now = tx.now();
+    for _ in 0..MOST_MOVES {
+        let (record, progress) = governing(tx, row)?;
+        let (record, mut progress) = (record.clone(), progress.clone());
+        hooks::keep_time(&mut progress, now);
+        let key = record.key.clone();
+        tx.edit::<DeploymentRecord>(&key, |record| {
+            record.progress = Some(Box::new(progress.clone()));
+        });
+        let seen = rollout::see(tx, row, now);
+        let sight = sight(row, &progress, &seen);
+        let terms = shifts::terms(&record, &progress);
+        match core_rollout::advance(&progress.at, &terms, &sight, now) {
+            Next::Enter(at) => shifts::enter(tx, &record, at),
+            Next::GiveUp(cause) => {
+                deployments::give_up(tx, row, &shifts::why(&progress, cause), true);
+            }
+            Next::Wait(until) => return until,
+            Next::Done => deployments::complete(tx, row),
+        }
+    }
+    None
+}
+
+fn serves(task: &Seen<Id128>) -> bool {
+    task.serves() && !task.to_be_moved
+}
+
+fn sight(row: &Service, progress: &Progress, seen: &All) -> Sight {
+    let place = |id: &_| row.deployments.iter().position(|one| one.id == *id);
+    let newer = place(&progress.newer);
+    let older = progress.older.as_ref().and_then(place);
+    let desired = row.desired_count as usize;
+    let whole = |place: Option<usize>| {
+        let own = seen.tasks.iter().filter(|task| Some(task.version) == place);
+        own.filter(|task| serves(task)).count() >= desired
+    };
+    let only = |place: Option<usize>| seen.tasks.iter().all(|task| Some(task.version) == place);
+    let known = |task: &Seen<Id128>| [newer, older].contains(&Some(task.version));
+    let stays = match progress.at.course {
+        Course::Back => older,
+        Course::Forward | Course::Held => newer,
+    };
+    Sight {
+        strays: older.is_some() && seen.tasks.iter().any(|task| !known(task)),
+        scaled_up: whole(stays),
+        cleaned_up: only(stays) && whole(stays),
+        hooks: hooks::together(&progress.hooks),
+    }
+}
+
+struct Pass {
+    plan: Plan<Id128>,
+    started: Started,
+    /// When time alone lets more be started.
+    until: Option<Time>,
+}
+
+impl Pass {
+    fn tasks(&mut self, tx: &mut Tx<'_>, row: &mut Service, progress: &Progress, seen: &All) {
+        let wants = shifts::wants(row, progress);
+        // The one that serves comes first, should there be too little room for both.
+        for (place, want) in wants.iter().enumerate().rev() {
+            let own = seen.tasks.iter().filter(|task| task.version == place);
+            let own: Vec<Seen<Id128>> = own.map(|task| Seen { version: 0, ..task.clone() }).collect();
+            match want {
+                Want::Keep(count) => self.keep(tx, row, (place, *count), &own),
+                Want::Leave => {}
+                Want::Gone => self.gone(row, progress, seen, &own),
+            }
+        }
+        // Of versions that the service has forgotten.
+        let own = seen.tasks.iter().filter(|task| task.version >= wants.len());
+        let own: Vec<Seen<Id128>> = own.cloned().collect();
+        self.gone(row, progress, seen, &own);
+    }
+
+    /// Tasks of a version that neither comes nor serves go, once the one that serves is whole.
+    fn gone(&mut self, row: &Service, progress: &Progress, seen: &All, own: &[Seen<Id128>]) {
+        let stays = progress.older.as_ref().unwrap_or(&progress.newer);
+        let place = row.deployments.iter().position(|one| one.id == *stays);
+        let theirs = seen.tasks.iter().filter(|task| Some(task.version) == place);
+        if theirs.filter(|task| serves(task)).count() < row.desired_count as usize {
+            return;
+        }
+        let going = own.iter().filter(|task| task.stays() && !task.protected);
+        self.plan.stop.extend(going.map(|task| Stop { task: task.key, why: Why::Outdated }));
+    }
+
+    /// So many tasks of a version.
+    fn keep(
+        &mut self,
+        tx: &mut Tx<'_>,
+        row: &mut Service,
+        (place, count): (usize, u32),
+        own: &[Seen<Id128>],
+    ) {
+        let now = tx.now();
+        let deployment = &row.deployments[place];
+        let wait = rollout::backoff(deployment).wait(now);
+        if let Wait::Until(at) = wait {
+            self.until = earliest(self.until, Some(at));
+        }
+        let may_start = deployment.rollout != Rollout::Failed && wait == Wait::None;
+        let bounds = rollout::bounds(row, count);
+        let mut plan = plan_version(own, count, bounds, may_start, false);
+        if plan.start > 0 && row.batch_at != Some(now) {
+            let most = (plan.start as usize).min(MOST_STARTS);
+            let next = service_placing::next_of(tx, row, &row.deployments[place].clone());
+            let started = next.map(|next| service_placing::start(tx, row, &next, most));
+            let started = started.unwrap_or_default();
+            if started.tasks.len() == MOST_STARTS {
+                row.batch_at = Some(now);
+                let later = now + std::time::Duration::from_millis(1);
+                self.until = earliest(self.until, Some(later));
+            }
+            if started.problem.is_some() {
+                let coming = started.tasks.iter().map(|task| coming(*task, now));
+                let own: Vec<_> = own.iter().cloned().chain(coming).collect();
+                let stop = plan_version(&own, count, bounds, may_start, true).stop;
+                plan = Plan { stop, ..plan };
+            }
+            self.started.tasks.extend(started.tasks);
+            self.started.problem = self.started.problem.take().or(started.problem);
+        }
+        self.plan.stop.extend(plan.stop);
+    }
+}
+
+/// A task that was started just now.
+fn coming(key: Id128, created_at: Time) -> Seen<Id128> {
+    Seen {
+        key,
+        version: 0,
+        phase: Phase::Starting,
+        health: Health::Unproven,
+        protected: false,
+        to_be_moved: false,
+        zone: 0,
+        host: 0,
+        created_at,
+    }
+}
+
+fn plan_version(
+    own: &[Seen<Id128>],
+    count: u32,
+    bounds: Bounds,
+    may_start: bool,
+    crowded: bool,
+) -> Plan<Id128> {
+    let versions = [Version { may_start, crowded }];
+    plan_rolling(&Problem { desired: count, bounds, versions: &versions, tasks: own })
+}
