@@ -40,7 +40,8 @@ impl World {
                 Course::Back => self.older == DESIRED,
                 _ => self.newer == DESIRED,
             },
-            cleaned_up: (self.newer, self.older) == (newer, older * u32::from(self.terms.from_older)),
+            cleaned_up: (self.newer, self.older)
+                == (newer, older * u32::from(self.terms.from_older)),
             hooks,
         }
     }
@@ -68,7 +69,9 @@ impl World {
     fn enter(&mut self, next: Progress) {
         let before = self.progress;
         match next.course {
-            Course::Forward => assert!(next.production >= before.production && next.test >= before.test),
+            Course::Forward => {
+                assert!(next.production >= before.production && next.test >= before.test)
+            }
             Course::Back if next.stage == Stage::ScaleUp => {
                 assert_eq!(before.stage, Stage::CleanUp, "it was not whole any more");
             }

@@ -68,10 +68,11 @@ fn weights(fleet: &mut Fleet) -> (f64, f64) {
     let target = &shown["targetServiceRevision"];
     let of = |what: &str| target[what].as_f64().unwrap();
     let weights = (of("requestedProductionTrafficWeight"), of("requestedTestTrafficWeight"));
-    if let Some(source) = shown["sourceServiceRevisions"].get(0) {
-        let rest = source["requestedProductionTrafficWeight"].as_f64().unwrap();
-        assert_eq!(rest, 100.0 - weights.0);
-    }
+    let sources = shown["sourceServiceRevisions"].as_array().unwrap().iter();
+    let rest: f64 =
+        sources.map(|one| one["requestedProductionTrafficWeight"].as_f64().unwrap()).sum();
+    let first = shown["sourceServiceRevisions"] == json!([]);
+    assert_eq!(rest, if first { 0.0 } else { 100.0 - weights.0 });
     weights
 }
 
@@ -128,7 +129,10 @@ fn green_takes_over_from_blue_once_it_is_whole_and_baked() {
     fleet.world.pass(5 * MINUTE - Duration::from_secs(3));
     settle(&mut fleet);
     let shown = deployment(&mut fleet);
-    assert_eq!((&shown["status"], &shown["lifecycleStage"]), (&json!("SUCCESSFUL"), &json!("CLEAN_UP")));
+    assert_eq!(
+        (&shown["status"], &shown["lifecycleStage"]),
+        (&json!("SUCCESSFUL"), &json!("CLEAN_UP"))
+    );
     assert_eq!(running(&fleet), (0, 2));
     let service = fleet.service("s");
     assert_eq!(service["deployments"].as_array().unwrap().len(), 1);
@@ -143,7 +147,10 @@ fn a_canary_has_its_share_for_a_while_and_steps_have_theirs() {
     let canary = json!({"canaryPercent": 12.5, "canaryBakeTimeInMinutes": 7});
     let mut canary = fleet(json!({"strategy": "CANARY", "canaryConfiguration": canary}));
     deploy(&mut canary);
-    assert_eq!((stage(&mut canary), weights(&mut canary)), ("PRODUCTION_TRAFFIC_SHIFT".into(), (12.5, 100.0)));
+    assert_eq!(
+        (stage(&mut canary), weights(&mut canary)),
+        ("PRODUCTION_TRAFFIC_SHIFT".into(), (12.5, 100.0))
+    );
     canary.world.pass(7 * MINUTE);
     settle(&mut canary);
     assert_eq!(deployment(&mut canary)["status"], "SUCCESSFUL");
@@ -165,7 +172,11 @@ fn a_canary_has_its_share_for_a_while_and_steps_have_theirs() {
 #[test]
 fn what_was_left_out_is_as_aws_has_it() {
     for (strategy, name, defaults) in [
-        ("CANARY", "canaryConfiguration", json!({"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 10})),
+        (
+            "CANARY",
+            "canaryConfiguration",
+            json!({"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 10}),
+        ),
         ("LINEAR", "linearConfiguration", json!({"stepPercent": 10.0, "stepBakeTimeInMinutes": 6})),
     ] {
         let mut fleet = fleet(json!({"strategy": strategy}));
@@ -189,7 +200,10 @@ fn a_pause_waits_for_its_word() {
     let resume = |fleet: &mut Fleet, action: &str| {
         let shown = deployment(fleet);
         let hook = &shown["lifecycleHookDetails"][0];
-        assert_eq!((&hook["targetType"], &hook["status"]), (&json!("PAUSE"), &json!("AWAITING_ACTION")));
+        assert_eq!(
+            (&hook["targetType"], &hook["status"]),
+            (&json!("PAUSE"), &json!("AWAITING_ACTION"))
+        );
         assert_eq!(hook["timeoutAction"], "ROLLBACK");
         let input = json!({"serviceDeploymentArn": shown["serviceDeploymentArn"],
             "hookId": hook["hookId"], "action": action});
@@ -225,7 +239,8 @@ fn a_pause_waits_for_its_word() {
     settle(&mut fleet);
     let shown = deployment(&mut fleet);
     assert_eq!(shown["status"], "ROLLBACK_SUCCESSFUL");
-    let text = "Service deployment rolled back because POST_TEST_TRAFFIC_SHIFT pause hook timed out.";
+    let text =
+        "Service deployment rolled back because POST_TEST_TRAFFIC_SHIFT pause hook timed out.";
     assert_eq!(shown["statusReason"], text);
     assert_eq!(shown["rollback"]["reason"], text);
     let input = json!({"serviceDeploymentArn": shown["serviceDeploymentArn"], "hookId": "x"});
@@ -274,7 +289,10 @@ fn a_webhook_is_told_what_a_function_is_and_asked_until_it_knows() {
     fleet.world.survives_a_restart();
     answer(&mut fleet, &again[0], json!({"hookStatus": "SUCCEEDED"}));
     settle(&mut fleet);
-    assert_eq!((deployment(&mut fleet)["status"].clone(), running(&fleet)), (json!("SUCCESSFUL"), (0, 2)));
+    assert_eq!(
+        (deployment(&mut fleet)["status"].clone(), running(&fleet)),
+        (json!("SUCCESSFUL"), (0, 2))
+    );
 }
 
 #[test]
@@ -283,10 +301,15 @@ fn a_hook_that_fails_brings_users_back_at_once() {
     let failed = "Service deployment rolled back because POST_PRODUCTION_TRAFFIC_SHIFT lifecycle \
                   hook(s) failed.";
     for (said, why) in [
-        (json!({"hookStatus": "FAILED"}), format!("Lifecycle hook target {target} returned FAILED status.")),
+        (
+            json!({"hookStatus": "FAILED"}),
+            format!("Lifecycle hook target {target} returned FAILED status."),
+        ),
         (
             json!({"fine": true}),
-            format!("ECS was unable to parse the response from {target} due to HookStatus must not be null"),
+            format!(
+                "ECS was unable to parse the response from {target} due to HookStatus must not be null"
+            ),
         ),
     ] {
         let hook = webhook(&["POST_PRODUCTION_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT"]);
@@ -314,7 +337,11 @@ fn a_hook_that_fails_brings_users_back_at_once() {
         assert_eq!((&shown["status"], running(&fleet)), (&json!("ROLLBACK_SUCCESSFUL"), (2, 0)));
         assert!(fleet.service("s")["taskDefinition"].as_str().unwrap().ends_with("web:1"));
         let event = format!("deployment failed: {failed} {why}");
-        assert!(fleet.events("s").iter().any(|told| told.ends_with(&event)), "{:?}", fleet.events("s"));
+        assert!(
+            fleet.events("s").iter().any(|told| told.ends_with(&event)),
+            "{:?}",
+            fleet.events("s")
+        );
         fleet.world.survives_a_restart();
     }
 }
@@ -356,7 +383,8 @@ fn the_first_deployment_has_nowhere_to_go_back_to() {
     assert_eq!(shown["statusReason"], "No rollback candidate was found to run the rollback.");
     assert_eq!(fleet.service("s")["deployments"][0]["rolloutState"], "FAILED");
     // The next one does.
-    let none = json!({"deploymentConfiguration": {"lifecycleHooks": []}, "forceNewDeployment": true});
+    let none =
+        json!({"deploymentConfiguration": {"lifecycleHooks": []}, "forceNewDeployment": true});
     fleet.update("s", none);
     settle(&mut fleet);
     settle(&mut fleet);
@@ -394,10 +422,16 @@ fn the_breaker_gives_green_up_while_it_comes_up() {
 #[test]
 fn an_alarm_in_any_stage_brings_users_back() {
     let alarms = json!({"alarmNames": ["errors"], "enable": true, "rollback": true});
-    let stages = ["PRE_SCALE_UP", "POST_SCALE_UP", "POST_TEST_TRAFFIC_SHIFT",
-        "PRE_PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT"];
+    let stages = [
+        "PRE_SCALE_UP",
+        "POST_SCALE_UP",
+        "POST_TEST_TRAFFIC_SHIFT",
+        "PRE_PRODUCTION_TRAFFIC_SHIFT",
+        "POST_PRODUCTION_TRAFFIC_SHIFT",
+    ];
     for held in stages.into_iter().chain(["PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME"]) {
-        let mut fleet = fleet(json!({"strategy": "LINEAR", "alarms": alarms, "bakeTimeInMinutes": 9}));
+        let mut fleet =
+            fleet(json!({"strategy": "LINEAR", "alarms": alarms, "bakeTimeInMinutes": 9}));
         let hook = json!({"targetType": "PAUSE", "lifecycleStages": [held]});
         let hooks = json!([hook]);
         if stages.contains(&held) {
@@ -411,15 +445,30 @@ fn an_alarm_in_any_stage_brings_users_back() {
             fleet.world.pass(6 * MINUTE);
         }
         let shown = deployment(&mut fleet);
-        assert_eq!((&shown["lifecycleStage"], &shown["alarms"]["status"]), (&json!(held), &json!("MONITORING")));
+        assert_eq!(
+            (&shown["lifecycleStage"], &shown["alarms"]["status"]),
+            (&json!(held), &json!("MONITORING"))
+        );
         fleet.world.report(Rings(true));
         assert_eq!(weights(&mut fleet).0, 0.0);
         settle(&mut fleet);
         let shown = deployment(&mut fleet);
-        assert_eq!((&shown["status"], running(&fleet)), (&json!("ROLLBACK_SUCCESSFUL"), (2, 0)), "{held}");
+        assert_eq!(
+            (&shown["status"], running(&fleet)),
+            (&json!("ROLLBACK_SUCCESSFUL"), (2, 0)),
+            "{held}"
+        );
         let alarms = &shown["alarms"];
-        assert_eq!((&alarms["status"], &alarms["triggeredAlarmNames"]), (&json!("TRIGGERED"), &json!(["errors"])));
-        assert!(fleet.events("s").iter().any(|told| told.ends_with("deployment failed: alarm detected.")));
+        assert_eq!(
+            (&alarms["status"], &alarms["triggeredAlarmNames"]),
+            (&json!("TRIGGERED"), &json!(["errors"]))
+        );
+        assert!(
+            fleet
+                .events("s")
+                .iter()
+                .any(|told| told.ends_with("deployment failed: alarm detected."))
+        );
         // It rings still: what is deployed to mend it is not ended by it.
         fleet.update("s", json!({"forceNewDeployment": true,
             "deploymentConfiguration": {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, "lifecycleHooks": []}}));
@@ -454,7 +503,11 @@ fn a_deployment_is_stopped_by_hand_in_any_stage() {
             let after = deployment(&mut fleet);
             match kind {
                 "ROLLBACK" => {
-                    assert_eq!((&after["status"], running(&fleet)), (&json!("ROLLBACK_SUCCESSFUL"), (2, 0)), "{was}");
+                    assert_eq!(
+                        (&after["status"], running(&fleet)),
+                        (&json!("ROLLBACK_SUCCESSFUL"), (2, 0)),
+                        "{was}"
+                    );
                     assert_eq!(weights(&mut fleet), (0.0, 0.0));
                 }
                 _ => {
@@ -462,7 +515,10 @@ fn a_deployment_is_stopped_by_hand_in_any_stage() {
                     assert_eq!(weights(&mut fleet).0, share, "{was}: traffic stays where it is");
                     // A new deployment puts the service in order.
                     fleet.update("s", json!({"forceNewDeployment": true}));
-                    (0..8).for_each(|_| { settle(&mut fleet); fleet.world.pass(MINUTE) });
+                    (0..8).for_each(|_| {
+                        settle(&mut fleet);
+                        fleet.world.pass(MINUTE)
+                    });
                     settle(&mut fleet);
                     assert_eq!(deployment(&mut fleet)["status"], "SUCCESSFUL", "{was}");
                     assert_eq!(running(&fleet), (0, 2), "{was}");
@@ -489,14 +545,18 @@ fn a_newer_deployment_puts_the_service_in_order_first() {
     assert_eq!(running(&fleet), (2, 0));
     settle(&mut fleet);
     settle(&mut fleet);
-    assert_eq!((stage(&mut fleet), weights(&mut fleet).0), ("PRODUCTION_TRAFFIC_SHIFT".into(), 20.0));
+    assert_eq!(
+        (stage(&mut fleet), weights(&mut fleet).0),
+        ("PRODUCTION_TRAFFIC_SHIFT".into(), 20.0)
+    );
     fleet.world.pass(30 * MINUTE);
     settle(&mut fleet);
     assert_eq!(deployment(&mut fleet)["status"], "SUCCESSFUL");
     assert_eq!(running(&fleet), (0, 0));
     assert_eq!(fleet.counts("s"), (2, 0, 2));
     let input = json!({"serviceDeploymentArns": [superseded]});
-    let old = fleet.world.call("DescribeServiceDeployments", input)["serviceDeployments"][0].clone();
+    let old =
+        fleet.world.call("DescribeServiceDeployments", input)["serviceDeployments"][0].clone();
     assert_eq!(old["status"], "STOPPED");
     fleet.world.survives_a_restart();
 }
@@ -510,7 +570,8 @@ fn both_versions_follow_the_desired_count_and_are_kept() {
     settle(&mut fleet);
     assert_eq!(running(&fleet), (4, 4));
     // A task of each is lost: both are made whole.
-    let lost: Vec<_> = [1, 2].map(|n| fleet.tasks("s").iter().find(|t| t.revision == n).unwrap().id).into();
+    let lost: Vec<_> =
+        [1, 2].map(|n| fleet.tasks("s").iter().find(|t| t.revision == n).unwrap().id).into();
     lost.into_iter().for_each(|task| fleet.observe(task, TaskStatus::Stopped));
     settle(&mut fleet);
     assert_eq!(running(&fleet), (4, 4));
@@ -540,11 +601,15 @@ fn a_stage_lasts_a_day_at_most() {
 fn what_may_not_be_asked_for() {
     let mut fleet = Fleet::new(1);
     let pause = |stage: &str| json!({"targetType": "PAUSE", "lifecycleStages": [stage]});
-    let target = |target: &str| json!({"hookTargetArn": target, "lifecycleStages": ["PRE_SCALE_UP"]});
+    let target =
+        |target: &str| json!({"hookTargetArn": target, "lifecycleStages": ["PRE_SCALE_UP"]});
     let hooks = |hook: Value| json!({"strategy": "BLUE_GREEN", "lifecycleHooks": [hook]});
     let lambda = "arn:aws:lambda:us-east-1:123456789012:function:f";
     for (configuration, text) in [
-        (json!({"strategy": "BLUE"}), "strategy should be one of [ROLLING,BLUE_GREEN,LINEAR,CANARY]"),
+        (
+            json!({"strategy": "BLUE"}),
+            "strategy should be one of [ROLLING,BLUE_GREEN,LINEAR,CANARY]",
+        ),
         (hooks(pause("TEST_TRAFFIC_SHIFT")), "Invalid lifecycle stage provided for Pause Hook"),
         (hooks(pause("BAKE_TIME")), "Invalid lifecycle stage: BAKE_TIME"),
         (
@@ -559,7 +624,10 @@ fn what_may_not_be_asked_for() {
             "Lambda functions are not available here: a lifecycle hook's hookTargetArn is the http or \
              https URL of a webhook.",
         ),
-        (hooks(json!({"hookTargetArn": "http://a/"})), "lifecycleStages must be specified for a lifecycle hook."),
+        (
+            hooks(json!({"hookTargetArn": "http://a/"})),
+            "lifecycleStages must be specified for a lifecycle hook.",
+        ),
         (
             json!({"strategy": "BLUE_GREEN", "canaryConfiguration": {"canaryPercent": 5.0}}),
             "canaryConfiguration is not valid for the BLUE_GREEN strategy.",

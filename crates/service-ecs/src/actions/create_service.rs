@@ -13,7 +13,9 @@ use crate::rows::service::{Controller, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::Launch;
 use crate::rules::service_settings::{self as settings, Attached};
-use crate::rules::{clusters, deployment_settings, deployments, interfaces, launch, placing, services, tags};
+use crate::rules::{
+    clusters, deployment_settings, deployments, interfaces, launch, placing, services, tags,
+};
 use crate::rules::{strategy, task_definition, task_definitions};
 use crate::views;
 

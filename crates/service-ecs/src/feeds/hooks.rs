@@ -54,7 +54,9 @@ fn payload(record: &DeploymentRecord, execution: &str, details: Option<&Value>) 
     let stage = record.progress.as_ref().map(|progress| progress.at.stage);
     let weights = |of: fn(&shifts::Weight) -> f64, stages: &[Stage]| {
         let mut all = Map::new();
-        for weight in shifts::weights(record).iter().filter(|_| stage.is_some_and(|s| stages.contains(&s))) {
+        for weight in
+            shifts::weights(record).iter().filter(|_| stage.is_some_and(|s| stages.contains(&s)))
+        {
             all.insert(revision_arn(&record.key.0, weight.revision), number(of(weight)));
         }
         Value::Object(all)

@@ -3,8 +3,8 @@
 //! service of its own, so that the older one stays whole until it is given leave.
 
 use core_rollout::{
-    Bounds, Course, Health, Next, Phase, Plan, Service as Problem, Sight, Stop, Task as Seen, Version, Wait, Why,
-    plan_rolling,
+    Bounds, Course, Health, Next, Phase, Plan, Service as Problem, Sight, Stop, Task as Seen,
+    Version, Wait, Why, plan_rolling,
 };
 use core_state::Tx;
 use core_types::{Id128, Time};
@@ -127,7 +127,8 @@ impl Pass {
         // The one that serves comes first, should there be too little room for both.
         for (place, want) in wants.iter().enumerate().rev() {
             let own = seen.tasks.iter().filter(|task| task.version == place);
-            let own: Vec<Seen<Id128>> = own.map(|task| Seen { version: 0, ..task.clone() }).collect();
+            let own: Vec<Seen<Id128>> =
+                own.map(|task| Seen { version: 0, ..task.clone() }).collect();
             match want {
                 Want::Keep(count) => self.keep(tx, row, (place, *count), &own),
                 Want::Leave => {}

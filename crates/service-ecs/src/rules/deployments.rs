@@ -7,8 +7,8 @@ use core_types::{Dice, Time};
 
 use super::alarms;
 use super::service_settings::breaker;
-use super::shifts;
 use super::services::{self, records, tell};
+use super::shifts;
 use crate::rows::service::{Controller, Deployment, Rollout, Service};
 use crate::rows::service_history::{DeploymentRecord, RecordStatus, Rollback, ServiceRevision};
 
@@ -165,10 +165,14 @@ pub fn judge(tx: &mut Tx<'_>, row: &mut Service) {
         back: "ECS deployment circuit breaker: rolling back to deploymentId".to_owned(),
         event: "deployment failed: tasks failed to start.".to_owned(),
         status: match back {
-            true => "Service deployment rolled back because the circuit breaker threshold was \
-                     exceeded.",
-            false => "Service deployment stopped because the circuit breaker threshold was \
-                      exceeded.",
+            true => {
+                "Service deployment rolled back because the circuit breaker threshold was \
+                     exceeded."
+            }
+            false => {
+                "Service deployment stopped because the circuit breaker threshold was \
+                      exceeded."
+            }
         }
         .to_owned(),
     };

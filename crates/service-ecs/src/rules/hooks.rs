@@ -216,9 +216,10 @@ pub fn take(hook: &mut Hook, call: u32, answer: &Answer, now: Time) {
             let again = matches!(answer, Answer::Unreached(_)) && hook.failures < TRIES;
             match again {
                 true => hook.call_at = Some(now + Duration::from_secs(1 << hook.failures)),
-                false => {
-                    failed(hook, format!("ECS was unable to invoke hook target {target} due to {why}"))
-                }
+                false => failed(
+                    hook,
+                    format!("ECS was unable to invoke hook target {target} due to {why}"),
+                ),
             }
             return;
         }
@@ -234,7 +235,10 @@ pub fn take(hook: &mut Hook, call: u32, answer: &Answer, now: Time) {
             hook.details = merged(hook.details.take(), details);
         }
         Err(why) => {
-            failed(hook, format!("ECS was unable to parse the response from {target} due to {why}"));
+            failed(
+                hook,
+                format!("ECS was unable to parse the response from {target} due to {why}"),
+            );
         }
     }
 }

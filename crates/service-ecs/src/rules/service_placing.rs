@@ -180,12 +180,7 @@ pub fn daemon_hosts(state: &State, row: &Service, next: &Next) -> Vec<Id128> {
 
 /// Providers, and how many of the next tasks each gets so that all together are as the strategy
 /// says.
-fn shares(
-    state: &State,
-    row: &Service,
-    next: &Next,
-    count: usize,
-) -> Vec<(Option<String>, usize)> {
+fn shares(state: &State, row: &Service, next: &Next, count: usize) -> Vec<(Option<String>, usize)> {
     let revision = &next.revision;
     if revision.providers.is_empty() {
         return vec![(None, count)];

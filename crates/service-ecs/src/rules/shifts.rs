@@ -67,7 +67,8 @@ pub fn governing<'s>(
     state: &'s State,
     row: &Service,
 ) -> Option<(&'s DeploymentRecord, &'s Progress)> {
-    let record = state.get::<DeploymentRecord>(&(row.key.clone(), row.primary()?.record.clone()))?;
+    let record =
+        state.get::<DeploymentRecord>(&(row.key.clone(), row.primary()?.record.clone()))?;
     let progress = record.progress.as_deref()?;
     let held = progress.at.course == Course::Held;
     (held || !record.status.is_over()).then_some((record, progress))
