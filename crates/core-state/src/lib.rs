@@ -15,6 +15,6 @@ mod table;
 mod tx;
 
 pub use kept::Trace;
-pub use row::{Declare, Index, Row, RowKey, Tally};
+pub use row::{Declare, Index, Row, RowKey, Sum, Tally};
 pub use state::{EncodedChange, LoadError, Schema, SchemaBuilder, State, TableId};
 pub use tx::{Change, Tx};

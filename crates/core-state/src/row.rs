@@ -82,10 +82,29 @@ pub trait Index: 'static {
 }
 
 /// Sums over a table, kept current by every put: how many tasks of this service run, and so on.
+///
+/// Sums that change together stand together: each key that a put touches is a path in a tree.
 pub trait Tally: 'static {
     type Row: Row;
     type Key: RowKey;
-    fn counts(row: &Self::Row, add: &mut dyn FnMut(Self::Key, i64));
+    type Sum: Sum;
+    fn counts(row: &Self::Row, add: &mut dyn FnMut(Self::Key, Self::Sum));
+}
+
+/// What a tally adds up. The default is nothing, and is not kept.
+pub trait Sum: Copy + Default + PartialEq + Send + Sync + 'static {
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+}
+
+impl Sum for i64 {
+    fn plus(self, other: i64) -> i64 {
+        self + other
+    }
+
+    fn minus(self, other: i64) -> i64 {
+        self - other
+    }
 }
 
 /// Collects what [`Row::declare`] names.

@@ -163,12 +163,12 @@ impl State {
         self.table::<I::Row>().by_range::<I>(first).map(|(key, row)| (key, &**row))
     }
 
-    pub fn sum<T: Tally>(&self, key: &T::Key) -> i64 {
+    pub fn sum<T: Tally>(&self, key: &T::Key) -> T::Sum {
         self.table::<T::Row>().sum::<T>(key)
     }
 
     /// Sums in key order, from `first` on.
-    pub fn sums<T: Tally>(&self, first: T::Key) -> impl Iterator<Item = (&T::Key, i64)> {
+    pub fn sums<T: Tally>(&self, first: T::Key) -> impl Iterator<Item = (&T::Key, T::Sum)> {
         self.table::<T::Row>().sums::<T>(first)
     }
 

@@ -10,7 +10,7 @@ use immutable_chunkmap::set::Set;
 use smallvec::SmallVec;
 
 use crate::kept::{Trace, TraceOf};
-use crate::row::{Declare, Index, Row, RowKey, Tally};
+use crate::row::{Declare, Index, Row, RowKey, Sum, Tally};
 use crate::state::LoadError;
 
 /// Entries of a tree's node where they are plain: copying one on write is a small memory copy.
@@ -162,30 +162,42 @@ impl<I: Index> Derived<I::Row> for IndexOf<I> {
 }
 
 struct TallyOf<T: Tally> {
-    sums: Map<T::Key, i64, SHARED>,
+    sums: Map<T::Key, T::Sum, SHARED>,
+}
+
+fn place_of<K: PartialEq, S: Sum>(deltas: &mut SmallVec<[(K, S, S); 2]>, key: K) -> usize {
+    deltas.iter().position(|(known, ..)| *known == key).unwrap_or_else(|| {
+        deltas.push((key, S::default(), S::default()));
+        deltas.len() - 1
+    })
 }
 
 impl<T: Tally> Derived<T::Row> for TallyOf<T> {
     fn replace(&mut self, before: Option<&T::Row>, after: Option<&T::Row>) {
-        let mut deltas = SmallVec::<[(T::Key, i64); 4]>::new();
-        let mut merge = |key: T::Key, n: i64| match deltas.iter_mut().find(|(k, _)| *k == key) {
-            Some((_, sum)) => *sum += n,
-            None => deltas.push((key, n)),
-        };
+        // What goes and what comes, by key: a key whose two are equal is left alone.
+        let mut deltas = SmallVec::<[(T::Key, T::Sum, T::Sum); 2]>::new();
         if let Some(row) = before {
-            T::counts(row, &mut |key, n| merge(key, -n));
+            T::counts(row, &mut |key, n| {
+                let place = place_of(&mut deltas, key);
+                deltas[place].1 = deltas[place].1.plus(n);
+            });
         }
         if let Some(row) = after {
-            T::counts(row, &mut merge);
+            T::counts(row, &mut |key, n| {
+                let place = place_of(&mut deltas, key);
+                deltas[place].2 = deltas[place].2.plus(n);
+            });
         }
-        for (key, delta) in deltas.into_iter().filter(|(_, delta)| *delta != 0) {
+        for (key, goes, comes) in deltas.into_iter().filter(|(_, goes, comes)| goes != comes) {
             match self.sums.get_mut_cow(&key) {
-                Some(sum) if *sum + delta == 0 => {
-                    self.sums.remove_cow(&key);
+                Some(sum) => {
+                    *sum = sum.minus(goes).plus(comes);
+                    if *sum == T::Sum::default() {
+                        self.sums.remove_cow(&key);
+                    }
                 }
-                Some(sum) => *sum += delta,
                 None => {
-                    self.sums.insert_cow(key, delta);
+                    self.sums.insert_cow(key, T::Sum::default().minus(goes).plus(comes));
                 }
             }
         }
@@ -326,14 +338,14 @@ impl<R: Row> Table<R> {
         )
     }
 
-    pub(crate) fn sum<T: Tally<Row = R>>(&self, key: &T::Key) -> i64 {
-        self.derived::<TallyOf<T>>(TypeId::of::<T>()).sums.get(key).copied().unwrap_or(0)
+    pub(crate) fn sum<T: Tally<Row = R>>(&self, key: &T::Key) -> T::Sum {
+        self.derived::<TallyOf<T>>(TypeId::of::<T>()).sums.get(key).copied().unwrap_or_default()
     }
 
     pub(crate) fn sums<T: Tally<Row = R>>(
         &self,
         first: T::Key,
-    ) -> impl Iterator<Item = (&T::Key, i64)> {
+    ) -> impl Iterator<Item = (&T::Key, T::Sum)> {
         let tally = self.derived::<TallyOf<T>>(TypeId::of::<T>());
         tally.sums.range(first..).map(|(key, sum)| (key, *sum))
     }

@@ -63,6 +63,7 @@ struct PetsOf;
 impl Tally for PetsOf {
     type Row = Pet;
     type Key = String;
+    type Sum = i64;
     fn counts(row: &Pet, add: &mut dyn FnMut(String, i64)) {
         add(row.owner.clone(), 1);
     }

@@ -163,12 +163,12 @@ fn service(state: &State, row: &Service) -> Explained {
     let mut facts =
         vec![format!("It is {}; {} tasks are wanted.", row.status.as_str(), row.desired_count)];
     for one in &row.deployments {
-        let count = |count| state.sum::<DeploymentTasks>(&(row.key.clone(), one.id.clone(), count));
+        let counts = state.sum::<DeploymentTasks>(&(row.key.clone(), one.id.clone()));
         facts.push(format!(
             "Deployment {}: {} running, {} pending, {} failed; {}: {}",
             one.id,
-            count(Count::Running),
-            count(Count::Pending),
+            counts.of(Count::Running),
+            counts.of(Count::Pending),
             one.failed_tasks,
             one.rollout.wire().as_str(),
             one.reason,

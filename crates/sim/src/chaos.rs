@@ -11,7 +11,7 @@ use core_types::{Id128, Time};
 use serde_json::{Value, json};
 use service_ecs::rows::container_instance::{ContainerInstance, InstanceStatus};
 use service_ecs::rows::service::{Rollout, Service, ServiceStatus};
-use service_ecs::rows::task::{Held, HostHolds, Task};
+use service_ecs::rows::task::{HostLoad, Task};
 
 use crate::agent::{Agent, Fate};
 use crate::world::{CLUSTER, Link, World, id_of};
@@ -369,13 +369,13 @@ impl Story {
 
     /// Hosts without one of these tasks, and without room for one.
     fn full_hosts(&self, own: &[&Task]) -> usize {
-        let held = |host, what| self.world.plane.view().sum::<HostHolds>(&(host, what));
+        let load = |host| self.world.plane.view().sum::<HostLoad>(&host);
         let full = |agent: &&Agent| {
             let (host, needed) = (agent.instance, 64);
             !agent.gone
                 && !own.iter().any(|task| task.host == Some(host))
-                && (agent.cpu - held(host, Held::Cpu) < needed
-                    || agent.memory - held(host, Held::Memory) < needed)
+                && (agent.cpu - load(host).cpu < needed
+                    || agent.memory - load(host).memory < needed)
         };
         self.world.agents.iter().filter(full).count()
     }
@@ -399,7 +399,7 @@ impl Story {
         self.world.hosts_agree()?;
         let view = self.world.plane.view();
         for agent in self.world.agents.iter().filter(|agent| !agent.gone) {
-            let held = view.sum::<HostHolds>(&(agent.instance, Held::Memory));
+            let held = view.sum::<HostLoad>(&agent.instance).memory;
             hold!(held == 0, "{held} MiB of {} are held by nobody", agent.instance);
         }
         self.pass(Duration::from_secs(3 * 3600))?;

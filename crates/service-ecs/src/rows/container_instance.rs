@@ -277,6 +277,7 @@ pub struct ClusterInstances;
 impl Tally for ClusterInstances {
     type Row = ContainerInstance;
     type Key = ClusterKey;
+    type Sum = i64;
 
     fn counts(row: &ContainerInstance, add: &mut dyn FnMut(ClusterKey, i64)) {
         if row.status != InstanceStatus::Inactive && !row.is_hidden() {

@@ -289,6 +289,7 @@ pub struct ClusterServices;
 impl Tally for ClusterServices {
     type Row = Service;
     type Key = (ClusterKey, Launch, bool);
+    type Sum = i64;
 
     fn counts(row: &Service, add: &mut dyn FnMut(Self::Key, i64)) {
         if row.status != ServiceStatus::Inactive {

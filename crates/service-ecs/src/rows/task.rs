@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
 pub use crate::rows::task_indexes::{
-    ClusterTasks, Count, CurrentTasksOf, DeploymentTasks, GroupKind, Held, HeldOn, HostGroups,
-    HostHolds, HostPorts, HostTasks, TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
+    ClusterTasks, Count, Counts, CurrentTasksOf, DeploymentTasks, GroupKind, HeldOn, HostGroups,
+    HostLoad, HostPorts, Load, TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
 };
 
 /// Where a task runs, or would.
@@ -445,9 +445,8 @@ impl Row for Task {
         declare.index::<TaskOfAttachment>();
         declare.tally::<ClusterTasks>();
         declare.tally::<DeploymentTasks>();
-        declare.tally::<HostTasks>();
         declare.tally::<HostGroups>();
-        declare.tally::<HostHolds>();
+        declare.tally::<HostLoad>();
         declare.tally::<HostPorts>();
         declare.trace::<HeldOn>();
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use core_state::{Index, RowKey, Tally, Trace};
+use core_state::{Index, RowKey, Sum, Tally, Trace};
 use core_task::{Desired, TaskStatus};
 use core_types::Id128;
 use serde::{Deserialize, Serialize};
@@ -78,15 +78,44 @@ impl Index for TaskOfAttachment {
 }
 
 /// The two counts that AWS shows: RUNNING, and everything on the way there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     Pending,
     Running,
 }
 
-impl RowKey for Count {
-    fn least() -> Self {
-        Count::Pending
+/// How many tasks each counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pending: i64,
+    running: i64,
+}
+
+impl Counts {
+    pub fn of(self, count: Count) -> i64 {
+        match count {
+            Count::Pending => self.pending,
+            Count::Running => self.running,
+        }
+    }
+
+    fn one(count: Count) -> Counts {
+        match count {
+            Count::Pending => Counts { pending: 1, running: 0 },
+            Count::Running => Counts { pending: 0, running: 1 },
+        }
+    }
+}
+
+impl Sum for Counts {
+    fn plus(self, other: Counts) -> Counts {
+        let (pending, running) = (self.pending + other.pending, self.running + other.running);
+        Counts { pending, running }
+    }
+
+    fn minus(self, other: Counts) -> Counts {
+        let (pending, running) = (self.pending - other.pending, self.running - other.running);
+        Counts { pending, running }
     }
 }
 
@@ -108,11 +137,12 @@ pub struct ClusterTasks;
 
 impl Tally for ClusterTasks {
     type Row = Task;
-    type Key = (ClusterKey, Launch, Count);
+    type Key = (ClusterKey, Launch);
+    type Sum = Counts;
 
-    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, Counts)) {
         if let Some(count) = counts_as(row) {
-            add((row.cluster.clone(), row.launch, count), 1);
+            add((row.cluster.clone(), row.launch), Counts::one(count));
         }
     }
 }
@@ -122,27 +152,59 @@ pub struct DeploymentTasks;
 
 impl Tally for DeploymentTasks {
     type Row = Task;
-    type Key = ((ClusterKey, Arc<str>), Arc<str>, Count);
+    type Key = ((ClusterKey, Arc<str>), Arc<str>);
+    type Sum = Counts;
 
-    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
+    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, Counts)) {
         if let (Some(service), Some(by), Some(count)) =
             (&row.service, &row.started_by, counts_as(row))
         {
-            add(((row.cluster.clone(), service.clone()), by.clone(), count), 1);
+            add(((row.cluster.clone(), service.clone()), by.clone()), Counts::one(count));
         }
     }
 }
 
-pub struct HostTasks;
+/// What a host has of tasks: how many, and what they hold of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub tasks: Counts,
+    pub cpu: i64,
+    pub memory: i64,
+}
 
-impl Tally for HostTasks {
-    type Row = Task;
-    type Key = (Id128, Count);
-
-    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
-        if let (Some(host), Some(count)) = (row.host, counts_as(row)) {
-            add((host, count), 1);
+impl Sum for Load {
+    fn plus(self, other: Load) -> Load {
+        Load {
+            tasks: self.tasks.plus(other.tasks),
+            cpu: self.cpu + other.cpu,
+            memory: self.memory + other.memory,
         }
+    }
+
+    fn minus(self, other: Load) -> Load {
+        Load {
+            tasks: self.tasks.minus(other.tasks),
+            cpu: self.cpu - other.cpu,
+            memory: self.memory - other.memory,
+        }
+    }
+}
+
+pub struct HostLoad;
+
+impl Tally for HostLoad {
+    type Row = Task;
+    type Key = Id128;
+    type Sum = Load;
+
+    fn counts(row: &Task, add: &mut dyn FnMut(Id128, Load)) {
+        let Some(host) = row.host else { return };
+        let tasks = counts_as(row).map(Counts::one).unwrap_or_default();
+        let (cpu, memory) = match row.holds() {
+            true => (row.cpu.into(), row.memory.into()),
+            false => (0, 0),
+        };
+        add(host, Load { tasks, cpu, memory });
     }
 }
 
@@ -178,39 +240,12 @@ pub struct HostGroups;
 impl Tally for HostGroups {
     type Row = Task;
     type Key = (Id128, GroupKind, Arc<str>);
+    type Sum = i64;
 
     fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
         if let (Some(host), true, Desired::Running) = (row.host, row.holds(), row.desired_status) {
             let (kind, of) = row.group_of();
             add((host, kind, of.clone()), 1);
-        }
-    }
-}
-
-/// A resource that is a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Held {
-    Cpu,
-    Memory,
-}
-
-impl RowKey for Held {
-    fn least() -> Self {
-        Held::Cpu
-    }
-}
-
-/// What the tasks of a host hold of it.
-pub struct HostHolds;
-
-impl Tally for HostHolds {
-    type Row = Task;
-    type Key = (Id128, Held);
-
-    fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
-        if let (Some(host), true) = (row.host, row.holds()) {
-            add((host, Held::Cpu), row.cpu.into());
-            add((host, Held::Memory), row.memory.into());
         }
     }
 }
@@ -221,6 +256,7 @@ pub struct HostPorts;
 impl Tally for HostPorts {
     type Row = Task;
     type Key = (Id128, bool, u16);
+    type Sum = i64;
 
     fn counts(row: &Task, add: &mut dyn FnMut(Self::Key, i64)) {
         if let (Some(host), true) = (row.host, row.holds()) {

@@ -10,7 +10,7 @@ use super::query::{self, Facts, Query};
 use super::{clusters, tags};
 use crate::rows::cluster::ClusterKey;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus, arn_of};
-use crate::rows::task::{Count, HostTasks, Task, TasksOn};
+use crate::rows::task::{Count, HostLoad, Task, TasksOn};
 
 /// The id inside an instance's ARN, long or short, or the id itself.
 pub fn id_of(call: &Call, cluster: &ClusterKey, given: &str) -> Option<Id128> {
@@ -119,7 +119,7 @@ impl Facts for Asked<'_> {
     }
 
     fn running_tasks(&self) -> i64 {
-        self.state.sum::<HostTasks>(&(self.row.id, Count::Running))
+        self.state.sum::<HostLoad>(&self.row.id).tasks.of(Count::Running)
     }
 
     fn any_task_group(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {

@@ -11,9 +11,7 @@ use model_ecs::{self as api, errors};
 use super::{query, resources};
 use crate::rows::cluster::ClusterKey;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus, arn_of};
-use crate::rows::task::{
-    Count, GroupKind, Held, HostGroups, HostHolds, HostPorts, HostTasks, Launch, TasksOn,
-};
+use crate::rows::task::{Count, GroupKind, HostGroups, HostLoad, HostPorts, Launch, TasksOn};
 
 /// AWS: ten constraints and five strategies a call.
 const MOST_CONSTRAINTS: usize = 10;
@@ -69,16 +67,17 @@ pub fn holding(state: &State, row: &ContainerInstance, known: &Instance) -> Inst
         let reserved = reserved.filter_map(|port| port.parse().ok());
         reserved.chain(held_ports(state, row, udp)).collect()
     };
+    let load = state.sum::<HostLoad>(&row.id);
     Instance {
         free: Free {
-            cpu: registered("CPU") - state.sum::<HostHolds>(&(row.id, Held::Cpu)),
-            memory: registered("MEMORY") - state.sum::<HostHolds>(&(row.id, Held::Memory)),
+            cpu: registered("CPU") - load.cpu,
+            memory: registered("MEMORY") - load.memory,
             tcp: ports("PORTS", false),
             udp: ports("PORTS_UDP", true),
             gpus,
         },
         groups,
-        running_tasks: state.sum::<HostTasks>(&(row.id, Count::Running)),
+        running_tasks: load.tasks.of(Count::Running),
         ..known.clone()
     }
 }

@@ -6,7 +6,7 @@ use model_ecs as api;
 use super::placing::held_ports;
 use super::task_definition::{containers_of, is_mode};
 use crate::rows::container_instance::ContainerInstance;
-use crate::rows::task::{Held, HostHolds};
+use crate::rows::task::HostLoad;
 
 /// AWS: every resource is shown with all its number forms, those that are not its own zero.
 pub fn filled(mut resource: api::Resource) -> api::Resource {
@@ -18,10 +18,8 @@ pub fn filled(mut resource: api::Resource) -> api::Resource {
 
 /// The registered resources less what the tasks on the instance hold.
 pub fn remaining(state: &State, row: &ContainerInstance) -> Vec<api::Resource> {
-    let held = |what| {
-        let sum = state.sum::<HostHolds>(&(row.id, what));
-        i32::try_from(sum).unwrap_or(i32::MAX)
-    };
+    let load = state.sum::<HostLoad>(&row.id);
+    let held = |sum| i32::try_from(sum).unwrap_or(i32::MAX);
     let ports = |udp| held_ports(state, row, udp).map(|port| port.to_string());
     let mut left = row.resources.clone();
     for resource in &mut left {
@@ -29,10 +27,10 @@ pub fn remaining(state: &State, row: &ContainerInstance) -> Vec<api::Resource> {
         let set = &mut resource.string_set_value;
         match resource.name.as_deref() {
             Some("CPU") => {
-                resource.integer_value = Some(number.saturating_sub(held(Held::Cpu)));
+                resource.integer_value = Some(number.saturating_sub(held(load.cpu)));
             }
             Some("MEMORY") => {
-                resource.integer_value = Some(number.saturating_sub(held(Held::Memory)));
+                resource.integer_value = Some(number.saturating_sub(held(load.memory)));
             }
             Some("PORTS") => set.get_or_insert_default().extend(ports(false)),
             Some("PORTS_UDP") => set.get_or_insert_default().extend(ports(true)),

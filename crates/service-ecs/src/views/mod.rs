@@ -14,7 +14,7 @@ use crate::rows::cluster::Cluster;
 use crate::rows::container_instance::{ClusterInstances, ContainerInstance};
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 use crate::rows::service::ClusterServices;
-use crate::rows::task::{ClusterTasks, Count, HostTasks, Launch};
+use crate::rows::task::{ClusterTasks, Count, HostLoad, Launch};
 use crate::rows::task_definition::TaskDefinition;
 use crate::rules::resources;
 use crate::rules::strategy::{self, BUILT_IN};
@@ -52,7 +52,7 @@ fn count(number: i64) -> Option<i32> {
 }
 
 pub fn cluster(state: &State, row: &Cluster, include: Include) -> api::Cluster {
-    let tasks = |launch, count| state.sum::<ClusterTasks>(&(row.key.clone(), launch, count));
+    let tasks = |launch, count| state.sum::<ClusterTasks>(&(row.key.clone(), launch)).of(count);
     let services =
         |launch, draining| state.sum::<ClusterServices>(&(row.key.clone(), launch, draining));
     let all =
@@ -165,7 +165,8 @@ pub fn container_instance(
     tags: bool,
     health: bool,
 ) -> api::ContainerInstance {
-    let tasks = |of| count(state.sum::<HostTasks>(&(row.id, of)));
+    let load = state.sum::<HostLoad>(&row.id);
+    let tasks = |of| count(load.tasks.of(of));
     api::ContainerInstance {
         container_instance_arn: Some(row.arn()),
         ec2_instance_id: row.ec2_instance_id.as_ref().map(|id| id.to_string()),

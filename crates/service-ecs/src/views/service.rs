@@ -28,15 +28,15 @@ pub fn number(n: u32) -> Option<i32> {
 
 /// Tasks by the deployment that started them.
 pub fn tasks(state: &State, key: &ServiceKey, id: &str, of: Count) -> Option<i32> {
-    let sum = state.sum::<DeploymentTasks>(&(key.clone(), id.into(), of));
-    Some(i32::try_from(sum).unwrap_or(i32::MAX))
+    let sum = state.sum::<DeploymentTasks>(&(key.clone(), id.into()));
+    Some(i32::try_from(sum.of(of)).unwrap_or(i32::MAX))
 }
 
 /// All tasks of a service.
 fn all_tasks(state: &State, key: &ServiceKey, of: Count) -> Option<i32> {
-    let first = (key.clone(), "".into(), Count::Pending);
-    let sums = state.sums::<DeploymentTasks>(first).take_while(|((at, ..), _)| at == key);
-    let sum: i64 = sums.filter(|((.., count), _)| *count == of).map(|(_, sum)| sum).sum();
+    let first = (key.clone(), "".into());
+    let sums = state.sums::<DeploymentTasks>(first).take_while(|((at, _), _)| at == key);
+    let sum: i64 = sums.map(|(_, sum)| sum.of(of)).sum();
     Some(i32::try_from(sum).unwrap_or(i32::MAX))
 }
 
