@@ -19,6 +19,7 @@ pub mod shim;
 mod shimmed;
 mod spec;
 mod users;
+mod watch;
 
 use std::time::SystemTime;
 

@@ -4,15 +4,13 @@
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use rustix::fs::inotify;
 use serde::Deserialize;
-use tokio::io::unix::AsyncFd;
 
 use crate::error::{Error, Result};
+use crate::watch::Watch;
 use crate::{LogLine, LogPosition, LogReader, LogsFrom, Stream};
 
 /// Bytes taken at once.
@@ -124,12 +122,15 @@ pub struct Follower {
     file: Option<File>,
     buffer: Vec<u8>,
     times: Times,
-    watch: Option<AsyncFd<OwnedFd>>,
+    watch: Option<Watch>,
 }
 
 impl Follower {
     pub fn open(dir: PathBuf, from: LogsFrom) -> Result<Self> {
-        let watch = if from.follow { Some(watch(&dir)?) } else { None };
+        let watch = match from.follow {
+            true => Some(Watch::of(&dir).map_err(Error::file("cannot watch", &dir))?),
+            false => None,
+        };
         Ok(Self {
             dir,
             follow: from.follow,
@@ -204,16 +205,6 @@ impl Follower {
     }
 }
 
-fn watch(dir: &Path) -> Result<AsyncFd<OwnedFd>> {
-    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-    let made = inotify::init(flags).and_then(|fd| {
-        let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY;
-        inotify::add_watch(&fd, dir, events).map(|_| fd)
-    });
-    let fd = made.map_err(|errno| Error::file("cannot watch", dir)(errno.into()))?;
-    crate::record::poll(fd).map_err(Error::file("cannot watch", dir))
-}
-
 #[async_trait]
 impl LogReader for Follower {
     async fn next(&mut self) -> Result<Vec<LogLine>> {
@@ -233,14 +224,7 @@ impl LogReader for Follower {
             let (true, Some(watch)) = (self.follow && !ended, &self.watch) else {
                 return Ok(Vec::new());
             };
-            let mut ready = watch.readable().await.map_err(Error::system("watch a log"))?;
-            let mut events = [0u8; 4096];
-            while let Ok(read) = rustix::io::read(watch.get_ref(), &mut events) {
-                if read < events.len() / 2 {
-                    break;
-                }
-            }
-            ready.clear_ready();
+            watch.changed().await;
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rustix::fs::{MemfdFlags, SealFlags, inotify};
+use rustix::fs::{MemfdFlags, SealFlags};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::cgroups::{self, Group};
@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::logs::{self, Follower};
 use crate::record::{self, Answer, Dir, Process, ShimRecord};
 use crate::shim::short_path;
+use crate::watch::Watch;
 use crate::{
     ContainerSpec, Created, Exec, ExecSpec, Exit, GroupSpec, LogReader, LogsFrom, Runtime, SIGKILL,
     Started, State, Stats, Status, bundle, check_id,
@@ -402,10 +403,7 @@ impl Runtime for Shimmed {
 
     async fn wait(&self, id: &str) -> Result<Exit> {
         let dir = self.known(id)?;
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
-            .and_then(|fd| inotify::add_watch(&fd, &dir.0, inotify::WatchFlags::CREATE).map(|_| fd))
-            .map_err(|errno| Error::file("cannot watch", &dir.0)(errno.into()))?;
-        let watch = record::poll(watch).map_err(Error::file("cannot watch", &dir.0))?;
+        let watch = Watch::of(&dir.0).map_err(Error::file("cannot watch", &dir.0))?;
         loop {
             if let Some(exit) = record::read(&dir.exit())? {
                 return Ok(exit);
@@ -415,12 +413,7 @@ impl Runtime for Shimmed {
                 Some(record) if record.shim.alive() => {
                     tokio::select! {
                         ended = process_end(record.shim) => ended?,
-                        ready = watch.readable() => {
-                            let mut ready = ready.map_err(Error::file("cannot watch", &dir.0))?;
-                            let mut events = [0u8; 4096];
-                            let _ = rustix::io::read(watch.get_ref(), &mut events);
-                            ready.clear_ready();
-                        }
+                        () = watch.changed() => {}
                     }
                 }
                 _ => {
@@ -429,11 +422,7 @@ impl Runtime for Shimmed {
                         return Ok(exit);
                     }
                     // Its shim has not begun yet: that makes a file.
-                    let mut ready =
-                        watch.readable().await.map_err(Error::file("cannot watch", &dir.0))?;
-                    let mut events = [0u8; 4096];
-                    let _ = rustix::io::read(watch.get_ref(), &mut events);
-                    ready.clear_ready();
+                    watch.changed().await;
                 }
             }
         }

@@ -45,7 +45,7 @@ pub fn notify(state: &str) {
     }
 }
 
-/// Connections are files: as many as the hard limit allows, not the soft limit's usual 1024.
+/// Connections and containers are files: as many as the hard limit allows, not the soft limit's usual 1024.
 pub fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

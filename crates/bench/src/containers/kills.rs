@@ -77,7 +77,9 @@ fn first_processes(plane: &Plane) -> Result<Processes> {
 
 fn end(processes: &Processes, arns: &[String]) -> Result<()> {
     for arn in arns {
-        signal(processes.get(arn).context("a container has a process")?.0, "KILL")?;
+        let process = processes.get(arn);
+        let known = processes.len();
+        signal(process.with_context(|| format!("{arn} is none of {known} containers"))?.0, "KILL")?;
     }
     Ok(())
 }

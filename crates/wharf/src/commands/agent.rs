@@ -19,7 +19,7 @@ use host_runtime::{ShimProgram, Shimmed};
 
 use crate::logs::LogArguments;
 use crate::small::{PAGE_BY_PAGE, become_small};
-use crate::supervisor::Signals;
+use crate::supervisor::{Signals, raise_file_limit};
 
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
@@ -74,6 +74,7 @@ const TERMINAL: u8 = 5;
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     become_small()?;
     arguments.logs.start();
+    raise_file_limit();
     let mut source = Source::default();
     source.file(&arguments.config)?;
     source.environment(std::env::vars());
