@@ -12,19 +12,16 @@ import shutil
 import struct
 import subprocess
 import sys
-import tarfile
 import termios
 import time
 from pathlib import Path
 
 import pytest
 
-from wharf_server import Server, binary, clean_environment
+from real_hosts import BETWEEN_LOOKS, PATIENCE, Up, connected, lacking, until
 
 PLUGIN = "session-manager-plugin"
 AWS = Path(sys.executable).parent / "aws"
-PATIENCE = 60
-BETWEEN_LOOKS = 0.02
 
 
 def plugin() -> Path | None:
@@ -33,30 +30,11 @@ def plugin() -> Path | None:
 
 
 def missing() -> str | None:
-    if os.geteuid() != 0:
-        return "hosts need root"
-    if shutil.which("busybox") is None:
-        return "busybox is not on this machine"
+    if why := lacking():
+        return why
     if plugin() is None:
         return f"{PLUGIN} is neither in the path nor named by WHARF_SESSION_MANAGER_PLUGIN"
     return None
-
-
-class Up(Server):
-    """A server with one host."""
-
-    verb = "up"
-
-    def image(self, folder):
-        tar = folder / "root.tar"
-        with tarfile.open(tar, mode="w") as archive:
-            archive.add(shutil.which("busybox"), "bin/busybox")
-            for applet in ("sh", "sleep", "echo", "stty", "test"):
-                link = tarfile.TarInfo(f"bin/{applet}")
-                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-                archive.addfile(link)
-        command = [binary(), "image", "--data-dir", self.data_dir, "import", tar, "busybox:latest"]
-        subprocess.run(command, check=True, env=clean_environment(), capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,25 +65,11 @@ def task(up):
         }],
     )
 
-    def connected():
-        arns = client.list_container_instances()["containerInstanceArns"]
-        told = client.describe_container_instances(containerInstances=arns) if arns else {}
-        return any(one["agentConnected"] for one in told.get("containerInstances", []))
-
-    until("the host is connected", connected)
+    until("the host is connected", lambda: connected(client))
     [started] = client.run_task(taskDefinition="waits", enableExecuteCommand=True)["tasks"]
     arn = started["taskArn"]
     until("it runs", lambda: client.describe_tasks(tasks=[arn])["tasks"][0]["lastStatus"] == "RUNNING")
     return arn
-
-
-def until(what, holds):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := holds():
-            return found
-        time.sleep(BETWEEN_LOOKS)
-    raise AssertionError(f"not within {PATIENCE} s: {what}")
 
 
 class Terminal:

@@ -25,12 +25,14 @@ pub enum Dialect {
     Wire,
     /// Wharf's own form at rest: AWS's member names, all members, timestamps in milliseconds.
     Stored,
+    /// The detail of an event: as on the wire, but for timestamps in ISO 8601.
+    Event,
 }
 
 impl Dialect {
     fn name(self, member: &Member) -> &'static str {
         match self {
-            Dialect::Wire => member.wire,
+            Dialect::Wire | Dialect::Event => member.wire,
             Dialect::Stored => member.name,
         }
     }
@@ -423,6 +425,9 @@ impl Serialize for ValueView<'_> {
             Value::Timestamp(time) if dialect == Dialect::Stored => {
                 serializer.serialize_i64(time.as_millis())
             }
+            Value::Timestamp(time) if dialect == Dialect::Event => {
+                serializer.serialize_str(&time.format(TimestampFormat::Iso8601))
+            }
             Value::Timestamp(time) => serialize_time(time, self.member, serializer),
             Value::Document(document) => document.serialize(serializer),
             Value::Structure(shape) => StructureView { shape, dialect }.serialize(serializer),
@@ -482,13 +487,19 @@ fn serialize_time<S: Serializer>(
 /// Reads a JSON object into a structure.
 pub fn read(bytes: &[u8], shape: &mut dyn AnyShape, dialect: Dialect) -> serde_json::Result<()> {
     let budget = match dialect {
-        Dialect::Wire => Budget::of_request(),
+        Dialect::Wire | Dialect::Event => Budget::of_request(),
         Dialect::Stored => Budget::unlimited(),
     };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let context = Context { dialect, depth: 0, budget: &budget };
     StructureSeed { shape, context }.deserialize(&mut deserializer)?;
     deserializer.end()
+}
+
+/// A structure as the detail of an event.
+pub fn detail(shape: &dyn AnyShape) -> serde_json::Value {
+    let view = StructureView { shape, dialect: Dialect::Event };
+    serde_json::to_value(&view).expect("making JSON fails only for keys that are no strings")
 }
 
 /// Writes a structure as a JSON object.

@@ -244,6 +244,30 @@ impl State {
         }
     }
 
+    /// What differs from an older state in one table, in key order. Rows that both share are known
+    /// by their place in memory, so this costs a walk and no comparison.
+    pub fn changes_since<R: Row>(&self, older: &State) -> Vec<Change> {
+        let table = self.place::<R>();
+        let mut changes = Vec::new();
+        let mut old = older.table::<R>().rows().map(|row| (row.key(), row)).peekable();
+        let mut add = |before: Option<&Arc<R>>, after: Option<&Arc<R>>| {
+            let any = |row: &Arc<R>| row.clone() as AnyRow;
+            changes.push(Change { table, before: before.map(any), after: after.map(any) });
+        };
+        for row in self.table::<R>().rows() {
+            let key = row.key();
+            while let Some((_, gone)) = old.next_if(|(old, _)| *old < key) {
+                add(Some(gone), None);
+            }
+            match old.next_if(|(old, _)| *old == key) {
+                Some((_, same)) if Arc::ptr_eq(same, row) => {}
+                known => add(known.map(|(_, row)| row), Some(row)),
+            }
+        }
+        old.for_each(|(_, gone)| add(Some(gone), None));
+        changes
+    }
+
     /// Every row as a change onto itself, so that all loops look at all rows.
     pub fn touch_all(&self, visit: &mut dyn FnMut(Change)) {
         self.touch(visit, |table, each| table.each(each));

@@ -13,15 +13,15 @@ use tokio::sync::Notify;
 /// What a reader of a feed is told. The view that it takes afterwards is at least as new.
 #[derive(Clone)]
 pub enum News {
-    /// One step's changes.
-    Changed(Arc<[Change]>),
+    /// One step's changes, and the revision that they led to.
+    Changed(u64, Arc<[Change]>),
     /// Anything may have changed.
     Everything,
 }
 
 #[derive(Default)]
 struct Waiting {
-    lists: VecDeque<Arc<[Change]>>,
+    lists: VecDeque<(u64, Arc<[Change]>)>,
     everything: bool,
 }
 
@@ -48,7 +48,8 @@ impl Feed {
                 if std::mem::take(&mut waiting.everything) {
                     return Some(News::Everything);
                 }
-                waiting.lists.pop_front().map(News::Changed)
+                let (revision, changes) = waiting.lists.pop_front()?;
+                Some(News::Changed(revision, changes))
             });
             if let Some(news) = news {
                 return news;
@@ -87,7 +88,7 @@ impl Feeds {
     }
 
     /// The changes of a step that is published.
-    pub fn tell(&self, changes: Vec<Change>) {
+    pub fn tell(&self, revision: u64, changes: Vec<Change>) {
         if changes.is_empty() || self.all(|feeds| feeds.is_empty()) {
             return;
         }
@@ -100,7 +101,7 @@ impl Feeds {
                     waiting.lists.clear();
                     waiting.everything = true;
                 } else {
-                    waiting.lists.push_back(changes.clone());
+                    waiting.lists.push_back((revision, changes.clone()));
                 }
             });
         });

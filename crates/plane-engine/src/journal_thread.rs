@@ -232,7 +232,7 @@ impl JournalThread {
             }
         }
         for stepped in waiting.drain(..) {
-            self.shared.feeds.tell(stepped.changes);
+            self.shared.feeds.tell(stepped.state.rev(), stepped.changes);
             for (reply, handled) in stepped.replies {
                 // Whoever asked may have hung up; the write stands all the same.
                 let _ = reply.send(Ok(handled));

@@ -381,7 +381,7 @@ impl Sink for Nowhere {
 fn told(world: &World, feed: &mut Feed) -> Option<Vec<String>> {
     match world.runtime.block_on(feed.next()) {
         News::Everything => None,
-        News::Changed(changes) => {
+        News::Changed(_, changes) => {
             let text = |change: &Change| change.row::<Note>().map(|note| note.text.clone());
             Some(changes.iter().filter_map(text).collect())
         }

@@ -145,7 +145,7 @@ impl Links {
             tokio::select! {
                 changed = leading.changed() => if changed.is_err() { return },
                 news = feed.next() => match news {
-                    News::Changed(changes) => self.wake(&engine, &changes),
+                    News::Changed(_, changes) => self.wake(&engine, &changes),
                     News::Everything => self.wake_all(),
                 },
             }

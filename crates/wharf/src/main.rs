@@ -7,6 +7,7 @@ mod data;
 mod data_dir;
 mod demo;
 mod endpoint;
+mod events;
 mod hosts;
 mod links;
 mod local_ca;

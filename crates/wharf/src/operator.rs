@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use service_iam::operator::{self, NotOpened, OpenAccount};
 use service_iam::reports::EnsureRoot;
 
+use crate::events::Events;
 use crate::root_key::RootKey;
 
 /// `GET check`.
@@ -68,6 +69,7 @@ pub struct Told {
 pub struct HouseOperator {
     /// The first account.
     pub account: AccountId,
+    pub events: Arc<Events>,
 }
 
 impl Operator for HouseOperator {
@@ -82,6 +84,10 @@ impl Operator for HouseOperator {
                 ("GET", "check") => check(engine).await,
                 ("POST", "explain") => match serde_json::from_slice(call.body) {
                     Ok(request) => explain(engine, caller.account, request).await,
+                    Err(error) => told(400, "ValidationError", error.to_string()),
+                },
+                ("POST", "events") => match serde_json::from_slice(call.body) {
+                    Ok(request) => json(200, &self.events.read(engine, &request).await),
                     Err(error) => told(400, "ValidationError", error.to_string()),
                 },
                 ("GET", "accounts") => json(200, &list(engine)),

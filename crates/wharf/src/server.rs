@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use crate::data::Stores;
 use crate::data_dir::DataDir;
 use crate::endpoint::Endpoint;
+use crate::events::Events;
 use crate::hosts::{HostArguments, Hosts, Plane, Running};
 use crate::links::Rows;
 use crate::operator::HouseOperator;
@@ -154,7 +155,8 @@ impl Run<'_> {
                 Some(Forward::new(operator::server_secret, endpoint.ca.clone()))
             }
         };
-        let operator = Arc::new(HouseOperator { account: self.settings.account_id });
+        let events = Events::start(engine);
+        let operator = Arc::new(HouseOperator { account: self.settings.account_id, events });
         let parts = Parts {
             operator: Some(operator),
             forward,

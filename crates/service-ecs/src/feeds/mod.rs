@@ -16,6 +16,7 @@ use crate::rows::task::{Task, TasksOn, arn_of};
 use crate::rules::{clusters, instances, interfaces};
 
 mod docker;
+pub mod events;
 pub mod exec;
 pub mod hooks;
 mod payload;

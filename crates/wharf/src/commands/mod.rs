@@ -9,6 +9,7 @@ mod coverage;
 mod demo_page;
 mod doctor;
 mod env;
+mod events;
 mod exec;
 mod explain;
 mod image;
@@ -22,8 +23,9 @@ mod version;
 
 use std::process::ExitCode;
 
+use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "wharf", version, about = "Amazon ECS that you own", max_term_width = 100)]
@@ -51,6 +53,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Say why a task is where it is, or nowhere.
     Explain(explain::Arguments),
+    /// Show what changes, as EventBridge would tell it.
+    Events(events::Arguments),
     /// Show what a plan of hosts, services and mishaps would come to.
     Simulate(simulate::Arguments),
     /// Print a journal's history.
@@ -100,7 +104,9 @@ pub fn misuse<T>(text: impl Into<String>) -> anyhow::Result<T> {
 const MISUSE: u8 = 2;
 
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let parsed = with_environment(Arguments::command()).try_get_matches();
+    let parsed = parsed.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
@@ -114,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Env(arguments) => env::run(&arguments),
         Command::Exec(arguments) => exec::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Clean(arguments) => clean::run(&arguments),
@@ -136,6 +143,24 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Every flag that users see is also a variable: `WHARF_` and its name, where it has no other. A
+/// variable turns a switch on by anything but a word that says no.
+fn with_environment(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|mut arg| {
+        let switch = matches!(arg.get_action(), ArgAction::SetTrue);
+        let Some(long) = arg.get_long().filter(|_| switch || arg.get_action().takes_values()) else {
+            return arg;
+        };
+        if arg.get_env().is_none() && !arg.is_hide_set() {
+            let name = format!("WHARF_{}", long.to_uppercase().replace('-', "_"));
+            // The list of flags lives as long as the process.
+            arg = arg.env(&*String::leak(name));
+        }
+        if switch { arg.value_parser(FalseyValueParser::new()) } else { arg }
+    });
+    command.mut_subcommands(with_environment)
+}
+
 /// Help goes out as it is; a mistake becomes one line.
 fn refuse(error: &clap::Error) -> ExitCode {
     match error.kind() {
@@ -156,5 +181,33 @@ fn refuse(error: &clap::Error) -> ExitCode {
             eprintln!("wharf: {} (see --help)", line.strip_prefix("error: ").unwrap_or(&line));
             ExitCode::from(MISUSE)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn each(command: &clap::Command, look: &mut dyn FnMut(&clap::Command, &clap::Arg)) {
+        command.get_arguments().for_each(|arg| look(command, arg));
+        command.get_subcommands().for_each(|command| each(command, look));
+    }
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        let command = with_environment(Arguments::command());
+        command.clone().debug_assert();
+        let mut flags = 0;
+        each(&command, &mut |command, arg| {
+            let builtin = matches!(arg.get_id().as_str(), "help" | "version");
+            if arg.get_long().is_none() || arg.is_hide_set() || builtin {
+                return;
+            }
+            flags += 1;
+            let name = arg.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+            let known = ["WHARF_", "ECS_", "AWS_"].iter().any(|prefix| name.starts_with(prefix));
+            assert!(known, "{} --{:?}: {name:?}", command.get_name(), arg.get_long());
+        });
+        assert!(flags > 30, "{flags}");
     }
 }

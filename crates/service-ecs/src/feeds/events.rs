@@ -1,0 +1,246 @@
+//! What changed, as EventBridge tells it: the stream from which schedulers outside work, and which
+//! rules will match.
+//!
+//! An event is read from a row's images before and after a change, and nothing is kept for it. A
+//! reader that missed some finds the rest in the rows, and by the versions which of the two is newer.
+
+use core_state::{Change, State};
+use core_types::{Id128, Scope, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::rows::cluster::{self, ClusterKey};
+use crate::rows::container_instance::ContainerInstance;
+use crate::rows::service::{Deployment, Rollout, Service};
+use crate::rows::task::Task;
+use crate::rules::rollout;
+use crate::views;
+
+/// One event, in the shape of its envelope.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub version: String,
+    /// The same for the same content.
+    pub id: String,
+    #[serde(rename = "detail-type")]
+    pub detail_type: String,
+    pub source: String,
+    pub account: String,
+    pub time: String,
+    pub region: String,
+    pub resources: Vec<String>,
+    pub detail: Value,
+}
+
+/// What an event is about, as filters name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    Task,
+    ContainerInstance,
+    Deployment,
+    ServiceAction,
+}
+
+impl About {
+    pub const ALL: [About; 4] =
+        [About::Task, About::ContainerInstance, About::Deployment, About::ServiceAction];
+
+    pub fn detail_type(self) -> &'static str {
+        match self {
+            About::Task => "ECS Task State Change",
+            About::ContainerInstance => "ECS Container Instance State Change",
+            About::Deployment => "ECS Deployment State Change",
+            About::ServiceAction => "ECS Service Action",
+        }
+    }
+}
+
+/// What one change of a row tells, the oldest first. `state` is at least as new as the change.
+pub fn of(change: &Change, state: &State, now: Time) -> Vec<Event> {
+    let teller = Teller { state, now };
+    if let Some((before, after)) = change.of::<Task>() {
+        return teller.task(before, after);
+    }
+    if let Some((before, Some(after))) = change.of::<ContainerInstance>() {
+        return teller.instance(before, after).into_iter().collect();
+    }
+    if let Some((before, Some(after))) = change.of::<Service>() {
+        return teller.service(before, after);
+    }
+    Vec::new()
+}
+
+/// Changes from one state to a later one of which no list is at hand, as far as they are told.
+pub fn between(before: &State, after: &State) -> Vec<Change> {
+    let mut changes = after.changes_since::<ContainerInstance>(before);
+    changes.extend(after.changes_since::<Service>(before));
+    changes.extend(after.changes_since::<Task>(before));
+    changes
+}
+
+struct Teller<'s> {
+    state: &'s State,
+    now: Time,
+}
+
+impl Teller<'_> {
+    fn task(&self, before: Option<&Task>, after: Option<&Task>) -> Vec<Event> {
+        let mut events = Vec::new();
+        if let Some(after) = after.filter(|after| before.is_none_or(|before| differs(before, after)))
+        {
+            let mut detail = detail(&views::task::task(self.state, after, true));
+            detail.insert("updatedAt".to_owned(), self.time().into());
+            events.push(self.event(About::Task, after.cluster.0, after.arn(), detail));
+        }
+        // AWS: what an instance has left changes with its tasks, which is told as well.
+        let held = [before, after].map(|row| row.filter(|row| row.holds()).and_then(|row| row.host));
+        if held[0] != held[1] {
+            for host in held.into_iter().flatten() {
+                let row = self.state.get::<ContainerInstance>(&host);
+                events.extend(row.and_then(|row| self.instance(None, row)));
+            }
+        }
+        events
+    }
+
+    fn instance(
+        &self,
+        before: Option<&ContainerInstance>,
+        after: &ContainerInstance,
+    ) -> Option<Event> {
+        let same = before.is_some_and(|before| {
+            before.version == after.version
+                && before.status == after.status
+                && before.observed_connected == after.observed_connected
+        });
+        // Fargate's hosts are nobody's.
+        if same || after.fargate().is_some() {
+            return None;
+        }
+        let mut detail = detail(&views::container_instance(self.state, after, true, false));
+        detail.insert("clusterArn".to_owned(), self.cluster(&after.cluster).into());
+        detail.insert("updatedAt".to_owned(), self.time().into());
+        Some(self.event(About::ContainerInstance, after.cluster.0, after.arn(), detail))
+    }
+
+    fn service(&self, before: Option<&Service>, after: &Service) -> Vec<Event> {
+        let mut events = Vec::new();
+        for one in &after.deployments {
+            let known = before.and_then(|row| row.deployments.iter().find(|known| known.id == one.id));
+            if known.is_none_or(|known| known.rollout != one.rollout) {
+                events.push(self.deployment(after, one));
+            }
+            let throttled = |one: &Deployment| rollout::backoff(one).is_throttled();
+            if throttled(one) && !known.is_some_and(throttled) {
+                events.push(self.action(after, "WARN", "SERVICE_TASK_START_IMPAIRED", None));
+            }
+        }
+        let Some(before) = before else { return events };
+        if after.desired_count != before.desired_count && !after.daemon {
+            events.push(self.action(after, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", None));
+        }
+        if let Some(told) = after.told.as_ref().filter(|told| before.told.as_ref() != Some(told)) {
+            let name = "SERVICE_TASK_PLACEMENT_FAILURE";
+            events.push(self.action(after, "ERROR", name, Some(&told.text)));
+        }
+        if after.steady_at.is_some() && after.steady_at != before.steady_at {
+            events.push(self.action(after, "INFO", "SERVICE_STEADY_STATE", None));
+        }
+        events
+    }
+
+    fn deployment(&self, service: &Service, one: &Deployment) -> Event {
+        let (kind, name) = match one.rollout {
+            Rollout::InProgress => ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS"),
+            Rollout::Completed => ("INFO", "SERVICE_DEPLOYMENT_COMPLETED"),
+            Rollout::Failed => ("ERROR", "SERVICE_DEPLOYMENT_FAILED"),
+        };
+        let detail = object(json!({
+            "eventType": kind,
+            "eventName": name,
+            "clusterArn": self.cluster(service.cluster()),
+            "deploymentId": one.id,
+            "updatedAt": iso(one.updated_at),
+            "reason": one.reason,
+        }));
+        self.event(About::Deployment, service.cluster().0, service.arn(), detail)
+    }
+
+    fn action(&self, service: &Service, kind: &str, name: &str, reason: Option<&str>) -> Event {
+        let mut detail = object(json!({
+            "eventType": kind,
+            "eventName": name,
+            "clusterArn": self.cluster(service.cluster()),
+            "createdAt": self.time(),
+        }));
+        if let Some(reason) = reason {
+            detail.insert("reason".to_owned(), reason.into());
+        }
+        if name == "SERVICE_DESIRED_COUNT_UPDATED" {
+            detail.insert("desiredCount".to_owned(), service.desired_count.into());
+        }
+        self.event(About::ServiceAction, service.cluster().0, service.arn(), detail)
+    }
+
+    fn event(
+        &self,
+        about: About,
+        scope: Scope,
+        resource: String,
+        detail: Map<String, Value>,
+    ) -> Event {
+        let mut event = Event {
+            version: "0".to_owned(),
+            id: String::new(),
+            detail_type: about.detail_type().to_owned(),
+            source: "aws.ecs".to_owned(),
+            account: scope.account.to_string(),
+            time: iso(Time(self.now.seconds() * 1000)),
+            region: scope.region.to_string(),
+            resources: vec![resource],
+            detail: Value::Object(detail),
+        };
+        event.id = id_of(&event).dashed();
+        event
+    }
+
+    fn cluster(&self, (scope, name): &ClusterKey) -> String {
+        cluster::arn_of(*scope, name)
+    }
+
+    fn time(&self) -> String {
+        iso(self.now)
+    }
+}
+
+/// Whether a reader of DescribeTasks would see a difference that AWS tells.
+fn differs(before: &Task, after: &Task) -> bool {
+    before.version != after.version
+        || before.observed_status != after.observed_status
+        || before.desired_status != after.desired_status
+        || before.host != after.host
+}
+
+fn detail(shape: &impl aws_protocol::AnyShape) -> Map<String, Value> {
+    object(aws_protocol::event_detail(shape))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn iso(time: Time) -> String {
+    views::timestamp(time).map(|time| time.iso8601()).unwrap_or_default()
+}
+
+/// FNV-1a of 128 bits over the content: a reader that meets an event twice sees that it is one.
+fn id_of(event: &Event) -> Id128 {
+    let text = serde_json::to_vec(event).unwrap_or_default();
+    let hash = text.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
+        (hash ^ u128::from(*byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
+    });
+    Id128(hash.to_be_bytes())
+}

@@ -1,0 +1,146 @@
+//! Changes as events: every step that a user can see is told once, in EventBridge's shape.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use core_state::{Change, State};
+use core_types::Time;
+use serde_json::json;
+use service_ecs::feeds::events::{Event, between, of};
+use world::fleet::{Fate, Fleet};
+
+/// What came since a state, as a follower would read it that looks now.
+struct Follower {
+    seen: State,
+    at: Time,
+}
+
+impl Follower {
+    fn new(fleet: &Fleet) -> Follower {
+        Follower { seen: fleet.world.core.state().clone(), at: fleet.world.now }
+    }
+
+    fn read(&mut self, fleet: &Fleet) -> Vec<Event> {
+        let state = fleet.world.core.state();
+        let changes: Vec<Change> = between(&self.seen, state);
+        let events = changes.iter().flat_map(|change| of(change, state, self.at)).collect();
+        (self.seen, self.at) = (state.clone(), fleet.world.now);
+        events
+    }
+}
+
+fn named<'e>(events: &'e [Event], detail_type: &str) -> Vec<&'e Event> {
+    events.iter().filter(|event| event.detail_type == detail_type).collect()
+}
+
+fn names(events: &[Event]) -> Vec<&str> {
+    events.iter().filter_map(|event| event.detail["eventName"].as_str()).collect()
+}
+
+#[test]
+fn a_task_is_told_at_each_of_its_steps() {
+    let mut fleet = Fleet::new(1);
+    let mut follower = Follower::new(&fleet);
+    let input = json!({"cluster": "c", "taskDefinition": "web", "startedBy": "me"});
+    let answer = fleet.world.call("RunTask", input);
+    let arn = answer["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    let events = follower.read(&fleet);
+    let tasks = named(&events, "ECS Task State Change");
+    assert_eq!(tasks.len(), 1, "{events:?}");
+    let first = tasks[0];
+    assert_eq!(first.resources, [arn.clone()]);
+    assert_eq!((first.version.as_str(), first.source.as_str()), ("0", "aws.ecs"));
+    assert_eq!((first.account.as_str(), first.region.as_str()), ("123456789012", "us-east-1"));
+    assert_eq!(first.time, "2023-11-14T22:13:20Z");
+    let detail = &first.detail;
+    assert_eq!((&detail["lastStatus"], &detail["desiredStatus"]), (&json!("PENDING"), &json!("RUNNING")));
+    assert_eq!(detail["startedBy"], "me");
+    assert_eq!(detail["clusterArn"], "arn:aws:ecs:us-east-1:123456789012:cluster/c");
+    assert!(detail["createdAt"].as_str().unwrap().starts_with("2023-11-14T22:13:20"), "{detail}");
+    // What is left on its host has changed with it.
+    let hosts = named(&events, "ECS Container Instance State Change");
+    assert_eq!(hosts[0].detail["pendingTasksCount"], 1);
+    assert!(hosts[0].detail["clusterArn"].is_string());
+
+    fleet.settle();
+    let events = follower.read(&fleet);
+    let tasks = named(&events, "ECS Task State Change");
+    assert_eq!(tasks.last().unwrap().detail["lastStatus"], "RUNNING");
+    let version = |event: &Event| event.detail["version"].as_u64().unwrap();
+    let running = version(tasks.last().unwrap());
+    assert!(running > version(first));
+
+    fleet.world.call("StopTask", json!({"cluster": "c", "task": arn, "reason": "enough"}));
+    let events = follower.read(&fleet);
+    let stopping = named(&events, "ECS Task State Change")[0].clone();
+    assert_eq!(stopping.detail["desiredStatus"], "STOPPED");
+    assert!(version(&stopping) > running);
+    fleet.settle();
+    let events = follower.read(&fleet);
+    let last = named(&events, "ECS Task State Change").pop().unwrap().clone();
+    assert_eq!((&last.detail["lastStatus"], &last.detail["stoppedReason"]), (&json!("STOPPED"), &json!("enough")));
+    assert_eq!(last.detail["stopCode"], "UserInitiated");
+    // Nothing more comes of it.
+    assert_eq!(follower.read(&fleet), []);
+}
+
+#[test]
+fn services_tell_their_deployments_and_what_hinders_them() {
+    let mut fleet = Fleet::new(1);
+    let mut follower = Follower::new(&fleet);
+    fleet.create("s", json!({"taskDefinition": "fixed", "desiredCount": 1}));
+    let events = follower.read(&fleet);
+    assert_eq!(names(&events), ["SERVICE_DEPLOYMENT_IN_PROGRESS"]);
+    let deployment = named(&events, "ECS Deployment State Change")[0];
+    assert_eq!(deployment.resources, ["arn:aws:ecs:us-east-1:123456789012:service/c/s"]);
+    assert_eq!(deployment.detail["eventType"], "INFO");
+    assert!(deployment.detail["deploymentId"].as_str().unwrap().starts_with("ecs-svc/"));
+    fleet.settle();
+    let events = follower.read(&fleet);
+    assert_eq!(names(&events), ["SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_STEADY_STATE"]);
+    fleet.world.call("UpdateService", json!({"cluster": "c", "service": "s", "desiredCount": 2}));
+    let events = follower.read(&fleet);
+    assert_eq!(names(&events), ["SERVICE_DESIRED_COUNT_UPDATED", "SERVICE_TASK_PLACEMENT_FAILURE"]);
+    let failure = named(&events, "ECS Service Action")[1];
+    assert_eq!(failure.detail["eventType"], "ERROR");
+    let reason = failure.detail["reason"].as_str().unwrap();
+    assert!(reason.contains("is already using a port required by your task"), "{reason}");
+}
+
+#[test]
+fn a_broken_version_is_told_as_impaired_and_as_failed() {
+    let mut fleet = Fleet::new(1);
+    fleet.fates.insert(1, Fate::NeverStarts);
+    let mut follower = Follower::new(&fleet);
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": false}});
+    fleet.create("s", json!({"desiredCount": 20, "deploymentConfiguration": breaker}));
+    let mut told = Vec::new();
+    for _ in 0..40 {
+        fleet.settle();
+        told.extend(follower.read(&fleet));
+        fleet.world.pass(std::time::Duration::from_secs(30));
+        told.extend(follower.read(&fleet));
+    }
+    let names = names(&told);
+    assert!(names.contains(&"SERVICE_TASK_START_IMPAIRED"), "{names:?}");
+    assert!(names.contains(&"SERVICE_DEPLOYMENT_FAILED"), "{names:?}");
+}
+
+#[test]
+fn an_instance_is_told_when_it_joins_leaves_and_drains() {
+    let mut fleet = Fleet::new(1);
+    let mut follower = Follower::new(&fleet);
+    fleet.add_host();
+    let events = follower.read(&fleet);
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!((&events[0].detail["status"], &events[0].detail["agentConnected"]), (&json!("ACTIVE"), &json!(true)));
+    let arn = events[0].resources[0].clone();
+    fleet.disconnect(fleet.hosts[1]);
+    let events = follower.read(&fleet);
+    assert_eq!(events[0].detail["agentConnected"], false);
+    let input = json!({"cluster": "c", "containerInstances": [arn], "status": "DRAINING"});
+    fleet.world.call("UpdateContainerInstancesState", input);
+    let events = follower.read(&fleet);
+    assert_eq!((&events[0].detail["status"], &events[0].resources), (&json!("DRAINING"), &vec![arn]));
+}

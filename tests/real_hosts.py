@@ -1,0 +1,54 @@
+"""A server with hosts on this machine, for tests that need containers: what it takes, and waiting for it."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+
+from wharf_server import Server, binary, clean_environment
+
+PATIENCE = 60
+BETWEEN_LOOKS = 0.02
+
+
+def lacking() -> str | None:
+    """What this machine lacks for hosts, in words."""
+    if os.geteuid() != 0:
+        return "hosts need root"
+    if shutil.which("busybox") is None:
+        return "busybox is not on this machine"
+    return None
+
+
+class Up(Server):
+    """A server with hosts."""
+
+    verb = "up"
+
+    def image(self, folder):
+        tar = folder / "root.tar"
+        with tarfile.open(tar, mode="w") as archive:
+            archive.add(shutil.which("busybox"), "bin/busybox")
+            for applet in ("sh", "sleep", "echo", "stty", "test"):
+                link = tarfile.TarInfo(f"bin/{applet}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                archive.addfile(link)
+        command = [binary(), "image", "--data-dir", self.data_dir, "import", tar, "busybox:latest"]
+        subprocess.run(command, check=True, env=clean_environment(), capture_output=True)
+
+
+def connected(client, cluster="default"):
+    """The container instances whose agents are connected."""
+    arns = client.list_container_instances(cluster=cluster)["containerInstanceArns"]
+    told = client.describe_container_instances(cluster=cluster, containerInstances=arns) if arns else {}
+    return [one for one in told.get("containerInstances", []) if one["agentConnected"]]
+
+
+def until(what, holds):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := holds():
+            return found
+        time.sleep(BETWEEN_LOOKS)
+    raise AssertionError(f"not within {PATIENCE} s: {what}")
