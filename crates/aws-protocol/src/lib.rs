@@ -45,8 +45,8 @@ mod xml_write;
 
 pub use blob::Blob;
 pub use error::{ApiError, Common, Fault};
-pub use serde;
 pub use json::detail as event_detail;
+pub use serde;
 pub use serde_json::Value as Document;
 pub use service::{
     ErrorDef, Operation, OperationDef, Pagination, Protocol, ServiceDef, Validation, boxed,

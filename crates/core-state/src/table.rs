@@ -277,8 +277,33 @@ impl<R: Row> Table<R> {
             Some(row) => self.rows.insert_cow(key.clone(), row.clone()),
             None => self.rows.remove_cow(key),
         };
-        let wake = |row: &Option<Arc<R>>| row.as_ref().and_then(|row| row.wake_at());
-        let (old, new) = (wake(&before), wake(&after));
+        self.follow(key, before.as_deref(), after.as_deref());
+        before
+    }
+
+    /// Change one row in place, with everything kept beside it: the way to it is gone once. `None`
+    /// where there is no such row; its two images where the change made a difference.
+    pub(crate) fn edit(
+        &mut self,
+        key: &R::Key,
+        change: impl FnOnce(&mut R),
+    ) -> Option<Option<(Arc<R>, Arc<R>)>> {
+        let slot = self.rows.get_mut_cow(key)?;
+        let mut row = R::clone(slot);
+        change(&mut row);
+        assert!(row.key() == *key, "{}: an edit keeps the row's key", R::TABLE);
+        if row == **slot {
+            return Some(None);
+        }
+        let after = Arc::new(row);
+        let before = std::mem::replace(slot, after.clone());
+        self.follow(key, Some(&before), Some(&after));
+        Some(Some((before, after)))
+    }
+
+    fn follow(&mut self, key: &R::Key, before: Option<&R>, after: Option<&R>) {
+        let wake = |row: Option<&R>| row.and_then(R::wake_at);
+        let (old, new) = (wake(before), wake(after));
         if old != new {
             if let Some(at) = old {
                 self.due.remove_cow(&(at, key.clone()));
@@ -288,9 +313,8 @@ impl<R: Row> Table<R> {
             }
         }
         for (_, derived) in &mut self.derived {
-            derived.replace(before.as_deref(), after.as_deref());
+            derived.replace(before, after);
         }
-        before
     }
 
     fn derived<D: 'static>(&self, of: TypeId) -> &D {

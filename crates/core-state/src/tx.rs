@@ -19,6 +19,12 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether it changes nothing: a row is to be looked at, for its deadline or for all rows are.
+    pub fn is_touch(&self) -> bool {
+        let both = self.before.as_ref().zip(self.after.as_ref());
+        both.is_some_and(|(before, after)| Arc::ptr_eq(before, after))
+    }
+
     /// Before and after image, when the change is of this row type.
     pub fn of<R: Row>(&self) -> Option<(Option<&R>, Option<&R>)> {
         let sample = self.after.as_ref().or(self.before.as_ref())?;
@@ -86,12 +92,10 @@ impl<'a> Tx<'a> {
 
     /// Change a row in place; false when there is none.
     pub fn edit<R: Row>(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) -> bool {
-        let Some(before) = self.state.get::<R>(key) else { return false };
-        let mut row = before.clone();
-        change(&mut row);
-        assert!(row.key() == *key, "{}: an edit keeps the row's key", R::TABLE);
-        if row != *before {
-            self.write(row);
+        let (table, rows) = self.state.typed_mut::<R>();
+        let Some(images) = rows.edit(key, change) else { return false };
+        if let Some((before, after)) = images {
+            self.log.push(Change { table, before: Some(before), after: Some(after) });
         }
         true
     }

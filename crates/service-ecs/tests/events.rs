@@ -54,7 +54,10 @@ fn a_task_is_told_at_each_of_its_steps() {
     assert_eq!((first.account.as_str(), first.region.as_str()), ("123456789012", "us-east-1"));
     assert_eq!(first.time, "2023-11-14T22:13:20Z");
     let detail = &first.detail;
-    assert_eq!((&detail["lastStatus"], &detail["desiredStatus"]), (&json!("PENDING"), &json!("RUNNING")));
+    assert_eq!(
+        (&detail["lastStatus"], &detail["desiredStatus"]),
+        (&json!("PENDING"), &json!("RUNNING"))
+    );
     assert_eq!(detail["startedBy"], "me");
     assert_eq!(detail["clusterArn"], "arn:aws:ecs:us-east-1:123456789012:cluster/c");
     assert!(detail["createdAt"].as_str().unwrap().starts_with("2023-11-14T22:13:20"), "{detail}");
@@ -79,7 +82,10 @@ fn a_task_is_told_at_each_of_its_steps() {
     fleet.settle();
     let events = follower.read(&fleet);
     let last = named(&events, "ECS Task State Change").pop().unwrap().clone();
-    assert_eq!((&last.detail["lastStatus"], &last.detail["stoppedReason"]), (&json!("STOPPED"), &json!("enough")));
+    assert_eq!(
+        (&last.detail["lastStatus"], &last.detail["stoppedReason"]),
+        (&json!("STOPPED"), &json!("enough"))
+    );
     assert_eq!(last.detail["stopCode"], "UserInitiated");
     // Nothing more comes of it.
     assert_eq!(follower.read(&fleet), []);
@@ -134,7 +140,10 @@ fn an_instance_is_told_when_it_joins_leaves_and_drains() {
     fleet.add_host();
     let events = follower.read(&fleet);
     assert_eq!(events.len(), 1, "{events:?}");
-    assert_eq!((&events[0].detail["status"], &events[0].detail["agentConnected"]), (&json!("ACTIVE"), &json!(true)));
+    assert_eq!(
+        (&events[0].detail["status"], &events[0].detail["agentConnected"]),
+        (&json!("ACTIVE"), &json!(true))
+    );
     let arn = events[0].resources[0].clone();
     fleet.disconnect(fleet.hosts[1]);
     let events = follower.read(&fleet);
@@ -142,5 +151,8 @@ fn an_instance_is_told_when_it_joins_leaves_and_drains() {
     let input = json!({"cluster": "c", "containerInstances": [arn], "status": "DRAINING"});
     fleet.world.call("UpdateContainerInstancesState", input);
     let events = follower.read(&fleet);
-    assert_eq!((&events[0].detail["status"], &events[0].resources), (&json!("DRAINING"), &vec![arn]));
+    assert_eq!(
+        (&events[0].detail["status"], &events[0].resources),
+        (&json!("DRAINING"), &vec![arn])
+    );
 }

@@ -94,8 +94,7 @@ impl Events {
     /// Follow an engine from now on.
     pub fn start(engine: &Engine) -> Arc<Events> {
         let run = now().0.unsigned_abs();
-        let events =
-            Arc::new(Events { run, ring: Mutex::default(), end: watch::Sender::new(0) });
+        let events = Arc::new(Events { run, ring: Mutex::default(), end: watch::Sender::new(0) });
         tokio::spawn(events.clone().follow(engine.clone()));
         events
     }

@@ -86,14 +86,16 @@ struct Teller<'s> {
 impl Teller<'_> {
     fn task(&self, before: Option<&Task>, after: Option<&Task>) -> Vec<Event> {
         let mut events = Vec::new();
-        if let Some(after) = after.filter(|after| before.is_none_or(|before| differs(before, after)))
+        if let Some(after) =
+            after.filter(|after| before.is_none_or(|before| differs(before, after)))
         {
-            let mut detail = detail(&views::task::task(self.state, after, true));
+            let mut detail = detail(&views::task(self.state, after, true));
             detail.insert("updatedAt".to_owned(), self.time().into());
             events.push(self.event(About::Task, after.cluster.0, after.arn(), detail));
         }
         // AWS: what an instance has left changes with its tasks, which is told as well.
-        let held = [before, after].map(|row| row.filter(|row| row.holds()).and_then(|row| row.host));
+        let held =
+            [before, after].map(|row| row.filter(|row| row.holds()).and_then(|row| row.host));
         if held[0] != held[1] {
             for host in held.into_iter().flatten() {
                 let row = self.state.get::<ContainerInstance>(&host);
@@ -126,7 +128,8 @@ impl Teller<'_> {
     fn service(&self, before: Option<&Service>, after: &Service) -> Vec<Event> {
         let mut events = Vec::new();
         for one in &after.deployments {
-            let known = before.and_then(|row| row.deployments.iter().find(|known| known.id == one.id));
+            let known =
+                before.and_then(|row| row.deployments.iter().find(|known| known.id == one.id));
             if known.is_none_or(|known| known.rollout != one.rollout) {
                 events.push(self.deployment(after, one));
             }

@@ -17,7 +17,9 @@ impl Loop for Tasks {
     const NAME: &'static str = "ecs/tasks";
 
     fn wake(change: &Change, state: &State, add: &mut dyn FnMut(Id128)) {
-        if let Some(task) = change.row::<Task>().filter(|task| waits(task)) {
+        if let Some(task) = change.row::<Task>()
+            && (waits(task) || task.is_stopped() && ends(task, change))
+        {
             add(task.id);
         }
         // A host that has gone away takes no more orders.
@@ -90,10 +92,16 @@ impl Loop for Tasks {
     }
 }
 
-/// New ones, those that are to stop, and those to be forgotten.
+/// A stopped task that gives something back, or is forgotten: at its deadline, which is a touch, or
+/// at once where stopped tasks are not kept.
+fn ends(task: &Task, change: &Change) -> bool {
+    change.is_touch() || interfaces::has_any(task) || task.forget_at <= task.stopped_at
+}
+
+/// New ones, and those that are to stop.
 fn waits(task: &Task) -> bool {
     match task.observed_status {
-        TaskStatus::Stopped => task.forget_at.is_some(),
+        TaskStatus::Stopped => false,
         _ if task.desired_status == Desired::Stopped => true,
         _ => task.observed_acknowledged.is_none() && task.observed_status < TaskStatus::Running,
     }

@@ -112,7 +112,8 @@ fn ask_patiently(dir: &DataDir, request: &EventsRequest) -> Result<EventsTold> {
 impl Arguments {
     fn wants(&self, event: &Event) -> bool {
         let kinds = self.about.iter().map(|kind| kind.about().detail_type());
-        let about = self.about.is_empty() || kinds.into_iter().any(|kind| kind == event.detail_type);
+        let about =
+            self.about.is_empty() || kinds.into_iter().any(|kind| kind == event.detail_type);
         let of = text(&event.detail, "clusterArn");
         let here = |wanted: &String| of == wanted || of.rsplit('/').next() == Some(wanted);
         about && self.cluster.as_ref().is_none_or(here)

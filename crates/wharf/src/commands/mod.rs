@@ -148,7 +148,8 @@ pub fn run() -> ExitCode {
 fn with_environment(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|mut arg| {
         let switch = matches!(arg.get_action(), ArgAction::SetTrue);
-        let Some(long) = arg.get_long().filter(|_| switch || arg.get_action().takes_values()) else {
+        let Some(long) = arg.get_long().filter(|_| switch || arg.get_action().takes_values())
+        else {
             return arg;
         };
         if arg.get_env().is_none() && !arg.is_hide_set() {

@@ -79,7 +79,8 @@ fn what_happens_is_told_to_whoever_follows() {
     stream.until("STOPPED", |event| of(event, "STOPPED"));
 
     let text = said(&machine, &["events", "--cluster", "default"]);
-    let line = text.lines().find(|line| line.contains("STOPPED  ")).unwrap_or_else(|| panic!("{text}"));
+    let line =
+        text.lines().find(|line| line.contains("STOPPED  ")).unwrap_or_else(|| panic!("{text}"));
     assert!(line.contains(arn.rsplit('/').next().unwrap()) && line.contains("stays:1"), "{line}");
     assert_eq!(said(&machine, &["events", "--cluster", "other"]), "");
 }
@@ -94,7 +95,8 @@ fn a_task_and_a_service_are_explained() {
         Some(said(&machine, &["explain", "large"])).filter(|text| text.contains("fits on none"))
     });
     assert!(text.contains("2 × RESOURCE:MEMORY"), "{text}");
-    let told: Value = serde_json::from_str(&said(&machine, &["explain", "large", "--json"])).unwrap();
+    let told: Value =
+        serde_json::from_str(&said(&machine, &["explain", "large", "--json"])).unwrap();
     assert_eq!(told["next_task"]["fit"], 0, "{told:#}");
     let listed = machine.call("ListTasks", json!({ "serviceName": "large" }));
     let arn = listed["taskArns"][0].as_str().unwrap();
