@@ -97,7 +97,7 @@ fn a_task_and_a_service_are_explained() {
     assert!(text.contains("2 × RESOURCE:MEMORY"), "{text}");
     let told: Value =
         serde_json::from_str(&said(&machine, &["explain", "large", "--json"])).unwrap();
-    assert_eq!(told["next_task"]["fit"], 0, "{told:#}");
+    assert_eq!(told["nextTask"]["fit"], 0, "{told:#}");
     let listed = machine.call("ListTasks", json!({ "serviceName": "large" }));
     let arn = listed["taskArns"][0].as_str().unwrap();
     let text = wait_for("the task runs", || {
