@@ -49,7 +49,7 @@ fn a_task_is_told_at_each_of_its_steps() {
     let tasks = named(&events, "ECS Task State Change");
     assert_eq!(tasks.len(), 1, "{events:?}");
     let first = tasks[0];
-    assert_eq!(first.resources, [arn.clone()]);
+    assert_eq!(first.resources, std::slice::from_ref(&arn));
     assert_eq!((first.version.as_str(), first.source.as_str()), ("0", "aws.ecs"));
     assert_eq!((first.account.as_str(), first.region.as_str()), ("123456789012", "us-east-1"));
     assert_eq!(first.time, "2023-11-14T22:13:20Z");
