@@ -10,6 +10,8 @@ use core_types::{Dice, Id128, Scope, Time};
 use service_ecs::reports::TaskObserved;
 use service_ecs::rows::task::{Container, Launch, Task};
 
+use crate::process::cpu_of_thread;
+
 static SLICES: &[&Slice] = &[&service_iam::SLICE, &service_ecs::SLICE];
 
 #[derive(clap::Args)]
@@ -68,13 +70,6 @@ fn observation(task: Id128, status: TaskStatus, container: ContainerStatus) -> E
     Event::Report(Box::new(TaskObserved { task, report }))
 }
 
-/// What this thread has had of a core. Other work on the machine does not count.
-fn spent_here() -> Result<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanos = text.split_whitespace().next().unwrap_or_default().parse()?;
-    Ok(Duration::from_nanos(nanos))
-}
-
 /// Resident memory of this process, in bytes.
 fn resident() -> Result<u64> {
     let text = std::fs::read_to_string("/proc/self/status")?;
@@ -123,9 +118,9 @@ pub fn run(options: &Options) -> Result<()> {
                 now.0 += 1;
                 // A reader holds the former revision, as the published view always does.
                 let reader = core.state().clone();
-                let before = spent_here()?;
+                let before = cpu_of_thread()?;
                 let step = core.step(now, [2; 32], events);
-                spent += spent_here()? - before;
+                spent += cpu_of_thread()? - before;
                 taken += step.changes.len();
                 drop(reader);
             }

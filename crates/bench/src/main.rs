@@ -1,12 +1,14 @@
 //! Benchmarks: each is one file and one line here. They print figures and assert none.
 
 mod api;
+mod bursts;
 mod containers;
 mod core_step;
 mod hello;
 mod load;
 mod placement;
 mod process;
+mod service;
 mod start;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +34,10 @@ enum Bench {
     Placement(placement::Options),
     /// Tasks on a real host: starts, ends, memory, log lines, kill -9; beside Docker where it runs.
     Containers(containers::Options),
+    /// Tasks through a real server to agents over real sockets.
+    Bursts(bursts::Options),
+    /// A service from nothing to thousands of tasks, in the plane alone.
+    Service(service::Options),
     /// Start to ready, idle memory, and both with many rows in the journal.
     Start(start::Options),
     /// The bare hyper server that `api` compares with.
@@ -44,6 +50,8 @@ fn main() -> anyhow::Result<()> {
         Bench::Api(options) => api::run(&options),
         Bench::Placement(options) => placement::run(&options),
         Bench::Containers(options) => containers::run(&options),
+        Bench::Bursts(options) => bursts::run(&options),
+        Bench::Service(options) => service::run(&options),
         Bench::Start(options) => start::run(&options),
         Bench::Hello => hello::run(),
     }

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 use core_placement::{Ask, Constraint, Field, Free, Instance, Need, Pool, Query, Strategy};
 use core_types::{Dice, Time};
 
+use crate::process::cpu_of_thread;
+
 #[derive(clap::Args)]
 pub struct Options {
     #[arg(long, default_value_t = 1_000_000)]
@@ -67,13 +69,6 @@ fn ask(service: usize, strategy: &[Strategy]) -> Result<Ask> {
     })
 }
 
-/// What this thread has had of a core.
-fn cpu_time() -> Result<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanos = text.split_whitespace().next().context("schedstat begins with nanoseconds")?;
-    Ok(Duration::from_nanos(nanos.parse()?))
-}
-
 struct Figures {
     rate: f64,
     p50: Duration,
@@ -88,14 +83,14 @@ fn round(options: &Options, services: usize, batch: usize, chain: &[Strategy]) -
     let asks: Vec<Ask> = (0..services).map(|n| ask(n, chain)).collect::<Result<_>>()?;
     let calls = options.tasks / batch;
     let mut took = Vec::with_capacity(calls);
-    let before = cpu_time()?;
+    let before = cpu_of_thread()?;
     for n in 0..calls {
         let started = Instant::now();
         let placement = pool.place(&asks[n % services], batch, &mut dice);
         took.push(started.elapsed());
         ensure!(placement.placed.len() == batch, "there is room for every task");
     }
-    let spent = cpu_time()?.saturating_sub(before);
+    let spent = cpu_of_thread()?.saturating_sub(before);
     took.sort_unstable();
     Ok(Figures {
         rate: (calls * batch) as f64 / spent.as_secs_f64(),

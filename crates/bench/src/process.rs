@@ -80,6 +80,13 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis((fields[11] + fields[12]) * 10))
 }
 
+/// What this thread has had of a core. Other work on the machine does not count.
+pub fn cpu_of_thread() -> Result<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = text.split_whitespace().next().context("schedstat begins with nanoseconds")?;
+    Ok(Duration::from_nanos(nanos.parse()?))
+}
+
 /// Resident memory of a process in KiB.
 pub fn resident(pid: u32) -> Result<u64> {
     field(&std::fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:")

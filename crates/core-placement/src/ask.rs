@@ -47,6 +47,14 @@ impl Ask {
             refuses.or_else(|| self.constraints.iter().find_map(|c| c.unmet(self, instance)));
         refuses.or_else(|| instance.lacks(&self.need))
     }
+
+    /// Whether its constraints look at what tasks an instance has.
+    pub fn minds_tasks(&self) -> bool {
+        self.constraints.iter().any(|constraint| match constraint {
+            Constraint::DistinctInstance => true,
+            Constraint::MemberOf(query) => query.asks_of_tasks(),
+        })
+    }
 }
 
 impl Constraint {

@@ -6,6 +6,10 @@
 //! Within a cell the shared numbers are equal and only the own ones order; between cells only the
 //! best of each is compared. A task that comes or goes moves one instance in one cell, and that
 //! cell, and those that share a value with it, among the cells.
+//!
+//! Tasks of other groups take room on an instance, and seldom its place in the order. Where they
+//! cannot, nobody tells the index of them: it looks whether the instance that it would choose still
+//! has room, and chooses again if not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +73,9 @@ pub(crate) struct Index {
     pub seen: u64,
     /// When it was last asked.
     pub used: u64,
+    /// Whether tasks of other groups move an instance in the order, or make it another that the
+    /// constraints refuse.
+    minds_others: bool,
     shared: Vec<Shared>,
     cells: Vec<Cell>,
     by_values: BTreeMap<Vec<usize>, usize>,
@@ -93,8 +100,18 @@ impl Index {
             _ => None,
         };
         let shared = ask.strategy.iter().enumerate().filter_map(attribute).collect();
+        let binpack = |one: &Strategy| {
+            matches!(one, Strategy::BinpackCpu | Strategy::BinpackMemory)
+        };
+        let passing = |constraint: &Constraint| match constraint {
+            Constraint::DistinctInstance => false,
+            Constraint::MemberOf(query) => query.asks_of_groups(),
+        };
+        let minds_others =
+            ask.strategy.iter().any(binpack) || ask.constraints.iter().any(passing);
         let mut index = Index {
             ask,
+            minds_others,
             seen,
             used: 0,
             shared,
@@ -123,12 +140,29 @@ impl Index {
             && *constraints == ask.constraints
     }
 
-    pub fn group(&self) -> &Arc<str> {
-        &self.ask.group
+    /// Whether a task is of the group that is asked for.
+    pub fn is_own(&self, group: &Arc<str>) -> bool {
+        Arc::ptr_eq(group, &self.ask.group) || *group == self.ask.group
+    }
+
+    pub fn minds_others(&self) -> bool {
+        self.minds_others
     }
 
     /// The instance that takes the next task; among equals the dice decide.
-    pub fn choose(&self, dice: &mut Dice) -> Option<usize> {
+    pub fn choose(&mut self, instances: &[Option<Instance>], dice: &mut Dice) -> Option<usize> {
+        loop {
+            let slot = self.first(dice)?;
+            let instance = instances[slot].as_ref().expect("an index names what is there");
+            if self.minds_others || instance.lacks(&self.ask.need).is_none() {
+                return Some(slot);
+            }
+            // Others have taken its room since.
+            self.update(slot, instance, false);
+        }
+    }
+
+    fn first(&self, dice: &mut Dice) -> Option<usize> {
         let (_, cells) = self.order.first_key_value()?;
         let equals = cells.iter().map(|cell| {
             let best = self.cells[*cell].fit.first_key_value();
@@ -146,8 +180,12 @@ impl Index {
     }
 
     /// Why an instance takes no task.
-    pub fn refusal(&self, slot: usize) -> Option<&Reason> {
-        self.standings[slot].as_ref().and_then(|standing| standing.refusal.as_ref())
+    pub fn refusal(&self, slot: usize, instance: &Instance) -> Option<Reason> {
+        let standing = self.standings[slot].as_ref()?;
+        match self.minds_others {
+            true => standing.refusal.clone(),
+            false => self.refuses(standing, instance),
+        }
     }
 
     /// The instance of a slot is another than before, or there is none any more.

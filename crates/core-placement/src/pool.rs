@@ -107,7 +107,7 @@ impl Pool {
         }
         let nth = self.index(ask);
         while placement.placed.len() < count {
-            let Some(slot) = self.indexes[nth].choose(dice) else {
+            let Some(slot) = self.indexes[nth].choose(&self.instances, dice) else {
                 placement.refused = self.refused(nth);
                 break;
             };
@@ -181,7 +181,8 @@ impl Pool {
         });
         let index = &mut self.indexes[nth];
         let behind = now - index.seen;
-        if index.seen < self.forgotten || behind > self.instances.len() as u64 {
+        let much = index.minds_others() && behind > self.instances.len() as u64;
+        if index.seen < self.forgotten || much {
             *index = Index::new(ask, &self.instances, now);
         }
         index.used = self.asked;
@@ -189,8 +190,10 @@ impl Pool {
             let slot = touch.slot as usize;
             match (&self.instances[slot], &touch.group) {
                 (Some(instance), Some(group)) => {
-                    let own = Arc::ptr_eq(group, index.group()) || group == index.group();
-                    index.update(slot, instance, own);
+                    let own = index.is_own(group);
+                    if own || index.minds_others() {
+                        index.update(slot, instance, own);
+                    }
                 }
                 (instance, _) => index.replace(slot, instance.as_ref()),
             }
@@ -202,7 +205,8 @@ impl Pool {
     fn refused(&self, nth: usize) -> Vec<Refused> {
         let index = &self.indexes[nth];
         let reason = |(id, slot): (&Id128, &usize)| {
-            Some(Refused { instance: *id, reason: index.refusal(*slot)?.clone() })
+            let instance = self.instances[*slot].as_ref()?;
+            Some(Refused { instance: *id, reason: index.refusal(*slot, instance)? })
         };
         self.slots.iter().filter_map(reason).collect()
     }

@@ -8,6 +8,7 @@
 mod backoff;
 mod bounds;
 mod breaker;
+mod census;
 mod daemon;
 mod rolling;
 mod stages;
@@ -18,7 +19,8 @@ mod world;
 pub use backoff::{Backoff, Wait};
 pub use bounds::Bounds;
 pub use breaker::{Breaker, threshold};
-pub use daemon::{Host, plan_daemon};
+pub use census::{Census, Kind, Listed, Tasks};
+pub use daemon::{Ground, Host, plan_daemon};
 pub use rolling::{Plan, Stop, Why, plan_rolling};
 pub use stages::{Cause, Course, Hooks, Next, Progress, Sight, Stage, Terms, advance, wanted};
 pub use stop_order::choose_stops;

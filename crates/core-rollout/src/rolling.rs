@@ -1,7 +1,7 @@
 //! Replica services: the desired count of the newest version, within the bounds.
 
 use crate::stop_order::choose_stops;
-use crate::{Bounds, Health, Phase, Service, Task};
+use crate::{Bounds, Census, Kind, Service, Task};
 
 /// Why a task is stopped; it becomes its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +37,10 @@ pub struct Plan<K> {
 /// One pass over a service. AWS's order of things: make room if there must be, start, then take
 /// away what is no longer needed.
 pub fn plan_rolling<K: Copy + Ord>(service: &Service<'_, K>) -> Plan<K> {
-    let Service { desired, bounds, versions, tasks } = service;
-    let mut budget = Budget::new(*bounds, tasks);
-    let newest = |task: &&Task<K>| task.version == 0 && task.stays();
-    let fine = tasks
-        .iter()
-        .filter(newest)
-        .filter(|task| task.health != Health::Bad && !task.to_be_moved)
-        .count() as u32;
+    let Service { desired, bounds, versions, tasks } = *service;
+    let census = tasks.census();
+    let mut budget = Budget::new(bounds, census);
+    let fine = census.count(|version, kind| version == 0 && kind.stays() && kind.is_fine());
     let missing = desired.saturating_sub(fine);
     let version = versions.first();
     let may_start = version.is_some_and(|version| version.may_start);
@@ -52,14 +48,15 @@ pub fn plan_rolling<K: Copy + Ord>(service: &Service<'_, K>) -> Plan<K> {
     let start = if may_start { missing.min(budget.room()) } else { 0 };
     let held_up = may_start && missing > start;
 
+    let plight = Plight { desired, missing, no_room: held_up || crowded };
     let mut stop = Vec::new();
-    ill(service, &mut budget, missing, held_up || crowded, &mut stop);
-    surplus(service, &mut budget, &mut stop);
-    outdated(service, &mut budget, missing, held_up || crowded, &mut stop);
-    let steady = start == 0
-        && missing == 0
-        && stop.is_empty()
-        && tasks.iter().all(|task| task.version == 0 && task.serves());
+    if plight.may_stop(census) {
+        let tasks = tasks.each();
+        plight.ill(&tasks, &mut budget, &mut stop);
+        plight.surplus(&tasks, &mut budget, &mut stop);
+        plight.outdated(&tasks, &mut budget, &mut stop);
+    }
+    let steady = start == 0 && missing == 0 && stop.is_empty() && census.all_newest_serve();
     Plan { start, stop, steady, held_up }
 }
 
@@ -72,9 +69,9 @@ struct Budget {
 }
 
 impl Budget {
-    fn new<K>(bounds: Bounds, tasks: &[Task<K>]) -> Self {
-        let serving = tasks.iter().filter(|task| task.serves()).count() as u32;
-        Budget { bounds, present: tasks.len() as u32, serving }
+    fn new(bounds: Bounds, census: &Census) -> Self {
+        let serving = census.count(|_, kind| kind.serves());
+        Budget { bounds, present: census.all(), serving }
     }
 
     fn room(&self) -> u32 {
@@ -94,77 +91,100 @@ impl Budget {
     }
 }
 
-/// The newest version has more tasks than wanted: a scale-in.
-fn surplus<K: Copy + Ord>(service: &Service<'_, K>, budget: &mut Budget, stop: &mut Vec<Stop<K>>) {
-    // What fails or moves has its replacement beside it for a while, which is not one too many.
-    let fine = |task: &&Task<K>| task.health != Health::Bad && !task.to_be_moved;
-    let newest = service.tasks.iter().filter(|task| task.version == 0);
-    let newest: Vec<Task<K>> = newest.filter(fine).cloned().collect();
-    let staying = newest.iter().filter(|task| task.stays()).count() as u32;
-    let over = staying.saturating_sub(service.desired);
-    for key in choose_stops(&newest, over) {
-        let Some(task) = newest.iter().find(|task| task.key == key) else { continue };
-        if budget.release(task) {
-            stop.push(Stop { task: key, why: Why::TooMany });
-        }
-    }
-}
-
-/// Tasks of the newest version that fail, or whose host leaves. AWS: where there is room, the
-/// replacement comes first; where there is none, the failing one goes first.
-fn ill<K: Copy + Ord>(
-    service: &Service<'_, K>,
-    budget: &mut Budget,
+/// What the service lacks, and whether it can come by it.
+struct Plight {
+    desired: u32,
     missing: u32,
     no_room: bool,
-    stop: &mut Vec<Stop<K>>,
-) {
-    let replaced = missing == 0
-        && service
-            .tasks
+}
+
+impl Plight {
+    /// Whether any task could have to go: where not, there is no need to look at each.
+    fn may_stop(&self, census: &Census) -> bool {
+        let ill = census.count(|version, kind| version == 0 && kind.stays() && !kind.is_fine());
+        if ill > 0 && (self.no_room || self.missing == 0) {
+            return true;
+        }
+        let fine = census.count(|version, kind| version == 0 && kind.stays() && kind.is_fine());
+        if fine > self.desired {
+            return true;
+        }
+        let old = |version: usize, kind: Kind| version > 0 && kind.stays() && !kind.protected;
+        let idle = census.count(|version, kind| old(version, kind) && !kind.serves());
+        let spare = self.no_room || census.count(|_, kind| kind.serves()) > self.desired;
+        idle > 0 || spare && census.count(old) > 0
+    }
+
+    /// The newest version has more tasks than wanted: a scale-in.
+    fn surplus<K: Copy + Ord>(
+        &self,
+        tasks: &[Task<K>],
+        budget: &mut Budget,
+        stop: &mut Vec<Stop<K>>,
+    ) {
+        // What fails or moves has its replacement beside it for a while, which is not one too many.
+        let newest = tasks.iter().filter(|task| task.version == 0 && task.kind().is_fine());
+        let newest: Vec<&Task<K>> = newest.collect();
+        let staying = newest.iter().filter(|task| task.stays()).count() as u32;
+        for task in choose_stops(&newest, staying.saturating_sub(self.desired)) {
+            if budget.release(task) {
+                stop.push(Stop { task: task.key, why: Why::TooMany });
+            }
+        }
+    }
+
+    /// Tasks of the newest version that fail, or whose host leaves. AWS: where there is room, the
+    /// replacement comes first; where there is none, the failing one goes first.
+    fn ill<K: Copy + Ord>(
+        &self,
+        tasks: &[Task<K>],
+        budget: &mut Budget,
+        stop: &mut Vec<Stop<K>>,
+    ) {
+        let stand_in = |task: &&Task<K>| task.version == 0 && task.serves() && !task.to_be_moved;
+        let stand_ins = tasks.iter().filter(stand_in).count() as u32;
+        let replaced = self.missing == 0 && stand_ins >= self.desired;
+        if !replaced && !self.no_room {
+            return;
+        }
+        // Without room, only as many make way as are missing.
+        let mut most = if replaced { u32::MAX } else { self.missing };
+        let affected = tasks
             .iter()
-            .filter(|task| task.version == 0 && task.serves() && !task.to_be_moved)
-            .count() as u32
-            >= service.desired;
-    if !replaced && !no_room {
-        return;
-    }
-    // Without room, only as many make way as are missing.
-    let mut most = if replaced { u32::MAX } else { missing };
-    let affected = service.tasks.iter().filter(|task| {
-        task.version == 0 && task.stays() && (task.health == Health::Bad || task.to_be_moved)
-    });
-    for task in affected {
-        let why = if task.to_be_moved { Why::Moved } else { Why::Unhealthy };
-        if most > 0 && budget.release(task) {
-            stop.push(Stop { task: task.key, why });
-            most -= 1;
+            .filter(|task| task.version == 0 && task.stays() && !task.kind().is_fine());
+        for task in affected {
+            let why = if task.to_be_moved { Why::Moved } else { Why::Unhealthy };
+            if most > 0 && budget.release(task) {
+                stop.push(Stop { task: task.key, why });
+                most -= 1;
+            }
         }
     }
-}
 
-/// Tasks of older versions. What does not serve goes at once; what serves goes when enough others
-/// do, or makes way where the newest version has no room.
-fn outdated<K: Copy + Ord>(
-    service: &Service<'_, K>,
-    budget: &mut Budget,
-    missing: u32,
-    no_room: bool,
-    stop: &mut Vec<Stop<K>>,
-) {
-    let old: Vec<Task<K>> = service.tasks.iter().filter(|task| task.version > 0).cloned().collect();
-    let mut leaving =
-        service.tasks.iter().filter(|task| !task.stays()).count() as u32 + stop.len() as u32;
-    for key in choose_stops(&old, old.len() as u32) {
-        let Some(task) = old.iter().find(|task| task.key == key) else { continue };
-        // More serve than are wanted: one can go without being missed.
-        let spare = budget.serving > service.desired;
-        // No room: it makes way, as long as not enough others leave already.
-        let makes_way = no_room && leaving < missing;
-        let idle = task.phase == Phase::Starting || task.health != Health::Good;
-        if (idle || spare || makes_way) && budget.release(task) {
-            stop.push(Stop { task: key, why: Why::Outdated });
-            leaving += 1;
+    /// Tasks of older versions. What does not serve goes at once; what serves goes when enough
+    /// others do, or makes way where the newest version has no room.
+    fn outdated<K: Copy + Ord>(
+        &self,
+        tasks: &[Task<K>],
+        budget: &mut Budget,
+        stop: &mut Vec<Stop<K>>,
+    ) {
+        let old: Vec<&Task<K>> = tasks.iter().filter(|task| task.version > 0).collect();
+        let leaving = tasks.iter().filter(|task| !task.stays()).count() + stop.len();
+        let mut leaving = leaving as u32;
+        // Those that do not serve are chosen first, and go in any case.
+        let idle = old.iter().filter(|task| task.stays() && !task.serves()).count() as u32;
+        let ways = if self.no_room { self.missing } else { 0 };
+        let serving = ways.max(budget.serving.saturating_sub(self.desired));
+        for task in choose_stops(&old, idle.saturating_add(serving)) {
+            // More serve than are wanted: one can go without being missed.
+            let spare = budget.serving > self.desired;
+            // No room: it makes way, as long as not enough others leave already.
+            let makes_way = self.no_room && leaving < self.missing;
+            if (!task.serves() || spare || makes_way) && budget.release(task) {
+                stop.push(Stop { task: task.key, why: Why::Outdated });
+                leaving += 1;
+            }
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use core_types::Time;
 
+use crate::{Kind, Tasks};
+
 /// How a task does, as far as its service is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     /// Not known yet, or in its grace period: neither counted nor replaced.
     Unproven,
@@ -12,7 +14,7 @@ pub enum Health {
 }
 
 /// Where a task is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     Starting,
     Up,
@@ -39,13 +41,18 @@ pub struct Task<K> {
 }
 
 impl<K> Task<K> {
+    pub fn kind(&self) -> Kind {
+        let Task { phase, health, protected, to_be_moved, .. } = *self;
+        Kind { phase, health, protected, to_be_moved }
+    }
+
     /// Counted against the least.
     pub fn serves(&self) -> bool {
-        self.phase == Phase::Up && self.health == Health::Good
+        self.kind().serves()
     }
 
     pub fn stays(&self) -> bool {
-        self.phase != Phase::Leaving
+        self.kind().stays()
     }
 }
 
@@ -59,11 +66,11 @@ pub struct Version {
 }
 
 /// What a plan is made for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy)]
 pub struct Service<'a, K> {
     pub desired: u32,
     pub bounds: crate::Bounds,
     /// The newest first. Tasks of all others are on their way out.
     pub versions: &'a [Version],
-    pub tasks: &'a [Task<K>],
+    pub tasks: &'a dyn Tasks<K>,
 }

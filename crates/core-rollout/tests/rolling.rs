@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use core_rollout::{Bounds, Health, Phase, Plan, Service, Task, Version, plan_rolling};
+use core_rollout::{Bounds, Health, Listed, Phase, Plan, Service, Task, Version, plan_rolling};
 use core_types::Time;
 use proptest::prelude::*;
 
@@ -23,7 +23,8 @@ impl World {
 
     fn plan(&self) -> Plan<u32> {
         let (desired, bounds) = (self.desired, self.bounds());
-        plan_rolling(&Service { desired, bounds, versions: &FINE, tasks: &self.tasks })
+        let tasks = &Listed::from(self.tasks.clone());
+        plan_rolling(&Service { desired, bounds, versions: &FINE, tasks })
     }
 
     fn serving(&self) -> u32 {
@@ -172,7 +173,8 @@ fn where_there_is_no_place_the_old_make_way_too() {
     world.deploy();
     let versions = [Version { may_start: true, crowded: true }; 2];
     let bounds = world.bounds();
-    let service = Service { desired: 2, bounds, versions: &versions, tasks: &world.tasks };
+    let tasks = &Listed::from(world.tasks.clone());
+    let service = Service { desired: 2, bounds, versions: &versions, tasks };
     let plan = plan_rolling(&service);
     assert_eq!(plan.stop.len(), 1, "a static port is freed, and one task serves on");
 }

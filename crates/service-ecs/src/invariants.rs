@@ -12,7 +12,7 @@ use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
 use crate::rows::task::{HostPorts, Task};
 use crate::rows::task_definition::{Family, Status, TaskDefinition};
 use crate::rules::strategy::BUILT_IN;
-use crate::rules::{attributes, pools, shifts};
+use crate::rules::{attributes, pictures, pools, shifts};
 
 pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/families-count-their-revisions", check: families },
@@ -23,6 +23,7 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/tasks-are-where-they-say", check: tasks },
     Invariant { name: "ecs/ports-of-hosts-are-held-once", check: ports },
     Invariant { name: "ecs/kept-pools-are-as-their-rows", check: pools::check },
+    Invariant { name: "ecs/kept-pictures-are-as-their-rows", check: pictures::check },
     Invariant { name: "ecs/services-have-what-they-deploy", check: services },
 ];
 

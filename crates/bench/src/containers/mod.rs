@@ -5,7 +5,7 @@
 mod docker;
 mod kills;
 mod lines;
-mod plane;
+pub mod plane;
 mod starts;
 
 use std::path::{Path, PathBuf};

@@ -107,7 +107,14 @@ impl Query {
 
     /// Whether the groups of an instance's tasks matter.
     pub(crate) fn asks_of_groups(&self) -> bool {
-        self.node.asks_of_groups()
+        self.node.asks_of(&|subject| matches!(subject, Subject::TaskGroup))
+    }
+
+    /// Whether an instance's tasks matter at all.
+    pub(crate) fn asks_of_tasks(&self) -> bool {
+        self.node.asks_of(&|subject| {
+            matches!(subject, Subject::TaskGroup | Subject::RunningTasksCount)
+        })
     }
 }
 
@@ -121,11 +128,11 @@ impl Node {
         }
     }
 
-    fn asks_of_groups(&self) -> bool {
+    fn asks_of(&self, what: &dyn Fn(&Subject) -> bool) -> bool {
         match self {
-            Node::Not(node) => node.asks_of_groups(),
-            Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(Node::asks_of_groups),
-            Node::Test(subject, _) => matches!(subject, Subject::TaskGroup),
+            Node::Not(node) => node.asks_of(what),
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(|node| node.asks_of(what)),
+            Node::Test(subject, _) => what(subject),
         }
     }
 }

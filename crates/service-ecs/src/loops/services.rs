@@ -3,7 +3,6 @@
 //! A pass takes note of what has ended, asks core-rollout what may be done, starts and stops tasks,
 //! and tells what it did. Whatever changes in the world brings the next pass.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use core_rollout::{Plan, Service as Problem, Why, plan_daemon, plan_rolling};
@@ -19,9 +18,11 @@ use crate::rows::service::{
     fargate_of,
 };
 use crate::rows::service_history::{DeploymentRecord, Watching};
+use crate::rows::service_tasks::EndedTasksOf;
 use crate::rows::task::{CurrentTasksOf, StopCode, Task, TasksOn};
 use crate::rows::task_set::TaskSet;
-use crate::rules::rollout::{self, Seen, earliest};
+use crate::rules::pictures::{self, Seen};
+use crate::rules::rollout::{self, earliest};
 use crate::rules::service_placing::{self, Next, Started};
 use crate::rules::services::{self, tell};
 use crate::rules::task_sets::all as sets_of;
@@ -121,115 +122,78 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     }
     let now = tx.now();
     note_ended(tx, row);
-    let seen = rollout::see(tx, row, now);
-    note_proven(row, &seen);
+    let next = if row.daemon { service_placing::next(tx, row) } else { None };
+    pictures::refresh(tx, row, next.as_ref().map(|next| &next.ask));
+    let proven_at = Seen::of(tx, row).proven_at(now);
+    note_proven(row, proven_at);
     deployments::judge(tx, row);
+    let seen = Seen::of(tx, row);
+    if let (Some(ground), Some(_)) = (seen.ground().filter(|_| row.daemon), &next) {
+        row.desired_count = ground.wanted().len() as u32;
+    }
     // Judging may have brought another version to the front.
-    let mut seen = rollout::see(tx, row, now);
-    let next = service_placing::next(tx, row);
-    let (desired, hosts) = match (row.daemon, &next) {
-        (true, Some(next)) => daemon(tx, row, next, &mut seen),
-        _ => (row.desired_count, BTreeSet::new()),
-    };
-    row.desired_count = desired;
-    let world = World { desired, hosts, next };
-    let (mut plan, starts) = world.plan(row, &seen, false, now);
-    let started = world.start(tx, row, &seen, starts, plan.start as usize);
+    let (mut plan, hosts) = planned(&seen, row, false, now);
+    let started = start(tx, row, plan.start as usize, &hosts, next);
     let crowded = started.problem.is_some();
     row.waiting = crowded;
     if crowded && !row.daemon {
-        seen = Seen { look_at: seen.look_at, ..rollout::see(tx, row, now) };
-        plan = world.plan(row, &seen, true, now).0;
+        pictures::refresh(tx, row, None);
+        plan = planned(&Seen::of(tx, row), row, true, now).0;
     }
     told_started(tx, row, &started, now);
     stop(tx, row, &plan);
-    drop_ended_deployments(row, &seen);
-    settle(tx, row, &plan, &seen, now);
+    drop_ended_deployments(tx, row);
+    settle(tx, row, &plan, now);
 }
 
-/// What a pass knows beside its tasks.
-struct World {
-    desired: u32,
-    /// For daemons: the hosts that shall have it, by their numbers.
-    hosts: BTreeSet<u32>,
+/// What may be done now, and on which hosts a daemon starts.
+fn planned(seen: &Seen<'_>, row: &Service, crowded: bool, now: Time) -> (Plan<Id128>, Vec<Id128>) {
+    let (versions, _) = rollout::versions(row, crowded, now);
+    let problem = Problem {
+        desired: row.desired_count,
+        bounds: rollout::bounds(row, row.desired_count),
+        versions: &versions,
+        tasks: seen,
+    };
+    match seen.ground().filter(|_| row.daemon) {
+        Some(ground) => {
+            let (hosts, plan) = plan_daemon(&problem, ground);
+            (plan, hosts.into_iter().filter_map(|host| seen.host(host)).collect())
+        }
+        None => (plan_rolling(&problem), Vec::new()),
+    }
+}
+
+/// Start what is missing, as far as one step goes.
+fn start(
+    tx: &mut Tx<'_>,
+    row: &mut Service,
+    count: usize,
+    hosts: &[Id128],
     next: Option<Next>,
-}
-
-impl World {
-    /// What may be done now, and on which hosts a daemon starts.
-    fn plan(
-        &self,
-        row: &Service,
-        seen: &Seen,
-        crowded: bool,
-        now: Time,
-    ) -> (Plan<Id128>, Vec<u32>) {
-        let (versions, _) = rollout::versions(row, crowded, now);
-        let problem = Problem {
-            desired: self.desired,
-            bounds: rollout::bounds(row, self.desired),
-            versions: &versions,
-            tasks: &seen.tasks,
-        };
-        match row.daemon {
-            true => {
-                let (hosts, plan) = plan_daemon(&problem, &self.hosts);
-                (plan, hosts)
-            }
-            false => (plan_rolling(&problem), Vec::new()),
-        }
+) -> Started {
+    let now = tx.now();
+    if count == 0 || row.batch_at == Some(now) {
+        return Started::default();
     }
-
-    fn start(
-        &self,
-        tx: &mut Tx<'_>,
-        row: &mut Service,
-        seen: &Seen,
-        hosts: Vec<u32>,
-        count: usize,
-    ) -> Started {
-        let now = tx.now();
-        let Some(next) = self.next.as_ref().filter(|_| count > 0) else {
-            return Started::default();
-        };
-        if row.batch_at == Some(now) {
-            return Started::default();
-        }
-        let most = count.min(MOST_STARTS);
-        let started = match row.daemon {
-            true => {
-                let hosts = hosts.iter().take(most).filter_map(|host| seen.hosts.get(host));
-                let hosts: Vec<Id128> = hosts.copied().collect();
-                service_placing::start_on(tx, row, next, &hosts)
-            }
-            false => service_placing::start(tx, row, next, most),
-        };
-        if started.tasks.len() == MOST_STARTS {
-            row.batch_at = Some(now);
-        }
-        started
+    let Some(next) = next.or_else(|| service_placing::next(tx, row)) else {
+        return Started::default();
+    };
+    let most = count.min(MOST_STARTS);
+    let started = match row.daemon {
+        true => service_placing::start_on(tx, row, &next, &hosts[..most.min(hosts.len())]),
+        false => service_placing::start(tx, row, &next, most),
+    };
+    if started.tasks.len() == MOST_STARTS {
+        row.batch_at = Some(now);
     }
-}
-
-/// The hosts that shall have the daemon. They get numbers like those that already have it.
-fn daemon(tx: &Tx<'_>, row: &Service, next: &Next, seen: &mut Seen) -> (u32, BTreeSet<u32>) {
-    let known: BTreeMap<Id128, u32> = seen.hosts.iter().map(|(n, host)| (*host, *n)).collect();
-    let mut numbers = BTreeSet::new();
-    for host in service_placing::daemon_hosts(tx, row, next) {
-        let number = known.get(&host).copied().unwrap_or_else(|| {
-            let next = seen.hosts.last_key_value().map_or(0, |(last, _)| last + 1);
-            seen.hosts.insert(next, host);
-            next
-        });
-        numbers.insert(number);
-    }
-    (numbers.len() as u32, numbers)
+    started
 }
 
 /// Tasks that have stopped since the last look: those that failed count against their deployment.
 pub(super) fn note_ended(tx: &mut Tx<'_>, row: &mut Service) {
     let now = tx.now();
-    let ended = tx.by::<CurrentTasksOf>(&row.key).filter(|task| task.is_stopped());
+    let ended = tx.by::<EndedTasksOf>(&row.key);
     let ended = ended.filter(|task| row.minds(task.started_by.as_ref()));
     let ended: Vec<Task> = ended.cloned().collect();
     for task in ended {
@@ -272,12 +236,12 @@ fn note_failure(tx: &mut Tx<'_>, row: &mut Service, task: &Task, now: Time) {
 }
 
 /// A task of the newest version that came up after the last failure, and stayed, ends the count.
-pub(super) fn note_proven(row: &mut Service, seen: &Seen) {
+pub(super) fn note_proven(row: &mut Service, proven_at: Option<Time>) {
     let breaker = row.configuration.deployment_circuit_breaker.as_ref();
     let resets = breaker.is_none_or(|breaker| breaker.reset_on_healthy_task != Some(false));
     let Some(primary) = row.deployments.first_mut() else { return };
     let Some(failed_at) = primary.failed_at else { return };
-    if seen.proven_at.is_some_and(|proven| proven > failed_at) {
+    if proven_at.is_some_and(|proven| proven > failed_at) {
         (primary.failures, primary.failed_at) = (0, None);
         if resets || primary.rollout != Rollout::InProgress {
             primary.failed_tasks = 0;
@@ -345,17 +309,21 @@ fn scaling(row: &Service) -> String {
 }
 
 /// Older deployments go with their last task.
-fn drop_ended_deployments(row: &mut Service, seen: &Seen) {
+fn drop_ended_deployments(state: &State, row: &mut Service) {
+    if row.deployments.len() < 2 {
+        return;
+    }
+    let seen = Seen::of(state, row);
     let mut place = 0;
     row.deployments.retain(|_| {
-        let stays = place == 0 || seen.tasks.iter().any(|task| task.version == place);
+        let stays = place == 0 || seen.has(place);
         place += 1;
         stays
     });
 }
 
 /// Whether all is as it should be, and when to look again.
-fn settle(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, seen: &Seen, now: Time) {
+fn settle(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, now: Time) {
     let steady = plan.steady && !row.waiting && row.deployments.len() == 1;
     if steady {
         deployments::complete(tx, row);
@@ -372,7 +340,8 @@ fn settle(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, seen: &Seen, n
     let again = row.told.as_ref().map(|told| told.at + TOLD_AGAIN);
     let again = earliest(again, row.steady_at.map(|at| at + TOLD_AGAIN));
     let (_, wait) = rollout::versions(row, false, now);
-    row.look_at = [seen.look_at, batch, again, wait].into_iter().flatten().min();
+    let changes = Seen::of(tx, row).look_at(row, now);
+    row.look_at = [changes, batch, again, wait].into_iter().flatten().min();
     if batch.is_none() {
         row.batch_at = None;
     }
@@ -406,5 +375,6 @@ fn drain(tx: &mut Tx<'_>, row: &mut Service) {
         row.status = ServiceStatus::Inactive;
         row.deployments.clear();
         row.forget_at = Some(now + DESCRIBED_FOR);
+        pictures::forget(tx, &row.key);
     }
 }

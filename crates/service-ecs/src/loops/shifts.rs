@@ -2,9 +2,11 @@
 //! that wants of each version's tasks, and the tasks themselves. Each version is kept like a
 //! service of its own, so that the older one stays whole until it is given leave.
 
+use std::ops::RangeInclusive;
+
 use core_rollout::{
-    Bounds, Course, Health, Next, Phase, Plan, Service as Problem, Sight, Stop, Task as Seen,
-    Version, Wait, Why, plan_rolling,
+    Bounds, Census, Course, Kind, Next, Plan, Service as Problem, Sight, Stop, Tasks, Version, Wait, Why,
+    plan_rolling,
 };
 use core_state::Tx;
 use core_types::{Id128, Time};
@@ -13,7 +15,8 @@ use super::services::{MOST_STARTS, TOLD_AGAIN, note_ended, note_proven, stop, to
 use crate::rows::progress::Progress;
 use crate::rows::service::{Rollout, Service};
 use crate::rows::service_history::DeploymentRecord;
-use crate::rules::rollout::{self, Seen as All, earliest};
+use crate::rules::pictures::{self, Seen};
+use crate::rules::rollout::{self, earliest};
 use crate::rules::service_placing::{self, Started};
 use crate::rules::shifts::{self, Want, governing};
 use crate::rules::{deployments, hooks};
@@ -28,8 +31,9 @@ pub fn advance(tx: &mut Tx<'_>, row: &mut Service) -> bool {
     }
     let now = tx.now();
     note_ended(tx, row);
-    let seen = rollout::see(tx, row, now);
-    note_proven(row, &seen);
+    pictures::refresh(tx, row, None);
+    let proven_at = Seen::of(tx, row).proven_at(now);
+    note_proven(row, proven_at);
     deployments::judge(tx, row);
     let wait = move_on(tx, row);
     let Some((_, progress)) = governing(tx, row) else {
@@ -37,22 +41,23 @@ pub fn advance(tx: &mut Tx<'_>, row: &mut Service) -> bool {
         return false;
     };
     let progress = progress.clone();
-    let seen = rollout::see(tx, row, now);
     let mut pass = Pass { plan: empty(), started: Started::default(), until: None };
-    pass.tasks(tx, row, &progress, &seen);
+    pass.tasks(tx, row, &progress);
     row.waiting = pass.started.problem.is_some();
     told_started(tx, row, &pass.started, now);
     stop(tx, row, &pass.plan);
+    let seen = Seen::of(tx, row);
+    let changes = seen.look_at(row, now);
     let kept = [Some(&progress.newer), progress.older.as_ref()];
     let mut place = 0;
     row.deployments.retain(|one| {
-        let stays = kept.contains(&Some(&one.id)) || seen.tasks.iter().any(|t| t.version == place);
+        let stays = kept.contains(&Some(&one.id)) || seen.has(place);
         place += 1;
         stays
     });
     row.steady_at = None;
     let again = row.told.as_ref().map(|told| told.at + TOLD_AGAIN);
-    let times = [wait, pass.until, seen.look_at, again, shifts::look_at(&progress)];
+    let times = [wait, pass.until, changes, again, shifts::look_at(&progress)];
     row.look_at = times.into_iter().flatten().min();
     true
 }
@@ -72,8 +77,7 @@ fn move_on(tx: &mut Tx<'_>, row: &mut Service) -> Option<Time> {
         tx.edit::<DeploymentRecord>(&key, |record| {
             record.progress = Some(Box::new(progress.clone()));
         });
-        let seen = rollout::see(tx, row, now);
-        let sight = sight(row, &progress, &seen);
+        let sight = sight(row, &progress, Seen::of(tx, row).census());
         let terms = shifts::terms(&record, &progress);
         match core_rollout::advance(&progress.at, &terms, &sight, now) {
             Next::Enter(at) => shifts::enter(tx, &record, at),
@@ -87,27 +91,27 @@ fn move_on(tx: &mut Tx<'_>, row: &mut Service) -> Option<Time> {
     None
 }
 
-fn serves(task: &Seen<Id128>) -> bool {
-    task.serves() && !task.to_be_moved
+fn serves(kind: Kind) -> bool {
+    kind.serves() && !kind.to_be_moved
 }
 
-fn sight(row: &Service, progress: &Progress, seen: &All) -> Sight {
+fn serving(census: &Census, place: Option<usize>) -> u32 {
+    census.count(|version, kind| Some(version) == place && serves(kind))
+}
+
+fn sight(row: &Service, progress: &Progress, census: &Census) -> Sight {
     let place = |id: &_| row.deployments.iter().position(|one| one.id == *id);
     let newer = place(&progress.newer);
     let older = progress.older.as_ref().and_then(place);
-    let desired = row.desired_count as usize;
-    let whole = |place: Option<usize>| {
-        let own = seen.tasks.iter().filter(|task| Some(task.version) == place);
-        own.filter(|task| serves(task)).count() >= desired
-    };
-    let only = |place: Option<usize>| seen.tasks.iter().all(|task| Some(task.version) == place);
-    let known = |task: &Seen<Id128>| [newer, older].contains(&Some(task.version));
+    let whole = |place: Option<usize>| serving(census, place) >= row.desired_count;
+    let only = |place: Option<usize>| census.count(|version, _| Some(version) != place) == 0;
+    let strange = |version: usize, _: Kind| ![newer, older].contains(&Some(version));
     let stays = match progress.at.course {
         Course::Back => older,
         Course::Forward | Course::Held => newer,
     };
     Sight {
-        strays: older.is_some() && seen.tasks.iter().any(|task| !known(task)),
+        strays: older.is_some() && census.count(strange) > 0,
         scaled_up: whole(stays),
         cleaned_up: only(stays) && whole(stays),
         hooks: hooks::together(&progress.hooks),
@@ -122,45 +126,42 @@ struct Pass {
 }
 
 impl Pass {
-    fn tasks(&mut self, tx: &mut Tx<'_>, row: &mut Service, progress: &Progress, seen: &All) {
+    fn tasks(&mut self, tx: &mut Tx<'_>, row: &mut Service, progress: &Progress) {
         let wants = shifts::wants(row, progress);
         // The one that serves comes first, should there be too little room for both.
         for (place, want) in wants.iter().enumerate().rev() {
-            let own = seen.tasks.iter().filter(|task| task.version == place);
-            let own: Vec<Seen<Id128>> =
-                own.map(|task| Seen { version: 0, ..task.clone() }).collect();
             match want {
-                Want::Keep(count) => self.keep(tx, row, (place, *count), &own),
+                Want::Keep(count) => self.keep(tx, row, place, *count),
                 Want::Leave => {}
-                Want::Gone => self.gone(row, progress, seen, &own),
+                Want::Gone => self.gone(row, progress, &Seen::of(tx, row), place..=place),
             }
         }
         // Of versions that the service has forgotten.
-        let own = seen.tasks.iter().filter(|task| task.version >= wants.len());
-        let own: Vec<Seen<Id128>> = own.cloned().collect();
-        self.gone(row, progress, seen, &own);
+        self.gone(row, progress, &Seen::of(tx, row), wants.len()..=usize::MAX);
     }
 
-    /// Tasks of a version that neither comes nor serves go, once the one that serves is whole.
-    fn gone(&mut self, row: &Service, progress: &Progress, seen: &All, own: &[Seen<Id128>]) {
+    /// Tasks of versions that neither come nor serve go, once the one that serves is whole.
+    fn gone(
+        &mut self,
+        row: &Service,
+        progress: &Progress,
+        seen: &Seen<'_>,
+        versions: RangeInclusive<usize>,
+    ) {
         let stays = progress.older.as_ref().unwrap_or(&progress.newer);
         let place = row.deployments.iter().position(|one| one.id == *stays);
-        let theirs = seen.tasks.iter().filter(|task| Some(task.version) == place);
-        if theirs.filter(|task| serves(task)).count() < row.desired_count as usize {
+        let going = |version: usize, kind: Kind| {
+            versions.contains(&version) && kind.stays() && !kind.protected
+        };
+        if serving(seen.census(), place) < row.desired_count || seen.census().count(going) == 0 {
             return;
         }
-        let going = own.iter().filter(|task| task.stays() && !task.protected);
-        self.plan.stop.extend(going.map(|task| Stop { task: task.key, why: Why::Outdated }));
+        let all = seen.each().into_iter().filter(|task| going(task.version, task.kind()));
+        self.plan.stop.extend(all.map(|task| Stop { task: task.key, why: Why::Outdated }));
     }
 
     /// So many tasks of a version.
-    fn keep(
-        &mut self,
-        tx: &mut Tx<'_>,
-        row: &mut Service,
-        (place, count): (usize, u32),
-        own: &[Seen<Id128>],
-    ) {
+    fn keep(&mut self, tx: &mut Tx<'_>, row: &mut Service, place: usize, count: u32) {
         let now = tx.now();
         let deployment = &row.deployments[place];
         let wait = rollout::backoff(deployment).wait(now);
@@ -169,7 +170,8 @@ impl Pass {
         }
         let may_start = deployment.rollout != Rollout::Failed && wait == Wait::None;
         let bounds = rollout::bounds(row, count);
-        let mut plan = plan_version(own, count, bounds, may_start, false);
+        let own = Seen::of(tx, row).alone(place);
+        let mut plan = plan_version(&own, count, bounds, may_start, false);
         if plan.start > 0 && row.batch_at != Some(now) {
             let most = (plan.start as usize).min(MOST_STARTS);
             let next = service_placing::next_of(tx, row, &row.deployments[place].clone());
@@ -181,8 +183,8 @@ impl Pass {
                 self.until = earliest(self.until, Some(later));
             }
             if started.problem.is_some() {
-                let coming = started.tasks.iter().map(|task| coming(*task, now));
-                let own: Vec<_> = own.iter().cloned().chain(coming).collect();
+                pictures::refresh(tx, row, None);
+                let own = Seen::of(tx, row).alone(place);
                 let stop = plan_version(&own, count, bounds, may_start, true).stop;
                 plan = Plan { stop, ..plan };
             }
@@ -193,23 +195,8 @@ impl Pass {
     }
 }
 
-/// A task that was started just now.
-fn coming(key: Id128, created_at: Time) -> Seen<Id128> {
-    Seen {
-        key,
-        version: 0,
-        phase: Phase::Starting,
-        health: Health::Unproven,
-        protected: false,
-        to_be_moved: false,
-        zone: 0,
-        host: 0,
-        created_at,
-    }
-}
-
 fn plan_version(
-    own: &[Seen<Id128>],
+    own: &Seen<'_>,
     count: u32,
     bounds: Bounds,
     may_start: bool,

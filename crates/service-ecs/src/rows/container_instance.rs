@@ -8,6 +8,7 @@ use model_ecs as api;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
+use crate::rows::service_tasks::ServiceHost;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -165,6 +166,7 @@ impl Row for ContainerInstance {
         declare.index::<ConnectedInstances>();
         declare.tally::<ClusterInstances>();
         declare.trace::<InstanceChanged>();
+        declare.trace::<ServiceHost>();
     }
 }
 

@@ -11,6 +11,7 @@ pub mod progress;
 pub mod run_token;
 pub mod service;
 pub mod service_history;
+pub mod service_tasks;
 pub mod task;
 pub mod task_definition;
 mod task_indexes;

@@ -15,6 +15,7 @@ use model_ecs as api;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
+use crate::rows::service_tasks::{EndedTasksOf, ServiceTask};
 pub use crate::rows::task_indexes::{
     ClusterTasks, Count, Counts, CurrentTasksOf, DeploymentTasks, GroupKind, HeldOn, HostGroups,
     HostLoad, HostPorts, Load, TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
@@ -449,6 +450,8 @@ impl Row for Task {
         declare.tally::<HostLoad>();
         declare.tally::<HostPorts>();
         declare.trace::<HeldOn>();
+        declare.index::<EndedTasksOf>();
+        declare.trace::<ServiceTask>();
     }
 }
 

@@ -15,6 +15,7 @@ pub mod launch;
 pub mod life;
 pub mod lists;
 pub mod overrides;
+pub mod pictures;
 pub mod placing;
 pub mod pools;
 pub mod protection;

@@ -161,6 +161,11 @@ fn belongs(state: &State, (place, launch, provider): &PoolKey, row: &ContainerIn
     }
 }
 
+/// Whether an instance is one that tasks of a launch type may go to.
+pub fn takes(state: &State, cluster: &ClusterKey, launch: Launch, row: &ContainerInstance) -> bool {
+    belongs(state, &key_of(cluster, launch, None), row)
+}
+
 /// The instances that tasks of a launch type may go to.
 pub fn fresh(state: &State, cluster: &ClusterKey, launch: Launch, provider: Option<&str>) -> Pool {
     build(state, &key_of(cluster, launch, provider))

@@ -7,10 +7,12 @@ use core_types::Id128;
 use model_ecs as api;
 
 use super::launch::Prepared;
+use super::pictures::Seen;
 use super::{interfaces, placing, pools, tags};
+use crate::rows::container_instance::ContainerInstance;
 use crate::rows::service::{Deployment, Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
-use crate::rows::task::{CurrentTasksOf, Launch, Task};
+use crate::rows::task::Launch;
 use crate::rows::task_definition::TaskDefinition;
 
 /// AWS: the attribute that every instance has.
@@ -162,20 +164,18 @@ pub fn start_on(tx: &mut Tx<'_>, row: &Service, next: &Next, hosts: &[Id128]) ->
     started
 }
 
-/// Hosts that a daemon shall be on: what they have left does not matter, what they are does.
-pub fn daemon_hosts(state: &State, row: &Service, next: &Next) -> Vec<Id128> {
-    let pool = pools::fresh(state, &row.key.0, next.revision.launch, None);
-    let suits = |reason: &Option<Reason>| {
+/// Whether a daemon shall be on a host: what it has left does not matter, what it is does.
+pub fn suits(state: &State, row: &Service, ask: &Ask, host: Id128) -> bool {
+    let instance = state.get::<ContainerInstance>(&host);
+    let instance = instance.filter(|one| pools::takes(state, &row.key.0, row.launch, one));
+    instance.is_some_and(|one| {
         matches!(
-            reason,
+            ask.refusal(&placing::instance(state, one)),
             None | Some(
                 Reason::Cpu | Reason::Memory | Reason::Port { .. } | Reason::Gpu | Reason::Agent
             )
         )
-    };
-    let rows = state.by::<crate::rows::container_instance::InstancesIn>(&row.key.0);
-    let ids = rows.map(|instance| instance.id).filter(|id| pool.get(*id).is_some());
-    ids.filter(|id| suits(&pool.refusal(&next.ask, *id))).collect()
+    })
 }
 
 /// Providers, and how many of the next tasks each gets so that all together are as the strategy
@@ -185,20 +185,15 @@ fn shares(state: &State, row: &Service, next: &Next, count: usize) -> Vec<(Optio
     if revision.providers.is_empty() {
         return vec![(None, count)];
     }
-    let id = next.prepared.started_by.as_ref();
-    let own = |task: &&Task| task.started_by.as_ref() == id && !task.is_stopped();
-    let there: Vec<&Task> = state.by::<CurrentTasksOf>(&row.key).filter(own).collect();
-    let of = |name: &str| {
-        let provider = |task: &Task| task.extras.as_ref()?.capacity_provider.clone();
-        there.iter().filter(|task| provider(task).as_deref() == Some(name)).count()
-    };
+    let (seen, by) = (Seen::of(state, row), next.prepared.started_by.as_ref());
+    let there = |provider: &str| seen.started(by, provider);
     let number = |n: Option<i32>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
     let weights = revision.providers.iter().map(|one| (number(one.base), number(one.weight)));
-    let targets = split(&weights.collect::<Vec<_>>(), there.len() + count);
+    let targets = split(&weights.collect::<Vec<_>>(), there("").0 + count);
     let mut left = count;
     let all = revision.providers.iter().zip(targets).map(|(item, target)| {
         let name = item.capacity_provider.clone().unwrap_or_default();
-        let share = target.saturating_sub(of(&name)).min(left);
+        let share = target.saturating_sub(there(&name).1).min(left);
         left -= share;
         (Some(name), share)
     });
