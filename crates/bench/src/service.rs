@@ -158,14 +158,16 @@ impl Plane {
         let mut abilities: Vec<Value> = (0..30)
             .map(|n| json!({"name": format!("com.amazonaws.ecs.capability.number-{n}")}))
             .collect();
-        abilities
-            .push(json!({"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"}));
-        let answer = self.ask("RegisterContainerInstance", &json!({
-            "cluster": "c", "instanceIdentityDocument": document.to_string(),
-            "attributes": abilities,
-            "totalResources": [integer("CPU", room * 10), integer("MEMORY", room * 64),
-                ports("PORTS"), ports("PORTS_UDP")],
-        }))?;
+        abilities.push(json!({"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"}));
+        let answer = self.ask(
+            "RegisterContainerInstance",
+            &json!({
+                "cluster": "c", "instanceIdentityDocument": document.to_string(),
+                "attributes": abilities,
+                "totalResources": [integer("CPU", room * 10), integer("MEMORY", room * 64),
+                    ports("PORTS"), ports("PORTS_UDP")],
+            }),
+        )?;
         let arn = answer["containerInstance"]["containerInstanceArn"].as_str();
         let id = arn.and_then(|arn| arn.rsplit('/').next()).and_then(|id| id.parse().ok());
         let instance: Id128 = id.context("its ARN ends with its id")?;

@@ -100,15 +100,13 @@ impl Index {
             _ => None,
         };
         let shared = ask.strategy.iter().enumerate().filter_map(attribute).collect();
-        let binpack = |one: &Strategy| {
-            matches!(one, Strategy::BinpackCpu | Strategy::BinpackMemory)
-        };
+        let binpack =
+            |one: &Strategy| matches!(one, Strategy::BinpackCpu | Strategy::BinpackMemory);
         let passing = |constraint: &Constraint| match constraint {
             Constraint::DistinctInstance => false,
             Constraint::MemberOf(query) => query.asks_of_groups(),
         };
-        let minds_others =
-            ask.strategy.iter().any(binpack) || ask.constraints.iter().any(passing);
+        let minds_others = ask.strategy.iter().any(binpack) || ask.constraints.iter().any(passing);
         let mut index = Index {
             ask,
             minds_others,

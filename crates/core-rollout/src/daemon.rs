@@ -77,9 +77,8 @@ pub fn plan_daemon<K: Copy + Ord>(
     ground: &Ground,
 ) -> (Vec<Host>, Plan<K>) {
     let census = service.tasks.census();
-    let wrong = |version: usize, kind: Kind| {
-        kind.stays() && (version > 0 || kind.health == Health::Bad)
-    };
+    let wrong =
+        |version: usize, kind: Kind| kind.stays() && (version > 0 || kind.health == Health::Bad);
     let stop = match ground.strays > 0 || census.count(wrong) > 0 {
         true => stops(service, ground),
         false => Vec::new(),

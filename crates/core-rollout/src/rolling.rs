@@ -135,12 +135,7 @@ impl Plight {
 
     /// Tasks of the newest version that fail, or whose host leaves. AWS: where there is room, the
     /// replacement comes first; where there is none, the failing one goes first.
-    fn ill<K: Copy + Ord>(
-        &self,
-        tasks: &[Task<K>],
-        budget: &mut Budget,
-        stop: &mut Vec<Stop<K>>,
-    ) {
+    fn ill<K: Copy + Ord>(&self, tasks: &[Task<K>], budget: &mut Budget, stop: &mut Vec<Stop<K>>) {
         let stand_in = |task: &&Task<K>| task.version == 0 && task.serves() && !task.to_be_moved;
         let stand_ins = tasks.iter().filter(stand_in).count() as u32;
         let replaced = self.missing == 0 && stand_ins >= self.desired;
@@ -149,9 +144,8 @@ impl Plight {
         }
         // Without room, only as many make way as are missing.
         let mut most = if replaced { u32::MAX } else { self.missing };
-        let affected = tasks
-            .iter()
-            .filter(|task| task.version == 0 && task.stays() && !task.kind().is_fine());
+        let affected =
+            tasks.iter().filter(|task| task.version == 0 && task.stays() && !task.kind().is_fine());
         for task in affected {
             let why = if task.to_be_moved { Why::Moved } else { Why::Unhealthy };
             if most > 0 && budget.release(task) {
@@ -184,6 +178,57 @@ impl Plight {
             if (!task.serves() || spare || makes_way) && budget.release(task) {
                 stop.push(Stop { task: task.key, why: Why::Outdated });
                 leaving += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Health, Listed, Phase, Tasks};
+
+    fn some_task() -> impl Strategy<Value = Task<u32>> {
+        let phase = prop::sample::select(vec![Phase::Starting, Phase::Up, Phase::Leaving]);
+        let health = prop::sample::select(vec![Health::Unproven, Health::Good, Health::Bad]);
+        let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.2));
+        (phase, health, flags, 0..3usize, 0..2u32, 0..3u32).prop_map(
+            |(phase, health, (protected, to_be_moved), version, zone, host)| Task {
+                key: 0,
+                version,
+                phase,
+                health,
+                protected,
+                to_be_moved,
+                zone,
+                host,
+                created_at: core_types::Time(0),
+            },
+        )
+    }
+
+    proptest! {
+        /// Where the counts say that none may have to go, a look at each finds none either.
+        #[test]
+        fn counts_never_hide_a_stop(
+            mut tasks in prop::collection::vec(some_task(), 0..12),
+            desired in 0..8u32,
+            missing in 0..8u32,
+            no_room: bool,
+            least in 0..8u32,
+        ) {
+            (0u32..).zip(&mut tasks).for_each(|(key, task)| task.key = key);
+            let listed = Listed::from(tasks);
+            let plight = Plight { desired, missing, no_room };
+            if !plight.may_stop(listed.census()) {
+                let mut budget = Budget::new(Bounds { least, most: u32::MAX }, listed.census());
+                let (tasks, mut stop) = (listed.each(), Vec::new());
+                plight.ill(&tasks, &mut budget, &mut stop);
+                plight.surplus(&tasks, &mut budget, &mut stop);
+                plight.outdated(&tasks, &mut budget, &mut stop);
+                prop_assert_eq!(stop, vec![]);
             }
         }
     }

@@ -164,7 +164,8 @@ async fn dial(
     cluster: &str,
     instance: &str,
 ) -> Result<WebSocketStream<TcpStream>> {
-    let escaped = percent_encoding::utf8_percent_encode(instance, percent_encoding::NON_ALPHANUMERIC);
+    let escaped =
+        percent_encoding::utf8_percent_encode(instance, percent_encoding::NON_ALPHANUMERIC);
     let query = format!(
         "agentVersion=1.99.0&clusterArn={cluster}&containerInstanceArn={escaped}&protocolVersion=2&\
          sendCredentials=true&seqNum=1"

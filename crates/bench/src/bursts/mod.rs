@@ -110,12 +110,15 @@ fn register(caller: &mut Caller, number: usize, room: usize) -> Result<String> {
         .map(|n| json!({"name": format!("com.amazonaws.ecs.capability.number-{n}")}))
         .chain([json!({"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"})])
         .collect();
-    let answer = caller.call("RegisterContainerInstance", &json!({
-        "cluster": CLUSTER, "instanceIdentityDocument": document.to_string(),
-        "attributes": abilities,
-        "totalResources": [integer("CPU", room * 10), integer("MEMORY", room * 64),
-            ports("PORTS"), ports("PORTS_UDP")],
-    }))?;
+    let answer = caller.call(
+        "RegisterContainerInstance",
+        &json!({
+            "cluster": CLUSTER, "instanceIdentityDocument": document.to_string(),
+            "attributes": abilities,
+            "totalResources": [integer("CPU", room * 10), integer("MEMORY", room * 64),
+                ports("PORTS"), ports("PORTS_UDP")],
+        }),
+    )?;
     let arn = answer["containerInstance"]["containerInstanceArn"].as_str();
     Ok(arn.context("an instance has an ARN")?.to_owned())
 }
@@ -142,9 +145,12 @@ fn ask(options: &Options, address: SocketAddr) -> Result<()> {
             ensure!(share <= OF_A_SERVICE, "a service has at most {OF_A_SERVICE} tasks");
             calls(address, options.callers, services, |caller, nth| {
                 let count = share.min(options.tasks - (nth * share).min(options.tasks));
-                caller.call("CreateService", &json!({"cluster": CLUSTER,
+                caller.call(
+                    "CreateService",
+                    &json!({"cluster": CLUSTER,
                     "serviceName": format!("s{nth}"), "taskDefinition": "web",
-                    "desiredCount": count}))
+                    "desiredCount": count}),
+                )
             })?;
         }
         None => {
@@ -192,14 +198,14 @@ fn round(options: &Options) -> Result<()> {
         began.elapsed().as_secs_f64(),
         server.resident()? / 1024
     );
-    let (cpu, own, began) = (server.cpu()?, crate::process::cpu(std::process::id())?, Instant::now());
+    let (cpu, own, began) =
+        (server.cpu()?, crate::process::cpu(std::process::id())?, Instant::now());
     ask(options, server.address)?;
     let asked = began.elapsed();
     let last = agents.wait_for(options.tasks, DESCRIBED, PATIENCE)?;
     shown(server.address, &last)?;
     let took = began.elapsed();
-    let (cpu, own) =
-        (server.cpu()? - cpu, crate::process::cpu(std::process::id())? - own);
+    let (cpu, own) = (server.cpu()? - cpu, crate::process::cpu(std::process::id())? - own);
     let each = |spent: Duration| spent.as_secs_f64() * 1e6 / options.tasks as f64;
     let how = match options.services {
         Some(services) => format!("{services} services"),

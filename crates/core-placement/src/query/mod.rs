@@ -112,9 +112,8 @@ impl Query {
 
     /// Whether an instance's tasks matter at all.
     pub(crate) fn asks_of_tasks(&self) -> bool {
-        self.node.asks_of(&|subject| {
-            matches!(subject, Subject::TaskGroup | Subject::RunningTasksCount)
-        })
+        self.node
+            .asks_of(&|subject| matches!(subject, Subject::TaskGroup | Subject::RunningTasksCount))
     }
 }
 

@@ -187,9 +187,10 @@ impl Picture {
     /// Time has gone on.
     fn pass_time(&mut self, state: &State, places: &mut Places, now: Time) {
         self.at = now;
-        let due = self.parts.values().flat_map(|part| {
-            part.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id)
-        });
+        let due = self
+            .parts
+            .values()
+            .flat_map(|part| part.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id));
         let due: Vec<Id128> = due.collect();
         for id in due {
             if let Some(task) = state.get::<Task>(&id) {
