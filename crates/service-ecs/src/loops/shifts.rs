@@ -5,8 +5,8 @@
 use std::ops::RangeInclusive;
 
 use core_rollout::{
-    Bounds, Census, Course, Kind, Next, Plan, Service as Problem, Sight, Stop, Tasks, Version, Wait, Why,
-    plan_rolling,
+    Bounds, Census, Course, Kind, Next, Plan, Service as Problem, Sight, Stop, Tasks, Version,
+    Wait, Why, plan_rolling,
 };
 use core_state::Tx;
 use core_types::{Id128, Time};
