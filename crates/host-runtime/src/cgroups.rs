@@ -29,6 +29,19 @@ pub fn hierarchies() -> &'static Hierarchies {
     FOUND.get_or_init(detect)
 }
 
+/// Where version 2 is mounted beside version 1, without controllers. Nothing is limited there, but runc
+/// and Docker put their containers into groups of the same names, and leave them and their parents.
+fn beside() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let look = || {
+        let mount = Path::new(MOUNT).join("unified");
+        let there =
+            matches!(hierarchies(), Hierarchies::V1(_)) && mount.join("cgroup.procs").exists();
+        there.then_some(mount)
+    };
+    FOUND.get_or_init(look).as_deref()
+}
+
 fn detect() -> Hierarchies {
     if Path::new(MOUNT).join("cgroup.controllers").exists() {
         return Hierarchies::V2;
@@ -106,6 +119,12 @@ impl Group {
         }
     }
 
+    /// The same, and where others may have made it.
+    fn everywhere(&self) -> Vec<PathBuf> {
+        let own = self.dirs().into_iter().map(|(_, dir)| dir);
+        own.chain(beside().map(|mount| mount.join(&self.path[1..]))).collect()
+    }
+
     fn dir(&self, controller: &str) -> Option<PathBuf> {
         let dirs = self.dirs();
         let found = dirs.into_iter().find(|(name, _)| name.is_empty() || *name == controller);
@@ -118,7 +137,7 @@ impl Group {
     }
 
     pub fn exists(&self) -> bool {
-        self.dirs().iter().any(|(_, dir)| dir.exists())
+        self.everywhere().iter().any(|dir| dir.exists())
     }
 
     /// Make it everywhere, with the controllers of v2 handed down to it.
@@ -311,7 +330,7 @@ impl Group {
 
     /// Remove it and everything below; its processes must be gone.
     pub fn remove(&self) -> Result<()> {
-        for (_, dir) in self.dirs() {
+        for dir in self.everywhere() {
             remove_tree(&dir).map_err(Error::file("cannot remove cgroup", &dir))?;
         }
         Ok(())

@@ -202,10 +202,14 @@ impl World {
 
     /// Delete what the test left on purpose; then nothing may remain.
     async fn leave_nothing(&self) {
+        let mut deleted = Vec::new();
         for state in self.runtime.list().await.unwrap() {
-            self.runtime.delete(&state.id).await.unwrap();
+            deleted.push(self.runtime.delete(&state.id).await);
         }
-        self.runtime.remove_group(&format!("/{}", self.tag)).await.unwrap();
+        let removed = self.runtime.remove_group(&format!("/{}", self.tag)).await;
+        deleted.into_iter().for_each(Result::unwrap);
+        removed.unwrap();
+        assert_eq!(groups(&self.tag), [] as [PathBuf; 0], "cgroups are left");
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(&self.tag), "mounts are left");
         let left: Vec<_> =
@@ -217,6 +221,26 @@ impl World {
             assert!(!words.contains(&self.tag), "left: {words}");
         }
     }
+}
+
+/// The cgroups of a test, in all hierarchies there are.
+pub fn groups(tag: &str) -> Vec<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let cgroups = mounts.lines().filter(|line| line.contains(" - cgroup"));
+    let mounts = cgroups.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    let mut found = Vec::new();
+    let mut below: Vec<PathBuf> = mounts.collect();
+    while let Some(dir) = below.pop() {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        for path in dirs.map(|entry| entry.path()) {
+            if path.file_name().is_some_and(|name| name == tag) {
+                found.push(path.clone());
+            }
+            below.push(path);
+        }
+    }
+    found
 }
 
 /// A root of Debian's static busybox, made by hand.
