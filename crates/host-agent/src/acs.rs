@@ -337,6 +337,7 @@ impl Session<'_> {
             return;
         }
         self.answer(self.ack(&manifest.message_id)).await;
+        self.tell_lost(&manifest.tasks).await;
         let known: Vec<(&str, bool)> = manifest
             .tasks
             .iter()
@@ -354,6 +355,16 @@ impl Session<'_> {
         let stop_candidates = stop_candidates.collect();
         let message_id = manifest.message_id;
         self.answer(StopVerification { message_id, stop_candidates }).await;
+    }
+
+    /// A manifest names as running what this agent has acknowledged at one time. What it does not know
+    /// any more, as its journal was damaged, would otherwise be counted as running for ever.
+    async fn tell_lost(&self, named: &[TaskIdentifier]) {
+        for task in named.iter().filter(|task| task.desired_status == RUNNING) {
+            if let Err(error) = self.acs.tasks.take_lost(task).await {
+                tracing::error!("{error}");
+            }
+        }
     }
 
     async fn take_verified(&self, verified: StopVerificationAck) {

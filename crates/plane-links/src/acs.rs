@@ -145,7 +145,8 @@ impl Connection {
 
     async fn farewell(mut self, end: &End) {
         let code = match end {
-            End::Broken(_) => return,
+            // Nobody there would hear it, and others wait to be told.
+            End::Broken(_) | End::Silent => return,
             End::Leaving => CloseCode::Away,
             End::Nonsense(_) => CloseCode::Policy,
             End::Deregistered => {
@@ -154,7 +155,7 @@ impl Connection {
                 let _ = self.socket.send(frame.encode());
                 CloseCode::Normal
             }
-            End::Silent | End::Superseded | End::OldAge => CloseCode::Normal,
+            End::Superseded | End::OldAge => CloseCode::Normal,
         };
         // A close frame's reason may have 123 bytes.
         let reason: String = end.to_string().chars().take(100).filter(char::is_ascii).collect();
@@ -195,8 +196,12 @@ impl Connection {
             if row.settled {
                 return;
             }
-            // What is not told yet brings its credentials with it.
-            if row.desired == Desired::Running && row.acknowledged.is_some() {
+            // What is not told yet brings its credentials with it, and is named when the agent has it:
+            // an agent tells the end of what a manifest names as running and it does not know.
+            if row.desired == Desired::Running {
+                if row.acknowledged.is_none() {
+                    return;
+                }
                 this.ask_credentials(&row, now);
             }
             tasks.push(acs::TaskIdentifier {

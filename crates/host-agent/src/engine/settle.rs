@@ -13,8 +13,9 @@ const NEVER_STARTED: i32 = 143;
 
 /// Draw every conclusion; afterwards a second call changes nothing.
 pub fn settle(spec: &TaskSpec, state: &mut TaskState, now: Time) {
-    // Each round moves a container on, and a container can only be restarted, given up and ended.
-    for _ in 0..=3 * spec.parts.len() {
+    // Each round moves a container on, and a container can only be restarted, given up and ended; after
+    // the last of them the task itself ends.
+    for _ in 0..=3 * spec.parts.len() + 1 {
         let before = state.clone();
         restart(spec, state);
         if ends(spec, state) {

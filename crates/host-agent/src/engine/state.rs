@@ -122,6 +122,11 @@ impl Failure {
     pub fn new(name: &'static str, text: impl Into<String>) -> Failure {
         Failure { name, text: text.into() }
     }
+
+    /// AWS: what was there by the agent's memory and is not.
+    pub fn vanished() -> Failure {
+        Failure::new(Failure::VANISHED, "No container matching saved ID found")
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -256,8 +261,7 @@ impl TaskState {
             }),
             Event::Vanished { part, run } => self.on_run(part, run, |state| {
                 if state.phase >= Phase::Created && state.phase < Phase::Stopped {
-                    let text = "No container matching saved ID found";
-                    state.fail(&Failure::new(Failure::VANISHED, text), now);
+                    state.fail(&Failure::vanished(), now);
                 }
             }),
             Event::Probed { part, run, probe } => {

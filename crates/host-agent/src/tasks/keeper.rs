@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_agent::acs::TaskIdentifier;
 use aws_agent::task::{RoleCredentials, STOPPED, Task};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
@@ -13,7 +14,7 @@ use super::actor::Actor;
 use super::firelens::{self, Around};
 use super::given::{Given, Record};
 use crate::driver::Driver;
-use crate::engine::{Event, Queue, Room, TaskState, Told};
+use crate::engine::{Event, Failure, Queue, Room, TaskState, Told};
 use crate::journal::{Journal, JournalError};
 use crate::plane::api::Api;
 
@@ -186,6 +187,34 @@ impl Tasks {
             self.admit(&live);
         }
         Ok((live, record))
+    }
+
+    /// A task that the plane takes for running here: where nobody remembers it, its end is told. Its
+    /// containers were nobody's when this agent started, and were removed.
+    pub async fn take_lost(self: &Arc<Self>, named: &TaskIdentifier) -> Result<(), TasksError> {
+        let record = {
+            let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.find(&named.task_arn).is_some() {
+                return Ok(());
+            }
+            tracing::warn!(task = named.task_arn, "nobody here remembers a task that shall run");
+            let task = Task {
+                arn: named.task_arn.clone(),
+                task_cluster_arn: named.task_cluster_arn.clone(),
+                desired_status: STOPPED.to_owned(),
+                ..Task::default()
+            };
+            let record = Record { task, endpoints: Vec::new(), sequence: self.sequence() };
+            let state = TaskState {
+                stop_wanted: true,
+                reason: Some(Failure::vanished().to_string()),
+                ..TaskState::default()
+            };
+            self.begin(record.clone(), Some(state), Told::default());
+            record
+        };
+        self.journal.put(&task_key(&record.task.arn), &record).await?;
+        Ok(())
     }
 
     fn renew(&self, live: &Live, task: &Task) {

@@ -1,8 +1,9 @@
 //! What an agent removes by itself: what stopped tasks left, and what belongs to no task.
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::world::{Machine, wait_for};
+use crate::world::{Machine, kill, wait_for};
 
 #[test]
 fn traces_of_stopped_tasks_go_after_their_time() {
@@ -33,31 +34,80 @@ fn traces_of_stopped_tasks_go_after_their_time() {
     assert_eq!(machine.task(&arn)["containers"][0]["exitCode"], 3);
 }
 
+/// What is left in the journal of an agent that is killed.
+enum Memory {
+    Nothing,
+    /// Who it is, and no task.
+    ItsName,
+}
+
 #[test]
-fn what_no_agent_remembers_is_removed() {
-    let Some(mut machine) = Machine::start() else { return };
-    let ports = json!([{ "containerPort": 80, "hostPort": 8088 }]);
-    let app = json!({ "command": ["sleep", "1000"], "portMappings": ports });
-    machine.define("forgotten", app.clone(), json!({}));
-    let arn = machine.run("forgotten", 1).remove(0);
-    let task = machine.wait(&arn, "RUNNING");
-    let (host, id) = (machine.host_dir(&task), arn.rsplit('/').next().unwrap());
-    machine.kill_server();
-    wait_for("the agents have ended with it", || machine.agents().is_empty().then_some(()));
-    std::fs::remove_file(host.join("agent.journal")).unwrap();
-    machine.up();
-    wait_for("its container is gone", || {
+fn tasks_that_no_agent_remembers_are_removed_and_replaced() {
+    for memory in [Memory::Nothing, Memory::ItsName] {
+        let Some(machine) = Machine::start() else { return };
+        let ports = json!([{ "containerPort": 80, "hostPort": 8088 }]);
+        let app = json!({ "command": ["sleep", "1000"], "portMappings": ports });
+        machine.define("forgotten", app, json!({}));
+        // The port is there once a host: each has one, and no other place for it.
+        let service = json!({ "serviceName": "s", "taskDefinition": "forgotten",
+            "desiredCount": 2, "deploymentConfiguration": { "minimumHealthyPercent": 0 } });
+        machine.call("CreateService", service);
+        let before = running(&machine, 2);
+        let (lost, other) = (&before[0], &before[1]);
+        let host = machine.host_dir(&machine.task(lost));
+        forget(&machine, &host, &memory);
+        let after = wait_for("another takes its place", || {
+            let after = running(&machine, 2);
+            (!after.contains(lost)).then_some(after)
+        });
+        assert!(after.contains(other), "the other host's task goes on");
+        let old = machine.task(lost);
+        let code = old["stopCode"].as_str().unwrap();
+        let reason = old["stoppedReason"].as_str().unwrap();
+        match memory {
+            // AWS: an agent that has lost all is another host, and the one that it was is gone.
+            Memory::Nothing => {
+                assert_eq!(code, "TerminationNotice");
+                assert!(reason.starts_with("Host EC2 (instance i-"), "{reason}");
+            }
+            Memory::ItsName => {
+                assert_eq!(code, "EssentialContainerExited");
+                assert_eq!(reason, "ContainerVanishedError: No container matching saved ID found");
+            }
+        }
+        let id = lost.rsplit('/').next().unwrap();
         let all = std::fs::read_dir(host.join("containers")).unwrap().flatten();
         let left = all.filter(|entry| entry.file_name().to_string_lossy().contains(id)).count();
-        (left == 0).then_some(())
-    });
-    // The plane takes it as running for as long as it is not asked to stop.
-    machine.call("StopTask", json!({ "task": arn }));
-    machine.wait(&arn, "STOPPED");
-    // So is its network: the port is free for another on either host.
-    machine.define("other", app, json!({}));
-    for arn in machine.run("other", 2) {
-        machine.wait(&arn, "RUNNING");
-        machine.call("StopTask", json!({ "task": arn }));
+        assert_eq!(left, 0, "its container is gone");
     }
+}
+
+/// The service's tasks that run, once they are so many.
+fn running(machine: &Machine, count: usize) -> Vec<String> {
+    wait_for("the service's tasks run", || {
+        let listed = machine.call("ListTasks", json!({ "serviceName": "s" }));
+        let arns = listed["taskArns"].as_array().unwrap();
+        let arns: Vec<String> = arns.iter().map(|arn| arn.as_str().unwrap().to_owned()).collect();
+        let all = arns.iter().all(|arn| machine.task(arn)["lastStatus"] == "RUNNING");
+        (all && arns.len() == count).then_some(arns)
+    })
+}
+
+/// Kills the agent of a host and takes from its journal before another is started.
+fn forget(machine: &Machine, host: &std::path::Path, memory: &Memory) {
+    let own = |pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(host.to_str().unwrap())
+    };
+    let journal = host.join("agent.journal");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let name = text.lines().find(|line| line.contains("[\"instance\",")).unwrap();
+    let agent = machine.agents().into_iter().find(own).unwrap();
+    // Nobody starts it anew while it is stopped, so what it left is ours.
+    kill(agent, Signal::STOP);
+    match memory {
+        Memory::Nothing => std::fs::remove_file(&journal).unwrap(),
+        Memory::ItsName => std::fs::write(&journal, format!("{name}\n")).unwrap(),
+    }
+    kill(agent, Signal::KILL);
 }

@@ -345,6 +345,32 @@ fn what_no_manifest_names_stops_only_when_it_is_confirmed() {
 }
 
 #[test]
+fn what_shall_run_and_nobody_remembers_is_told_to_have_ended() {
+    let Some(stage) = Stage::new() else { return };
+    let mut socket = stage.plane().socket();
+    socket.payload("p", number(1, 1), &[task(1, "RUNNING")]);
+    stage.wait_running(1);
+    let named = |id: u32, desired: &str| json!({ "taskArn": arn(id), "taskClusterArn": CLUSTER, "desiredStatus": desired });
+    socket.send(
+        "TaskManifestMessage",
+        json!({ "messageId": "m", "clusterArn": CLUSTER, "containerInstanceArn": INSTANCE,
+            "generatedAt": 1, "timeline": number(1, 2),
+            "tasks": [named(1, "RUNNING"), named(2, "RUNNING"), named(3, "STOPPED")] }),
+    );
+    socket.wait("AckRequest", "m");
+    stage.plane().wait_told(&arn(2), "STOPPED");
+    let calls = stage.plane().calls("SubmitTaskStateChange");
+    let told = calls.iter().find(|call| call["task"] == arn(2)).unwrap();
+    assert_eq!(told["reason"], "ContainerVanishedError: No container matching saved ID found");
+    assert_eq!(told["cluster"], CLUSTER);
+    // What it has goes on, and of what shall not run nothing need be said.
+    assert_eq!(stage.plane().told(&arn(1)), ["RUNNING"]);
+    assert!(stage.plane().told(&arn(3)).is_empty());
+    stage.end(&mut socket, number(1, 3), 1);
+    assert_eq!(stage.plane().told(&arn(2)), ["STOPPED"]);
+}
+
+#[test]
 fn a_deregistered_host_stays_away_and_its_tasks_go_on() {
     let Some(stage) = Stage::new() else { return };
     let mut socket = stage.plane().socket();
