@@ -281,13 +281,14 @@ impl Links {
             socket,
         );
         let ((), end) = tokio::join!(telling, connection.run());
+        let gone = tokio::time::Instant::now();
         tracing::info!(instance = arn, session, "an agent is gone: {end}");
         self.end_session(&host, session, matches!(end, End::Deregistered));
         if matches!(end, End::Leaving | End::Superseded) {
             return;
         }
         tokio::time::sleep(self.pace.linger).await;
-        let disconnected = Told::Disconnected { instance, session };
+        let disconnected = Told::Disconnected { instance, session, away: gone.elapsed() };
         self.tell_until_taken(&engine, disconnected, stands).await;
         self.forget_unregistered(&engine, instance);
     }

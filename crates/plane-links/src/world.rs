@@ -1,6 +1,7 @@
 //! What the links ask of the rows, and what they tell.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use aws_agent::task::{ElasticNetworkInterface, RoleCredentials, Task};
 use aws_protocol::ApiError;
@@ -130,6 +131,8 @@ pub enum Told {
     Disconnected {
         instance: Id128,
         session: u64,
+        /// For how long it is away already.
+        away: Duration,
     },
     Acknowledged {
         instance: Id128,

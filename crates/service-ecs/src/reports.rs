@@ -98,11 +98,13 @@ impl Report for AgentConnected {
 pub struct AgentDisconnected {
     pub instance: Id128,
     pub session: u64,
+    /// For how long it is away already: the grace began then.
+    pub away: Duration,
 }
 
 impl Report for AgentDisconnected {
     fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
-        let lost_at = tx.now() + timing::host_lost_after(tx);
+        let lost_at = tx.now() + timing::host_lost_after(tx).saturating_sub(self.away);
         tx.edit::<ContainerInstance>(&self.instance, |row| {
             if row.observed_session == self.session {
                 disconnect(row, lost_at);

@@ -384,7 +384,7 @@ fn a_session_needs_a_task_that_lets_one_in() {
     world.call("ExecuteCommand", exec.clone());
     world.pass(Duration::from_secs(61));
     assert_eq!(feeds::exec::waiting(world.core.state(), host, world.now), []);
-    world.report(AgentDisconnected { instance: host, session: 1 });
+    world.report(AgentDisconnected { instance: host, session: 1, away: std::time::Duration::ZERO });
     assert_eq!(world.refusal("ExecuteCommand", exec.clone()).0, "TargetNotConnectedException");
     let (code, _) = world.refusal("ExecuteCommand", with(exec, json!({"container": "b"})));
     assert_eq!(code, "InvalidParameterException");
@@ -445,7 +445,7 @@ fn an_operator_may_keep_stopped_tasks_longer() {
     let answer = world.call("RunTask", run(json!({})));
     let task = &answer["tasks"][0];
     let (arn, host) = (task["taskArn"].clone(), id(&task["containerInstanceArn"]));
-    world.report(AgentDisconnected { instance: host, session: 1 });
+    world.report(AgentDisconnected { instance: host, session: 1, away: std::time::Duration::ZERO });
     world.pass(Duration::from_secs(6));
     let input = json!({"cluster": "c", "tasks": [arn]});
     let shown = world.call("DescribeTasks", input.clone());

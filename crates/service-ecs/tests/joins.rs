@@ -164,7 +164,7 @@ proptest! {
                     session += 1;
                     world.report(AgentConnected { instance: host, session });
                 }
-                6 => world.report(AgentDisconnected { instance: host, session }),
+                6 => world.report(AgentDisconnected { instance: host, session, away: std::time::Duration::ZERO }),
                 _ => world.pass(Duration::from_secs(31)),
             }
         }

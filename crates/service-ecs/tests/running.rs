@@ -257,7 +257,11 @@ fn what_does_not_fit_is_said_for_each_instance() {
     assert_eq!(reasons(&stage.run(json!({}))), ["ATTRIBUTE", "ATTRIBUTE"]);
     let hosts = stage.hosts.clone();
     for host in hosts {
-        stage.world.report(AgentDisconnected { instance: host, session: 1 });
+        stage.world.report(AgentDisconnected {
+            instance: host,
+            session: 1,
+            away: std::time::Duration::ZERO,
+        });
     }
     assert_eq!(reasons(&stage.run(json!({"taskDefinition": "web:1"}))), ["AGENT", "AGENT"]);
     let names = json!([stage.hosts[0].to_string(), "0".repeat(32)]);
@@ -279,16 +283,28 @@ fn a_lost_host_loses_its_tasks_once() {
     stage.world.report(PayloadAcknowledged { instance: host, tasks: vec![(id, Desired::Running)] });
     stage.submit(&arn, json!({"status": "RUNNING"}));
     // Back within the grace: nothing has happened.
-    stage.world.report(AgentDisconnected { instance: host, session: 1 });
+    stage.world.report(AgentDisconnected {
+        instance: host,
+        session: 1,
+        away: std::time::Duration::ZERO,
+    });
     assert_eq!(stage.described(&arn)["connectivity"], "DISCONNECTED");
     stage.world.pass(Duration::from_secs(59));
     stage.world.report(AgentConnected { instance: host, session: 2 });
     // The end of the older connection comes late.
-    stage.world.report(AgentDisconnected { instance: host, session: 1 });
+    stage.world.report(AgentDisconnected {
+        instance: host,
+        session: 1,
+        away: std::time::Duration::ZERO,
+    });
     stage.world.pass(Duration::from_secs(120));
     assert_eq!(stage.described(&arn)["lastStatus"], "RUNNING");
 
-    stage.world.report(AgentDisconnected { instance: host, session: 2 });
+    stage.world.report(AgentDisconnected {
+        instance: host,
+        session: 2,
+        away: std::time::Duration::ZERO,
+    });
     stage.world.pass(Duration::from_secs(61));
     let task = stage.described(&arn);
     assert_eq!(task["lastStatus"], "STOPPED");
@@ -339,7 +355,11 @@ fn a_task_that_no_host_has_taken_stops_without_one() {
     let mut stage = Stage::new(1);
     let host = stage.hosts[0];
     let arn = stage.run_one();
-    stage.world.report(AgentDisconnected { instance: host, session: 1 });
+    stage.world.report(AgentDisconnected {
+        instance: host,
+        session: 1,
+        away: std::time::Duration::ZERO,
+    });
     stage.world.call("StopTask", json!({"cluster": "c", "task": arn}));
     let task = stage.described(&arn);
     assert_eq!(task["lastStatus"], "STOPPED");

@@ -274,7 +274,11 @@ impl World {
                 self.carry(host, Parcel::Manifest { session });
             }
             Parcel::Disconnected { session } => {
-                self.plane.report(AgentDisconnected { instance, session })?;
+                self.plane.report(AgentDisconnected {
+                    instance,
+                    session,
+                    away: std::time::Duration::ZERO,
+                })?;
                 self.undurable.push((host, Parcel::Disconnected { session }));
                 self.told.remove(&(host, session));
                 self.maybe_sync()?;

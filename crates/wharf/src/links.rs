@@ -191,8 +191,8 @@ fn report(told: Told) -> Option<Box<dyn Report>> {
         Told::Connected { instance, session } => {
             Box::new(reports::AgentConnected { instance, session })
         }
-        Told::Disconnected { instance, session } => {
-            Box::new(reports::AgentDisconnected { instance, session })
+        Told::Disconnected { instance, session, away } => {
+            Box::new(reports::AgentDisconnected { instance, session, away })
         }
         Told::Acknowledged { instance, tasks } => {
             let tasks = tasks.into_iter().map(|(task, told)| (task, wanted(told))).collect();

@@ -303,7 +303,7 @@ fn take(tx: &mut Tx<'_>, told: Told) {
             }
         }
         Told::Connected { instance, session } => stands(tx, instance, session, true),
-        Told::Disconnected { instance, session } => stands(tx, instance, session, false),
+        Told::Disconnected { instance, session, .. } => stands(tx, instance, session, false),
         Told::Acknowledged { tasks, .. } => {
             for (task, desired) in tasks {
                 let told = if desired == Desired::Running { 1 } else { 2 };

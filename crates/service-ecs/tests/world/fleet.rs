@@ -84,7 +84,11 @@ impl Fleet {
     pub fn disconnect(&mut self, host: Id128) {
         let row = self.world.core.state().get::<ContainerInstance>(&host);
         let session = row.expect("a host of the fleet").observed_session;
-        self.world.report(AgentDisconnected { instance: host, session });
+        self.world.report(AgentDisconnected {
+            instance: host,
+            session,
+            away: std::time::Duration::ZERO,
+        });
     }
 
     pub fn define(&mut self, family: &str, port: u16) {

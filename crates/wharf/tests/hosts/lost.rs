@@ -1,13 +1,18 @@
 //! Hosts that are lost while their containers run: within the grace nothing happens, beyond it another
 //! host has the tasks, and a host that comes back runs none of them twice.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::world::{Elsewhere, Machine, is_root, output_of, wait_for};
+use crate::world::{
+    Elsewhere, Machine, containers_of, is_root, kill, output_of, wait_for, wait_long_for,
+};
 
-/// A server, two machines with an agent each, and a service with a task on each.
+/// A server, machines with an agent each, and a service with tasks on each.
 struct Stage {
     machine: Machine,
     sides: Vec<Side>,
@@ -19,18 +24,25 @@ struct Side {
     dir: PathBuf,
     url: String,
     instance: String,
+    /// One that it has.
     task: String,
 }
 
 impl Stage {
+    /// Two machines with a task each.
     fn new(grace: &str) -> Option<Stage> {
+        Stage::of(2, 2, grace)
+    }
+
+    fn of(count: usize, tasks: usize, grace: &str) -> Option<Stage> {
         if !is_root() {
             eprintln!("skipped: hosts need root");
             return None;
         }
-        let mut machines = [Elsewhere::new(), Elsewhere::new()];
-        let [one, two] = machines.each_ref().map(|elsewhere| elsewhere.here.clone());
-        let listen = format!("127.0.0.1:0,{one}:0,{two}:0");
+        let mut machines: Vec<Elsewhere> = (0..count).map(|_| Elsewhere::new()).collect();
+        let addresses: String =
+            machines.iter().map(|elsewhere| format!(",{}:0", elsewhere.here)).collect();
+        let listen = format!("127.0.0.1:0{addresses}");
         let flags = ["--listen", &listen, "--host-grace", grace, "--host-heartbeat", "1"];
         let machine = Machine::server(&flags)?;
         let key: Value =
@@ -41,7 +53,7 @@ impl Stage {
             ("AWS_ACCESS_KEY_ID".to_owned(), text("accessKeyId")),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), text("secretAccessKey")),
         ];
-        let dirs = machines.each_mut().map(Elsewhere::dir);
+        let dirs: Vec<PathBuf> = machines.iter_mut().map(Elsewhere::dir).collect();
         let mut stage = Stage { machine, sides: Vec::new(), keys };
         stage.machine.call("CreateCluster", json!({ "clusterName": "default" }));
         for (nth, (elsewhere, dir)) in machines.into_iter().zip(dirs).enumerate() {
@@ -56,7 +68,7 @@ impl Stage {
                 new.next().map(str::to_owned)
             });
         }
-        stage.serve();
+        stage.serve(tasks);
         Some(stage)
     }
 
@@ -67,16 +79,17 @@ impl Stage {
         elsewhere.agent("ECS_CLUSTER=default\n", &words, &keys);
     }
 
-    fn serve(&mut self) {
+    fn serve(&mut self, desired: usize) {
         let command = "echo begun; trap 'echo ended; exit 0' TERM; while true; do sleep 0.1; done";
         let container = json!({ "command": ["sh", "-c", command] });
         self.machine.define("stay", container, json!({ "networkMode": "host" }));
         self.machine.call(
             "CreateService",
-            json!({ "serviceName": "s", "taskDefinition": "stay", "desiredCount": 2 }),
+            json!({ "serviceName": "s", "taskDefinition": "stay", "desiredCount": desired }),
         );
-        let tasks =
-            wait_for("both tasks run", || Some(self.running()).filter(|tasks| tasks.len() == 2));
+        let tasks = wait_for("all tasks run", || {
+            Some(self.running()).filter(|tasks| tasks.len() == desired)
+        });
         for side in &mut self.sides {
             let own = tasks.iter().find(|task| task["containerInstanceArn"] == *side.instance);
             side.task = own.unwrap()["taskArn"].as_str().unwrap().to_owned();
@@ -99,6 +112,17 @@ impl Stage {
             let all = self.machine.instances(wanted);
             all.iter().any(|one| one["containerInstanceArn"] == **arn).then_some(())
         });
+    }
+
+    /// A machine loses its power: no more of its processes, and nobody says good-bye.
+    fn cut_power(&mut self, nth: usize) {
+        let side = &mut self.sides[nth];
+        side.elsewhere.link(false);
+        side.elsewhere.kill();
+        for container in containers_of(&side.dir) {
+            kill(container.shim, Signal::KILL);
+            kill(container.first.0, Signal::KILL);
+        }
     }
 
     fn output(&self, nth: usize) -> String {
@@ -168,5 +192,43 @@ fn a_host_that_is_lost_for_long_has_its_tasks_replaced_and_runs_none_twice() {
         assert_eq!(arns(&after), arns(&tasks), "{how}");
         assert_eq!(stage.output(0), "begun\nended\n", "{how}");
         assert_eq!(stage.machine.task(&stage.sides[0].task)["lastStatus"], "STOPPED");
+    }
+}
+
+#[test]
+fn tasks_of_a_machine_without_power_run_on_the_others() {
+    const TASKS: usize = 9;
+    const GRACE: u64 = 3;
+    let Some(mut stage) = Stage::of(3, TASKS, &GRACE.to_string()) else { return };
+    let arn = |task: &Value| task["taskArn"].as_str().unwrap().to_owned();
+    let before: BTreeSet<String> = stage.running().iter().map(arn).collect();
+    let gone = stage.sides[0].instance.clone();
+    let lost: BTreeSet<String> = stage
+        .running()
+        .iter()
+        .filter(|task| task["containerInstanceArn"] == *gone)
+        .map(arn)
+        .collect();
+    assert_eq!(lost.len(), TASKS / 3, "they were spread");
+    stage.cut_power(0);
+    let cut = Instant::now();
+    stage.connected(0, false);
+    let noticed = cut.elapsed();
+    let tasks = wait_long_for(Duration::from_secs(120), "the others have its tasks", || {
+        let tasks = stage.running();
+        let elsewhere = tasks.iter().all(|task| task["containerInstanceArn"] != *gone);
+        (tasks.len() == TASKS && elsewhere).then_some(tasks)
+    });
+    eprintln!(
+        "{} tasks replaced {:.2} s after the cut, noticed after {:.2} s, grace {GRACE} s",
+        lost.len(),
+        cut.elapsed().as_secs_f64(),
+        noticed.as_secs_f64()
+    );
+    let after: BTreeSet<String> = tasks.iter().map(arn).collect();
+    assert!(before.difference(&lost).all(|task| after.contains(task)), "the others' go on");
+    for task in &lost {
+        let task = stage.machine.task(task);
+        assert_eq!(task["stopCode"], "TerminationNotice", "{task:#}");
     }
 }

@@ -16,5 +16,6 @@ mod life;
 mod lost;
 mod outside;
 mod protocol;
+mod rollouts;
 mod tls;
 mod world;

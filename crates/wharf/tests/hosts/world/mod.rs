@@ -331,28 +331,9 @@ impl Machine {
     /// The first process of each task's container and when it began, by the task's ARN, as the files of
     /// the hosts have it.
     pub fn first_processes(&self) -> BTreeMap<String, (i32, u64)> {
-        let mut found = BTreeMap::new();
-        for host in std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten() {
-            let containers = std::fs::read_dir(host.path().join("containers"));
-            for container in containers.into_iter().flatten().flatten() {
-                let read = |name: &str| {
-                    let bytes = std::fs::read(container.path().join(name)).ok()?;
-                    serde_json::from_slice::<Value>(&bytes).ok()
-                };
-                let (Some(spec), Some(shim)) = (read("spec.json"), read("shim.json")) else {
-                    continue;
-                };
-                let first = &shim["container"];
-                if let (Some(arn), Some(pid), Some(began)) = (
-                    spec["labels"]["com.amazonaws.ecs.task-arn"].as_str(),
-                    first["pid"].as_i64(),
-                    first["began"].as_u64(),
-                ) {
-                    found.insert(arn.to_owned(), (pid as i32, began));
-                }
-            }
-        }
-        found
+        let hosts = std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten();
+        let all = hosts.flat_map(|host| containers_of(&host.path()));
+        all.map(|container| (container.task, container.first)).collect()
     }
 
     /// The agents' process ids: processes of our binary whose words name our folder.
@@ -399,6 +380,37 @@ impl Machine {
         kill(up.child.id() as i32, signal);
         assert!(up.child.wait().unwrap().success());
     }
+}
+
+/// A container that was made on a host.
+pub struct Container {
+    /// Its task's ARN.
+    pub task: String,
+    pub shim: i32,
+    /// Its first process, and when that began.
+    pub first: (i32, u64),
+}
+
+/// The containers in the data directory of an agent.
+pub fn containers_of(agent: &Path) -> Vec<Container> {
+    let mut found = Vec::new();
+    let containers = std::fs::read_dir(agent.join("containers")).into_iter().flatten().flatten();
+    for container in containers {
+        let read = |name: &str| {
+            let bytes = std::fs::read(container.path().join(name)).ok()?;
+            serde_json::from_slice::<Value>(&bytes).ok()
+        };
+        let (Some(spec), Some(record)) = (read("spec.json"), read("shim.json")) else { continue };
+        let number = |process: &str, name: &str| record[process][name].as_u64();
+        let task = spec["labels"]["com.amazonaws.ecs.task-arn"].as_str();
+        if let (Some(task), Some(shim), Some(first), Some(began)) =
+            (task, number("shim", "pid"), number("container", "pid"), number("container", "began"))
+        {
+            let (shim, first) = (shim as i32, first as i32);
+            found.push(Container { task: task.to_owned(), shim, first: (first, began) });
+        }
+    }
+    found
 }
 
 /// What a container wrote, from the data directory of its agent.
