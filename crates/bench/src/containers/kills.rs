@@ -55,10 +55,10 @@ pub fn run(options: &Options, plane: &mut Plane) -> Result<()> {
     Ok(())
 }
 
-type Processes = BTreeMap<String, (u32, u64)>;
+pub type Processes = BTreeMap<String, (u32, u64)>;
 
 /// The first process of each task's container and when it began, by the task's id.
-fn first_processes(plane: &Plane) -> Result<Processes> {
+pub fn first_processes(plane: &Plane) -> Result<Processes> {
     let mut found = BTreeMap::new();
     for shim in plane.parts("shim") {
         let mut words = shim.words.iter().skip_while(|word| *word != "--dir");

@@ -1,11 +1,13 @@
 //! Tasks on one real host, by the API alone: from accepted to RUNNING, a hundred at once, their ends,
-//! what agent and shims weigh, log lines, and kill -9 of server and agents. With `--docker` the same
-//! machine's Docker takes its turn in each round, so that the machine's mood meets both alike.
+//! what agent and shims weigh, killed containers' replacements, log lines, and kill -9 of server and
+//! agents. With `--docker` the same machine's Docker takes its turn in each round, so that the
+//! machine's mood meets both alike.
 
 mod docker;
 mod kills;
 mod lines;
 pub mod plane;
+mod replaced;
 mod starts;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use plane::Plane;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Rounds of single starts and of a hundred.
+    /// Rounds of single starts and of a hundred; 0 leaves them out.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Single starts a round.
@@ -40,6 +42,9 @@ pub struct Options {
     /// Tasks that run when something is killed.
     #[arg(long, default_value_t = 200)]
     killed: usize,
+    /// Containers of a service that are killed one after the other; 0 leaves them out.
+    #[arg(long, default_value_t = 9)]
+    replaced: usize,
     /// The socket of a Docker daemon to compare with.
     #[arg(long, num_args = 0..=1, default_missing_value = "/var/run/docker.sock")]
     docker: Option<PathBuf>,
@@ -63,9 +68,14 @@ pub fn run(options: &Options) -> Result<()> {
     plane.up()?;
     println!("load at the beginning {}", crate::process::load());
     println!("| what | figure | load |\n|---|---|---|");
-    starts::run(options, &mut plane, docker.as_ref())?;
+    if options.rounds > 0 {
+        starts::run(options, &mut plane, docker.as_ref())?;
+    }
     if let Some(docker) = &docker {
         docker.forget();
+    }
+    if options.replaced > 0 {
+        replaced::run(options, &mut plane)?;
     }
     if options.megabytes > 0 {
         lines::run(options, &mut plane)?;
