@@ -15,7 +15,7 @@ use host_logs::{
     About, Buffering, Feed, Later, Line, LogError, Opening, Position, Shipping, Source,
 };
 use host_runtime::{
-    LogLimits, LogLine, LogPosition, LogReader, LogsFrom, Runtime, Stream, WhenFull,
+    Dropped, LogLimits, LogLine, LogPosition, LogReader, LogsFrom, Runtime, Stream, WhenFull,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -26,10 +26,11 @@ use crate::plane::api::{Api, Backoff};
 use crate::plane::cloud::TaskCloud;
 use crate::tasks::{Given, Live};
 
-/// What a driver that does not keep up may leave on the disk where nothing is said: AWS's mode is
-/// non-blocking, and a host has more room than AWS's 10 MiB of memory.
-const DEFAULT: Buffering = Buffering::Drop { bytes: 100 << 20 };
+/// AWS: where nothing is said, what a driver does not keep up with is dropped beyond 10 MiB.
+const DEFAULT: Buffering = Buffering::Drop { bytes: 10 << 20 };
 const FILES: u32 = 5;
+/// How often it is looked whether lines were dropped.
+const LOOK: Duration = Duration::from_secs(10);
 /// How long opening a driver is tried for a container that is to start.
 const OPENING: Duration = Duration::from_secs(20);
 /// Docker: a container's end waits this long for its last lines.
@@ -56,7 +57,11 @@ pub fn limits(config: &LogConfig) -> Result<LogLimits, LogError> {
         // Nothing is asked to be kept; what the files cannot do without is little.
         "none" => forget(0, 1),
         _ => match host_logs::buffering(&config.config, DEFAULT)? {
-            Buffering::Drop { bytes } => forget(bytes / u64::from(FILES), FILES),
+            // One file of them is on its way out while it is being read.
+            Buffering::Drop { bytes } => LogLimits {
+                when_full: WhenFull::Drop,
+                ..forget(bytes.div_ceil(u64::from(FILES - 1)), FILES)
+            },
             Buffering::Wait => LogLimits { when_full: WhenFull::Wait, ..forget(20 << 20, FILES) },
         },
     })
@@ -193,9 +198,14 @@ impl Logs {
         let from = LogsFrom { position: host_runtime::acknowledged(dir), follow: true };
         match self.runtime.logs(id, from).await {
             Ok(reader) => {
-                let shipping =
-                    Shipping::start(Box::new(Output { reader, dir: dir.to_owned() }), driver);
-                shipping.finish(LONGEST).await;
+                let output = Output { reader, dir: dir.to_owned() };
+                let shipping = Shipping::start(Box::new(output), driver);
+                let mut losses = Losses { id, dir, told: Dropped::default() };
+                tokio::select! {
+                    _ = shipping.finish(LONGEST) => {}
+                    () = losses.tell_of_each() => {}
+                }
+                losses.tell();
             }
             Err(error) => tracing::warn!("{id}: its output cannot be read: {error}"),
         }
@@ -219,6 +229,36 @@ impl Logs {
     /// The files go.
     pub fn forget(&self, id: &str) {
         self.under_way().remove(id);
+    }
+}
+
+/// Lines that were dropped, so that whoever looks for them learns of it.
+struct Losses<'a> {
+    id: &'a str,
+    dir: &'a Path,
+    told: Dropped,
+}
+
+impl Losses<'_> {
+    async fn tell_of_each(&mut self) {
+        loop {
+            self.tell();
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn tell(&mut self) {
+        let now = host_runtime::dropped(self.dir);
+        if now.lines > self.told.lines {
+            tracing::warn!(
+                "{}: {} lines ({} bytes) of its output were dropped so far, as its log driver did \
+                 not keep up and its buffer (max-buffer-size) was full",
+                self.id,
+                now.lines,
+                now.bytes
+            );
+            self.told = now;
+        }
     }
 }
 
@@ -312,7 +352,9 @@ mod tests {
         let kept = of("awslogs", &[("mode", "blocking")]).unwrap();
         assert_eq!(kept.when_full, WhenFull::Wait);
         let kept = of("awslogs", &[("mode", "non-blocking"), ("max-buffer-size", "5m")]).unwrap();
-        assert_eq!((kept.file_size, kept.files, kept.when_full), (1 << 20, 5, WhenFull::Forget));
+        let expected = ((5 << 20) / 4, 5, WhenFull::Drop);
+        assert_eq!((kept.file_size, kept.files, kept.when_full), expected);
+        assert_eq!(of("awslogs", &[]).unwrap().file_size, (10 << 20) / 4);
         assert!(of("awslogs", &[("mode", "sometimes")]).is_err());
         assert!(of("json-file", &[("max-size", "much")]).is_err());
     }

@@ -17,7 +17,7 @@ pub struct Retention {
 pub enum Buffering {
     /// The container waits in its write.
     Wait,
-    /// The oldest output is dropped beyond this many bytes.
+    /// What comes while so many bytes are not delivered yet is dropped.
     Drop { bytes: u64 },
 }
 
@@ -106,6 +106,9 @@ pub fn retention(given: &BTreeMap<String, String>) -> Result<Retention, LogError
     })
 }
 
+/// AWS: Docker's own default is 1 MiB, ECS's is this.
+const BUFFER: u64 = 10 << 20;
+
 /// `mode` and `max-buffer-size`. AWS: since 2025 the mode is non-blocking unless an account says
 /// otherwise, so the caller tells what is meant where nothing is given.
 pub fn buffering(
@@ -124,8 +127,11 @@ pub fn buffering(
             Err(bad("max-buffer-size", "it needs mode non-blocking".to_owned()))
         }
         Some("blocking") => Ok(Buffering::Wait),
-        Some("non-blocking") => Ok(Buffering::Drop { bytes: bytes.unwrap_or(1 << 20) }),
-        None => Ok(default),
+        Some("non-blocking") => Ok(Buffering::Drop { bytes: bytes.unwrap_or(BUFFER) }),
+        None => Ok(match (default, bytes) {
+            (Buffering::Drop { .. }, Some(bytes)) => Buffering::Drop { bytes },
+            (default, _) => default,
+        }),
         Some(other) => Err(bad("mode", format!("{other} is neither blocking nor non-blocking"))),
     }
 }
@@ -159,6 +165,10 @@ mod tests {
         assert_eq!(mode(&[]).unwrap(), Buffering::Wait);
         let drops = mode(&[("mode", "non-blocking"), ("max-buffer-size", "4m")]).unwrap();
         assert_eq!(drops, Buffering::Drop { bytes: 4 << 20 });
+        let unsaid = mode(&[("mode", "non-blocking")]).unwrap();
+        assert_eq!(unsaid, Buffering::Drop { bytes: 10 << 20 });
+        let sized = buffering(&given(&[("max-buffer-size", "25m")]), unsaid).unwrap();
+        assert_eq!(sized, Buffering::Drop { bytes: 25 << 20 });
         assert!(mode(&[("mode", "sometimes")]).is_err());
         assert!(mode(&[("mode", "blocking"), ("max-buffer-size", "4m")]).is_err());
     }

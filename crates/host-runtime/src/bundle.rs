@@ -351,7 +351,8 @@ fn mounts(spec: &ContainerSpec, looked: &Looked) -> Result<Vec<Value>> {
             list.pop();
         }
     }
-    if !given.contains(&"/dev/shm") {
+    let none = spec.no_shm && spec.namespaces.ipc == Namespace::Own;
+    if !given.contains(&"/dev/shm") && !none {
         list.push(match (&spec.namespaces.ipc, &looked.shared_shm) {
             (Namespace::Host, _) => bind(Path::new("/dev/shm"), "/dev/shm"),
             (_, Some(shared)) => bind(shared, "/dev/shm"),

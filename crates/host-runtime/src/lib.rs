@@ -29,7 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use docker::Docker;
 pub use error::{Error, Phase, Result, reason};
-pub use logs::{acknowledge, acknowledged, follow};
+pub use logs::{Dropped, acknowledge, acknowledged, dropped, follow};
 pub use shimmed::{Config, ShimProgram, Shimmed};
 pub use spec::*;
 

@@ -69,6 +69,29 @@ pub fn acknowledge(dir: &Path, position: LogPosition) -> Result<()> {
         .map_err(Error::file("cannot write", &path))
 }
 
+/// What was dropped of a container's output, as its reader did not keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    pub lines: u64,
+    pub bytes: u64,
+}
+
+fn dropped_file(dir: &Path) -> PathBuf {
+    dir.join("dropped")
+}
+
+/// How much was dropped so far of the output in a folder of [`crate::LogFiles`].
+pub fn dropped(dir: &Path) -> Dropped {
+    let text = fs::read_to_string(dropped_file(dir)).unwrap_or_default();
+    let place = parse_position(&text).unwrap_or_default();
+    Dropped { lines: place.major, bytes: place.minor }
+}
+
+pub(crate) fn write_dropped(dir: &Path, dropped: Dropped) -> io::Result<()> {
+    let Dropped { lines, bytes } = dropped;
+    fs::write(dropped_file(dir), format!("{lines} {bytes}\n"))
+}
+
 #[derive(Deserialize)]
 struct Record<'a> {
     #[serde(borrow)]
@@ -94,19 +117,63 @@ impl Times {
     /// Stream, nanoseconds, text, whether more of the line follows. A record that a full disk has cut
     /// is none.
     fn parse(&mut self, line: &[u8]) -> Option<(Stream, u64, String, bool)> {
-        let record: Record<'_> = serde_json::from_slice(line).ok()?;
-        if self.text != record.time {
-            let time: jiff::Timestamp = record.time.parse().ok()?;
-            self.nanos = u64::try_from(time.as_nanosecond()).unwrap_or(0);
-            self.text.clear();
-            self.text.push_str(&record.time);
+        if let Some(Plain { text, stream, time, partial }) = Plain::read(line) {
+            let nanos = self.nanos(time)?;
+            return Some((stream, nanos, text.to_owned(), partial));
         }
+        let record: Record<'_> = serde_json::from_slice(line).ok()?;
+        let nanos = self.nanos(&record.time)?;
         let mut text = record.log.into_owned();
         let partial = !text.ends_with('\n');
         if !partial {
             text.pop();
         }
-        Some((record.stream, self.nanos, text, partial))
+        Some((record.stream, nanos, text, partial))
+    }
+
+    fn nanos(&mut self, text: &str) -> Option<u64> {
+        if self.text != text {
+            let time: jiff::Timestamp = text.parse().ok()?;
+            self.nanos = u64::try_from(time.as_nanosecond()).unwrap_or(0);
+            self.text.clear();
+            self.text.push_str(text);
+        }
+        Some(self.nanos)
+    }
+}
+
+/// A record exactly as a shim writes it, of a text in which nothing had to be escaped: by far the most
+/// of them, and read without looking at each letter.
+struct Plain<'a> {
+    text: &'a str,
+    stream: Stream,
+    time: &'a str,
+    partial: bool,
+}
+
+impl<'a> Plain<'a> {
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let rest = line.strip_prefix(b"{\"log\":\"")?.strip_suffix(b"\"}")?;
+        let time = memchr::memrchr(b'"', rest)? + 1;
+        let (rest, time) = (rest[..time].strip_suffix(b",\"time\":\"")?, &rest[time..]);
+        let streams = [Stream::Stdout, Stream::Stderr].into_iter();
+        let mut found = streams.filter_map(|stream| {
+            let end: &[u8] = match stream {
+                Stream::Stdout => b"\",\"stream\":\"stdout\"",
+                Stream::Stderr => b"\",\"stream\":\"stderr\"",
+            };
+            Some((stream, rest.strip_suffix(end)?))
+        });
+        let (stream, text) = found.next()?;
+        let (text, partial) = match text.strip_suffix(b"\\n") {
+            Some(whole) => (whole, false),
+            None => (text, true),
+        };
+        if memchr::memchr2(b'\\', b'"', text).is_some() {
+            return None;
+        }
+        let (text, time) = (std::str::from_utf8(text).ok()?, std::str::from_utf8(time).ok()?);
+        Some(Plain { text, stream, time, partial })
     }
 }
 
@@ -266,6 +333,21 @@ mod tests {
     }
 
     proptest! {
+        /// What is read at a glance is what a reader of JSON makes of it.
+        #[test]
+        fn plain_records_say_what_they_say(text in "([a-z\\\\\"nu0]|[ -~]|é|\\\\n){0,12}", error: bool) {
+            let stream = if error { "stderr" } else { "stdout" };
+            let line = format!(
+                "{{\"log\":\"{text}\",\"stream\":\"{stream}\",\"time\":\"2026-01-01T00:00:00.5Z\"}}"
+            );
+            if let Some(plain) = Plain::read(line.as_bytes()) {
+                let record: Record<'_> = serde_json::from_str(&line).unwrap();
+                let end = if plain.partial { "" } else { "\n" };
+                prop_assert_eq!(format!("{}{end}", plain.text), record.log);
+                prop_assert_eq!((plain.stream, plain.time), (record.stream, &*record.time));
+            }
+        }
+
         #[test]
         fn any_record_is_survived(line in proptest::collection::vec(any::<u8>(), 0..200), text in ".{0,50}") {
             parse(&line);

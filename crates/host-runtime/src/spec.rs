@@ -27,6 +27,8 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// In MiB; Docker's default is 64.
     pub shm_size_mib: Option<u64>,
+    /// With an IPC namespace of its own there is no `/dev/shm` either (`ipcMode` `none`).
+    pub no_shm: bool,
     pub privileged: bool,
     pub devices: Vec<Device>,
     /// `net.*`, `fs.mqueue.*` and the IPC ones, by their dotted names.
@@ -221,9 +223,12 @@ impl Default for LogLimits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
-    /// The oldest file goes (`mode=non-blocking`, `json-file`).
+    /// The oldest file goes (`json-file`).
     #[default]
     Forget,
+    /// What is more than the reader has room for is dropped and counted (`mode=non-blocking`). Here the
+    /// size of a file is that of its text: as much as fits into all files but one is never dropped.
+    Drop,
     /// The container waits in `write` until the reader has acknowledged (`mode=blocking`).
     Wait,
 }

@@ -307,4 +307,41 @@ fn check_host_config(config: &HostConfig, task: Id128) {
     assert_eq!(log.config.get("awslogs-stream-prefix"), None);
     assert_eq!(log.config["awslogs-region"], "us-east-1");
     assert_eq!(log.config["awslogs-endpoint"], "http://here");
+    // AWS: so it is since 2025 where neither the definition nor the account says otherwise.
+    assert_eq!((&*log.config["mode"], &*log.config["max-buffer-size"]), ("non-blocking", "10m"));
+}
+
+#[test]
+fn the_accounts_log_mode_holds_where_a_definition_has_none() {
+    let mut world = world();
+    let host = id(&register(&mut world, json!({})));
+    world.report(AgentConnected { instance: host, session: 1 });
+    let mode = |world: &mut World, options: Value| {
+        let log = json!({ "logDriver": "awslogs", "options": options });
+        let app = json!({ "name": "a", "image": "i", "memory": 8, "logConfiguration": log });
+        let input = json!({ "family": "logs", "containerDefinitions": [app] });
+        world.call("RegisterTaskDefinition", input);
+        let run = json!({ "cluster": "c", "taskDefinition": "logs" });
+        let task = world.call("RunTask", run)["tasks"][0]["taskArn"].clone();
+        let task = id(task.as_str().unwrap());
+        let told = feeds::payload(world.core.state(), task, "http://here", &mut |_| None).unwrap();
+        let docker = told.containers[0].docker_config.clone().unwrap();
+        let log = docker.host_config().unwrap().log_config.config;
+        (log["mode"].clone(), log.get("max-buffer-size").cloned())
+    };
+    let of = |mode: &str, buffer: Option<&str>| (mode.to_owned(), buffer.map(str::to_owned));
+    let setting = json!({ "name": "defaultLogDriverMode", "value": "blocking" });
+    world.call("PutAccountSettingDefault", setting);
+    let group = |more: Value| {
+        let mut options = json!({ "awslogs-group": "g" });
+        for (name, value) in more.as_object().unwrap() {
+            options[name] = value.clone();
+        }
+        options
+    };
+    assert_eq!(mode(&mut world, group(json!({}))), of("blocking", None));
+    let own = group(json!({ "mode": "non-blocking" }));
+    assert_eq!(mode(&mut world, own), of("non-blocking", Some("10m")));
+    let sized = group(json!({ "max-buffer-size": "25m" }));
+    assert_eq!(mode(&mut world, sized), of("non-blocking", Some("25m")));
 }

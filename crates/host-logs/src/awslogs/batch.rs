@@ -15,10 +15,9 @@ const LONGEST_EVENT: usize = 262_144 - OVERHEAD;
 const SPAN: i64 = 24 * 3600 * 1000;
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
+struct Entry<'a> {
     timestamp: i64,
-    message: String,
+    message: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -26,64 +25,72 @@ struct Entry {
 struct Put<'a> {
     log_group_name: &'a str,
     log_stream_name: &'a str,
-    log_events: Vec<Entry>,
+    log_events: &'a [Entry<'a>],
 }
 
 /// The call's body for as many of the first events as fit, and how many lines that makes done. No
 /// body: there was nothing in those lines to tell.
-pub(super) fn first(
+pub(super) fn first<'a>(
     group: &str,
     stream: &str,
-    events: impl Iterator<Item = Event>,
+    events: impl Iterator<Item = Event<'a>>,
 ) -> (Option<Vec<u8>>, usize) {
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<Entry<'_>> = Vec::new();
     let (mut bytes, mut done) = (0, 0);
     let (mut least, mut most) = (i64::MAX, i64::MIN);
     for event in events {
-        let pieces = pieces(&event.text);
-        let size: usize = pieces.iter().map(|piece| piece.len() + OVERHEAD).sum();
+        let before = entries.len();
+        let size = add(&mut entries, event.millis, event.text);
         let (from, to) = (least.min(event.millis), most.max(event.millis));
-        let full = bytes + size > MOST_BYTES || entries.len() + pieces.len() > MOST_EVENTS;
-        if !entries.is_empty() && (full || to - from > SPAN) {
+        let full = bytes + size > MOST_BYTES || entries.len() > MOST_EVENTS;
+        if before > 0 && (full || to - from > SPAN) {
+            entries.truncate(before);
             break;
         }
         (bytes, least, most, done) = (bytes + size, from, to, event.upto);
-        let timestamp = event.millis;
-        entries.extend(pieces.into_iter().map(|message| Entry { timestamp, message }));
     }
     if entries.is_empty() {
         return (None, done);
     }
     // AWS: events of a batch must be in the order of their times.
     entries.sort_by_key(|entry| entry.timestamp);
-    let put = Put { log_group_name: group, log_stream_name: stream, log_events: entries };
-    (Some(serde_json::to_vec(&put).expect("texts and numbers can be written")), done)
+    let put = Put { log_group_name: group, log_stream_name: stream, log_events: &entries };
+    let mut body = Vec::with_capacity(bytes + entries.len() * MEMBERS + SPARE);
+    serde_json::to_writer(&mut body, &put).expect("texts and numbers can be written");
+    (Some(body), done)
 }
 
-/// A text as messages: none of nothing, several of what is too long for one. What is no UTF-8 is
-/// replaced as the service would.
-fn pieces(text: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(text);
+/// What an event's JSON is made of beside its text, less what each counts beside it.
+const MEMBERS: usize = 20;
+/// Names, and some characters that take more than one.
+const SPARE: usize = 8 << 10;
+
+/// Add a text as messages: none of nothing, several of what is too long for one. What is no UTF-8 is
+/// replaced as the service would. Returns what they count.
+fn add<'a>(entries: &mut Vec<Entry<'a>>, timestamp: i64, text: Cow<'a, [u8]>) -> usize {
+    let text = match text {
+        Cow::Borrowed(text) => String::from_utf8_lossy(text),
+        Cow::Owned(text) => Cow::Owned(
+            String::from_utf8(text)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
+    };
     if text.is_empty() {
-        return Vec::new();
+        return 0;
     }
     if text.len() <= LONGEST_EVENT {
-        return vec![match text {
-            Cow::Borrowed(text) => text.to_owned(),
-            Cow::Owned(text) => text,
-        }];
+        let size = text.len() + OVERHEAD;
+        entries.push(Entry { timestamp, message: text });
+        return size;
     }
-    let mut rest = &text[..];
-    let mut pieces = Vec::new();
+    let (mut rest, mut size) = (&text[..], 0);
     while !rest.is_empty() {
-        let mut cut = rest.len().min(LONGEST_EVENT);
-        while !rest.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        pieces.push(rest[..cut].to_owned());
+        let cut = rest.floor_char_boundary(LONGEST_EVENT);
+        entries.push(Entry { timestamp, message: Cow::Owned(rest[..cut].to_owned()) });
+        size += cut + OVERHEAD;
         rest = &rest[cut..];
     }
-    pieces
+    size
 }
 
 #[cfg(test)]
@@ -93,8 +100,8 @@ mod tests {
 
     use super::*;
 
-    fn event(millis: i64, text: &str, upto: usize) -> Event {
-        Event { millis, text: text.as_bytes().to_vec(), upto }
+    fn event(millis: i64, text: &str, upto: usize) -> Event<'_> {
+        Event { millis, text: text.as_bytes().into(), upto }
     }
 
     #[test]

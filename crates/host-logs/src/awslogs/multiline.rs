@@ -1,5 +1,7 @@
 //! Lines become events: pieces of one line are joined, and lines up to the next that begins one.
 
+use std::borrow::Cow;
+
 use regex::bytes::Regex;
 
 use crate::Line;
@@ -11,9 +13,9 @@ const LARGEST_PATTERN: usize = 1 << 20;
 
 /// An event, and how many lines it and all before it are made of.
 #[derive(Debug, PartialEq)]
-pub(super) struct Event {
+pub(super) struct Event<'a> {
     pub millis: i64,
-    pub text: Vec<u8>,
+    pub text: Cow<'a, [u8]>,
     pub upto: usize,
 }
 
@@ -57,11 +59,11 @@ pub(super) fn of_date(format: &str) -> Result<Regex, String> {
 }
 
 /// The events that lines make. Without `flush`, a last one that may go on is held back.
-pub(super) fn events(
-    lines: &[Line],
-    begins: Option<&Regex>,
+pub(super) fn events<'a>(
+    lines: &'a [Line],
+    begins: Option<&'a Regex>,
     flush: bool,
-) -> impl Iterator<Item = Event> {
+) -> impl Iterator<Item = Event<'a>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let (mut event, mut end, mut whole) = join(lines, at, flush)?;
@@ -73,8 +75,9 @@ pub(super) fn events(
                     whole = true;
                     break;
                 }
-                event.text.push(b'\n');
-                event.text.extend_from_slice(&next.text);
+                let text = event.text.to_mut();
+                text.push(b'\n');
+                text.extend_from_slice(&next.text);
                 end = next_end;
             }
         }
@@ -88,15 +91,15 @@ pub(super) fn events(
 }
 
 /// A line put together of its pieces: the event, where the next begins, and whether it is whole.
-fn join(lines: &[Line], at: usize, flush: bool) -> Option<(Event, usize, bool)> {
+fn join(lines: &[Line], at: usize, flush: bool) -> Option<(Event<'_>, usize, bool)> {
     let first = lines.get(at)?;
-    let mut text = first.text.clone();
+    let mut text = Cow::Borrowed(&first.text[..]);
     let mut end = at + 1;
     let mut partial = first.partial;
     while partial && text.len() < LONGEST {
         match lines.get(end) {
             Some(next) if next.source == first.source => {
-                text.extend_from_slice(&next.text);
+                text.to_mut().extend_from_slice(&next.text);
                 partial = next.partial;
                 end += 1;
             }
@@ -123,8 +126,9 @@ mod tests {
         texts.iter().enumerate().map(line).collect()
     }
 
-    fn texts(events: impl Iterator<Item = Event>) -> Vec<(String, usize)> {
-        events.map(|event| (String::from_utf8(event.text).unwrap(), event.upto)).collect()
+    fn texts<'a>(events: impl Iterator<Item = Event<'a>>) -> Vec<(String, usize)> {
+        let text = |event: &Event<'_>| String::from_utf8(event.text.to_vec()).unwrap();
+        events.map(|event| (text(&event), event.upto)).collect()
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig> {
         ),
     ]);
     let (mounts, tmpfs) = mounts(spec);
+    let own_ipc = if spec.no_shm { "none" } else { "shareable" };
     Ok(HostConfig {
         cpu_shares: number(resources.cpu_shares.map(|shares| shares.max(2))),
         cpu_quota: resources.cpu_quota,
@@ -75,7 +76,7 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig> {
         }),
         network_mode: Some(network(&spec.namespaces.network)?),
         pid_mode: mode("pid", &spec.namespaces.pid)?,
-        ipc_mode: mode("ipc", &spec.namespaces.ipc)?.or(Some("shareable".to_owned())),
+        ipc_mode: mode("ipc", &spec.namespaces.ipc)?.or(Some(own_ipc.to_owned())),
         uts_mode: mode("uts", &spec.namespaces.uts)?,
         mounts: Some(mounts),
         tmpfs: Some(tmpfs),

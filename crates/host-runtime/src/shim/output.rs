@@ -1,6 +1,6 @@
 //! A container's output on this machine's disk: numbered files of JSON lines as Docker's `json-file`
 //! writes them. The number of files is bounded; at the bound the oldest goes, or the container waits
-//! until its reader has acknowledged it.
+//! until its reader has acknowledged it, or what comes until then is dropped and counted.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Stream;
 use crate::error::{Error, Result};
-use crate::logs::{acknowledged, end_file, log_file, numbers};
+use crate::logs::{Dropped, acknowledged, dropped, end_file, log_file, numbers, write_dropped};
 use crate::spec::{LogLimits, WhenFull};
 
 /// AWS: Docker cuts lines into pieces of 16 KiB, and log drivers put them together again.
@@ -21,10 +21,15 @@ pub struct Output {
     file: Option<File>,
     number: u64,
     size: u64,
+    /// Bytes of the lines in the file.
+    text: u64,
     /// Begun lines, by stream.
     rest: [Vec<u8>; 2],
     /// Encoded, and not yet in a file.
     pending: Vec<u8>,
+    /// Bytes of the lines in it.
+    pending_text: u64,
+    dropped: Dropped,
     clock: Clock,
 }
 
@@ -44,8 +49,11 @@ impl Output {
             file: None,
             number: last.unwrap_or(0),
             size: 0,
+            text: 0,
             rest: [Vec::new(), Vec::new()],
             pending: Vec::new(),
+            pending_text: 0,
+            dropped: dropped(dir),
             clock: Clock::default(),
         };
         output.begin(last.map_or(0, |last| last + 1))?;
@@ -56,7 +64,7 @@ impl Output {
         let path = log_file(&self.dir, number);
         let file = OpenOptions::new().create(true).append(true).open(&path);
         self.file = Some(file.map_err(Error::file("cannot open", &path))?);
-        (self.number, self.size) = (number, 0);
+        (self.number, self.size, self.text) = (number, 0, 0);
         Ok(())
     }
 
@@ -68,6 +76,7 @@ impl Output {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (line, after) = (&bytes[..end], &bytes[end + 1..]);
             bytes = after;
+            self.pending_text += (self.rest[index].len() + line.len()) as u64;
             if self.rest[index].is_empty() {
                 encode_line(&mut self.pending, stream, line, &time);
             } else {
@@ -82,12 +91,17 @@ impl Output {
         while self.rest[index].len() > PIECE {
             let cut = boundary(&self.rest[index], PIECE);
             encode(&mut self.pending, stream, &self.rest[index][..cut], &time, false);
+            self.pending_text += cut as u64;
             self.rest[index].drain(..cut);
         }
     }
 
     /// Write what was taken. False: the files are full and not yet acknowledged; come again.
     pub fn flush(&mut self) -> bool {
+        if self.limits.when_full == WhenFull::Drop {
+            self.flush_or_drop();
+            return true;
+        }
         while !self.pending.is_empty() {
             if self.size >= self.limits.file_size && !self.rotate() {
                 return false;
@@ -108,7 +122,25 @@ impl Output {
             }
             self.pending.drain(..cut);
         }
+        self.pending_text = 0;
         true
+    }
+
+    /// AWS: when the buffer is full, further lines are lost. What is in it stays.
+    fn flush_or_drop(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        if self.text >= self.limits.file_size && !self.rotate() {
+            self.dropped.lines += memchr::memchr_iter(b'\n', &self.pending).count() as u64;
+            self.dropped.bytes += self.pending_text;
+            let _ = write_dropped(&self.dir, self.dropped);
+        } else {
+            self.write(self.pending.len());
+            self.text += self.pending_text;
+        }
+        self.pending.clear();
+        self.pending_text = 0;
     }
 
     /// A full disk loses lines, never half of one, and never stops the container.
@@ -125,7 +157,7 @@ impl Output {
         let numbers = numbers(&self.dir);
         let beyond = (numbers.len() + 1).saturating_sub(self.limits.files as usize);
         let old = &numbers[..beyond.min(numbers.len())];
-        if self.limits.when_full == WhenFull::Wait {
+        if self.limits.when_full != WhenFull::Forget {
             let delivered = acknowledged(&self.dir);
             let open = |number: &&u64| {
                 delivered.major < **number
@@ -147,6 +179,7 @@ impl Output {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = std::mem::take(&mut self.rest[stream as usize]);
             if !rest.is_empty() {
+                self.pending_text += rest.len() as u64;
                 encode(&mut self.pending, stream, &rest, &time, false);
             }
         }
@@ -295,6 +328,40 @@ mod tests {
         let last = *numbers(dir.path()).last().unwrap();
         logs::acknowledge(dir.path(), LogPosition { major: last, minor: 0 }).unwrap();
         assert!(output.flush());
+    }
+
+    #[test]
+    fn only_what_a_full_buffer_cannot_hold_is_dropped_and_it_is_counted() {
+        const BUFFER: u64 = 400 << 10;
+        let dir = tempfile::tempdir().unwrap();
+        let limits = LogLimits { file_size: BUFFER / 4, files: 5, when_full: WhenFull::Drop };
+        let mut output = Output::open(dir.path(), limits).unwrap();
+        // Short lines: their records are many times as long.
+        let say = |output: &mut Output| {
+            output.take(Stream::Stdout, b"0123456789\n");
+            assert!(output.flush());
+        };
+        let held = BUFFER / 10;
+        (0..held).for_each(|_| say(&mut output));
+        assert_eq!(dropped(dir.path()), Dropped::default());
+        (0..held).for_each(|_| say(&mut output));
+        let lost = dropped(dir.path());
+        assert!(lost.lines > 0 && lost.lines < held, "{lost:?}");
+        assert_eq!(lost.bytes, lost.lines * 10);
+        let mut kept = 0;
+        for number in numbers(dir.path()) {
+            let file = fs::read(log_file(dir.path(), number)).unwrap();
+            kept += memchr::memchr_iter(b'\n', &file).count() as u64;
+        }
+        assert_eq!(kept + lost.lines, 2 * held);
+        // The reader has caught up: nothing is dropped any more.
+        let last = *numbers(dir.path()).last().unwrap();
+        logs::acknowledge(dir.path(), LogPosition { major: last, minor: u64::MAX }).unwrap();
+        (0..held).for_each(|_| say(&mut output));
+        assert_eq!(dropped(dir.path()), lost);
+        // Another run of the container counts on.
+        drop(output);
+        assert_eq!(Output::open(dir.path(), limits).unwrap().dropped, lost);
     }
 
     proptest! {

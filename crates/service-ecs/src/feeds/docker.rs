@@ -3,6 +3,8 @@
 //! AWS: labels, logs, Linux parameters, limits, health check, names and users have no member of
 //! their own in a payload; the control plane writes them as Docker's API would take them.
 
+use std::collections::BTreeMap;
+
 use aws_agent::docker::{
     Config, DeviceMapping, DockerConfig, Healthcheck, HostConfig, LogConfig, Ulimit,
 };
@@ -14,11 +16,20 @@ use crate::rules::task_definition::name_of;
 const MIB: i64 = 1 << 20;
 const SECOND: i64 = 1_000_000_000;
 
+/// What a container's configuration takes from beyond its definition.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// This server, as the host has it.
+    pub endpoint: &'a str,
+    /// The account's `defaultLogDriverMode`.
+    pub log_mode: &'a str,
+}
+
 pub fn config(
     row: &Task,
     definition: &api::TaskDefinition,
     given: &api::ContainerDefinition,
-    endpoint: &str,
+    around: Around<'_>,
 ) -> DockerConfig {
     let config = Config {
         hostname: given.hostname.clone().unwrap_or_default(),
@@ -31,7 +42,7 @@ pub fn config(
         healthcheck: given.health_check.as_ref().map(healthcheck),
         ..Default::default()
     };
-    DockerConfig::new(&config, &host_config(row, definition, given, endpoint))
+    DockerConfig::new(&config, &host_config(row, definition, given, around))
 }
 
 fn healthcheck(given: &api::HealthCheck) -> Healthcheck {
@@ -50,7 +61,7 @@ fn host_config(
     row: &Task,
     definition: &api::TaskDefinition,
     given: &api::ContainerDefinition,
-    endpoint: &str,
+    around: Around<'_>,
 ) -> HostConfig {
     let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     let mode = definition.network_mode.as_ref().map(|mode| mode.as_str());
@@ -77,7 +88,7 @@ fn host_config(
         security_opt: list(&given.docker_security_options),
         sysctls: given.system_controls.iter().flatten().filter_map(control).collect(),
         ulimits: given.ulimits.iter().flatten().map(ulimit).collect(),
-        log_config: log_config(row, given, endpoint),
+        log_config: log_config(row, given, around),
         memory_reservation: given.memory_reservation.map_or(0, |memory| i64::from(memory) * MIB),
         ..Default::default()
     };
@@ -135,7 +146,10 @@ fn ulimit(given: &api::Ulimit) -> Ulimit {
     }
 }
 
-fn log_config(row: &Task, given: &api::ContainerDefinition, endpoint: &str) -> LogConfig {
+/// AWS: how much a driver that does not keep up may hold back; Docker's own default is 1 MiB.
+const LOG_BUFFER: &str = "10m";
+
+fn log_config(row: &Task, given: &api::ContainerDefinition, around: Around<'_>) -> LogConfig {
     let Some(log) = &given.log_configuration else { return LogConfig::default() };
     let driver = log.log_driver.as_ref().map(|driver| driver.as_str()).unwrap_or_default();
     let mut options = log.options.clone().unwrap_or_default();
@@ -147,7 +161,24 @@ fn log_config(row: &Task, given: &api::ContainerDefinition, endpoint: &str) -> L
         }
         let region = || row.cluster.0.region.to_string();
         options.entry("awslogs-region".to_owned()).or_insert_with(region);
-        options.entry("awslogs-endpoint".to_owned()).or_insert_with(|| endpoint.to_owned());
+        options.entry("awslogs-endpoint".to_owned()).or_insert_with(|| around.endpoint.to_owned());
+    }
+    // FireLens passes its options on to the router.
+    if driver != "awsfirelens" {
+        log_mode(&mut options, around.log_mode);
     }
     LogConfig { r#type: driver.to_owned(), config: options }
+}
+
+/// AWS: where a definition says nothing the account's setting holds, which is `non-blocking` unless it
+/// was changed. Docker, left alone, would block.
+fn log_mode(options: &mut BTreeMap<String, String>, default: &str) {
+    const NON_BLOCKING: &str = "non-blocking";
+    // Only a mode that has a buffer can be meant where its size is given.
+    let sized = options.contains_key("max-buffer-size");
+    let default = if sized { NON_BLOCKING } else { default };
+    let mode = options.entry("mode".to_owned()).or_insert_with(|| default.to_owned());
+    if mode == NON_BLOCKING {
+        options.entry("max-buffer-size".to_owned()).or_insert_with(|| LOG_BUFFER.to_owned());
+    }
 }

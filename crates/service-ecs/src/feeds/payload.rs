@@ -17,6 +17,7 @@ use crate::rules::interfaces;
 use crate::rules::launch::definition_of;
 use crate::rules::overrides;
 use crate::rules::roles;
+use crate::rules::settings;
 use crate::rules::task_definition::name_of;
 use crate::views;
 
@@ -96,7 +97,8 @@ pub fn payload(
         enable_fault_injection: definition.enable_fault_injection == Some(true),
         ..Default::default()
     };
-    let context = Context { row, extras, definition, endpoint };
+    let around = docker::Around { endpoint, log_mode: settings::log_mode(state, row.cluster.0) };
+    let context = Context { row, extras, definition, around };
     told.containers = row
         .containers
         .iter()
@@ -200,7 +202,7 @@ struct Context<'a> {
     row: &'a Task,
     extras: &'a Extras,
     definition: &'a api::TaskDefinition,
-    endpoint: &'a str,
+    around: docker::Around<'a>,
 }
 
 impl Context<'_> {
@@ -239,7 +241,7 @@ impl Context<'_> {
             },
             managed_agents: self.managed_agents(name),
             restart_policy: given.restart_policy.as_ref().map(restart_policy),
-            docker_config: Some(docker::config(self.row, self.definition, given, self.endpoint)),
+            docker_config: Some(docker::config(self.row, self.definition, given, self.around)),
             ..Default::default()
         }
     }
@@ -259,7 +261,7 @@ impl Context<'_> {
             ("AWS_EXECUTION_ENV", place),
             ("AWS_REGION", &region),
             ("AWS_DEFAULT_REGION", &region),
-            ("AWS_ENDPOINT_URL", self.endpoint),
+            ("AWS_ENDPOINT_URL", self.around.endpoint),
             // An endpoint of one name has no names below it.
             ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true"),
         ] {

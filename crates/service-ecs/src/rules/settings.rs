@@ -119,6 +119,12 @@ pub fn effective_for<'s>(state: &'s State, call: &Call, name: &str) -> &'s str {
     effective(state, call.scope(), &own_arn(call), known)
 }
 
+/// The mode of log drivers for which no definition names one.
+pub fn log_mode(state: &State, scope: Scope) -> &str {
+    let known = KNOWN.iter().find(|known| known.name == "defaultLogDriverMode");
+    effective(state, scope, &root_arn(scope), known.expect("the name is one of this file's list"))
+}
+
 pub fn shown(name: &str, value: &str, whose: &str) -> api::Setting {
     // AWS: what GuardDuty manages is told apart from what users set.
     let managed = name == "guardDutyActivate";
