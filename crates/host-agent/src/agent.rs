@@ -87,6 +87,7 @@ impl Agent {
                 dir: config.data_dir.clone(),
                 cgroup: self.cgroup,
                 endpoint: reachable(&config.endpoint),
+                ca: config.ca.clone(),
                 region: config.region.clone(),
                 cluster: config.cluster.clone(),
                 instance_id: config.instance_id.clone(),

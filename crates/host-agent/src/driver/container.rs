@@ -13,7 +13,7 @@ use host_runtime::{
     Resources, Rootfs, Seccomp, Security, Stdio, Ulimit,
 };
 
-use super::files::{Names, hostname};
+use super::files::{Names, bind, hostname, target_of};
 use super::volumes::Volumes;
 use super::{Driver, process};
 use crate::engine::Failure;
@@ -64,6 +64,7 @@ impl Driver {
             readonly_rootfs: host.readonly_rootfs,
             mounts,
             shm_size_mib: shm(container, host),
+            no_shm: ipc_mode(given, host) == "none",
             privileged,
             devices: devices(container, host),
             sysctls: host.sysctls.clone(),
@@ -133,9 +134,23 @@ impl Driver {
         let io = |error| create(format!("cannot write {}: {error}", dir.display()));
         let files = names.write(&dir, &mounts).map_err(io)?;
         mounts.extend(files);
+        let taken = mounts.iter().any(|mount| target_of(mount) == AUTHORITY);
+        if let (Some(ca), false) = (self.authority(given, part), taken) {
+            mounts.push(bind(ca.to_owned(), AUTHORITY.to_owned(), true));
+        }
         let logs = self.log_dir(given, part);
         make_log_dir(&logs)?;
         Ok(mounts)
+    }
+
+    /// The CA that this host's agent trusts, for a container that is sent to the same control plane:
+    /// one that a definition sends elsewhere needs others.
+    fn authority(&self, given: &Given, part: usize) -> Option<&Path> {
+        let bare = |url: &str| url.trim_end_matches('/').to_owned();
+        let own = bare(self.settings.endpoint.as_deref()?);
+        let told = given.task.containers[part].environment.get("AWS_ENDPOINT_URL");
+        let same = told.is_none_or(|told| bare(told) == own);
+        self.settings.ca.as_deref().filter(|_| same && own.starts_with("https://"))
     }
 
     /// AWS: a container with the host's network has the host's name.
@@ -194,6 +209,10 @@ impl Driver {
             // An endpoint of one name has no names below it.
             defaults.push(pair("AWS_DISABLE_HOST_PREFIX_INJECTION", "true".to_owned()));
         }
+        if self.authority(given, part).is_some() {
+            let names = ["AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+            defaults.extend(names.map(|name| pair(name, AUTHORITY.to_owned())));
+        }
         let container = &given.task.containers[part];
         let config = &given.configs[part].0;
         process::environment(&image.config.config, config, container, &own, &defaults)
@@ -201,6 +220,8 @@ impl Driver {
 }
 
 const METADATA: &str = "http://169.254.170.2";
+/// Where a container finds the CA of a control plane that is in nobody's store.
+const AUTHORITY: &str = "/etc/wharf/ca.pem";
 
 fn create(text: String) -> Failure {
     Failure::new(Failure::CREATE, text)
@@ -341,13 +362,13 @@ fn namespaces(
         NetworkMode::Host => Namespace::Host,
         _ => Namespace::Own,
     };
-    let mode = |own: &str, task: &str| if own.is_empty() { shared(task) } else { shared(own) };
-    Namespaces {
-        network,
-        pid: mode(&host.pid_mode, &given.task.pid_mode),
-        ipc: mode(&host.ipc_mode, &given.task.ipc_mode),
-        uts,
-    }
+    let pid = if host.pid_mode.is_empty() { &given.task.pid_mode } else { &host.pid_mode };
+    Namespaces { network, pid: shared(pid), ipc: shared(ipc_mode(given, host)), uts }
+}
+
+/// A container's own word counts over its task's.
+fn ipc_mode<'a>(given: &'a Given, host: &'a HostConfig) -> &'a str {
+    if host.ipc_mode.is_empty() { &given.task.ipc_mode } else { &host.ipc_mode }
 }
 
 /// Docker's options of a tmpfs: `size=64m` among those of mount(8).

@@ -44,6 +44,8 @@ pub struct Settings {
     pub cgroup: String,
     /// The control plane as tasks reach it; none where they cannot.
     pub endpoint: Option<String>,
+    /// The CA of the control plane, where it is not in the system's store.
+    pub ca: Option<PathBuf>,
     pub region: String,
     pub cluster: String,
     pub instance_id: Option<String>,

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Elsewhere, Machine, etcd, is_root, wait_for};
+use crate::world::{Elsewhere, Machine, etcd, is_root, wait_for, wharf};
 
 #[test]
 fn an_agent_of_a_follower_is_served_and_outlives_the_leader() {
@@ -36,8 +36,17 @@ fn an_agent_of_a_follower_is_served_and_outlives_the_leader() {
     connected(&follower);
     let command = "trap 'exit 3' TERM; while true; do sleep 0.1; done";
     leader.define("stay", json!({ "command": ["sh", "-c", command] }), json!({}));
-    let arn = leader.run("stay", 1).remove(0);
+    let stay = json!({ "taskDefinition": "stay", "enableExecuteCommand": true });
+    let arn = leader.call("RunTask", stay)["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
     let before = follower.wait(&arn, "RUNNING");
+
+    // ExecuteCommand goes to the leader, and so do both sides of the session, wherever they dial.
+    for machine in [&leader, &follower] {
+        let dir = machine.dir();
+        let words = ["exec", "--data-dir", dir.to_str().unwrap(), &arn, "--", "echo", "here"];
+        let done = wharf(&words).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&done.stdout), "here\n", "{done:?}");
+    }
 
     leader.kill_server();
     wait_for("the follower leads", || {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::life::get;
-use crate::world::{Elsewhere, Machine, is_root, wait_for};
+use crate::world::{Elsewhere, Machine, is_root, wait_for, wharf};
 
 #[test]
 fn hosts_of_up_and_elsewhere_speak_tls() {
@@ -40,6 +40,32 @@ fn hosts_of_up_and_elsewhere_speak_tls() {
     let id = told["containerInstances"][0]["ec2InstanceId"].as_str().unwrap().to_owned();
     let port = task["containers"][0]["networkBindings"][0]["hostPort"].as_u64().unwrap();
     wait_for("the task answers", || get(&machine.address(&id), port));
+
+    // A container trusts whom its host trusts, unless it is sent elsewhere.
+    let script = "echo $AWS_ENDPOINT_URL $AWS_CA_BUNDLE $NODE_EXTRA_CA_CERTS; cat $AWS_CA_BUNDLE";
+    let own = json!([{ "name": "AWS_ENDPOINT_URL", "value": "https://elsewhere.example" }]);
+    for (family, environment) in [("trusts", json!([])), ("elsewhere", own)] {
+        let app = json!({ "command": ["sh", "-c", script], "environment": environment });
+        machine.define(family, app, json!({}));
+        let (_, output) = machine.run_to_end(family);
+        let (told, ca) = output.split_once('\n').unwrap();
+        match family {
+            "trusts" => {
+                let expected = " /etc/wharf/ca.pem /etc/wharf/ca.pem";
+                assert!(told.starts_with("https://") && told.ends_with(expected), "{told}");
+                let real = std::fs::read_to_string(machine.dir().join("ca.pem")).unwrap();
+                assert_eq!(ca.trim_end(), real.trim_end());
+            }
+            _ => assert_eq!((told, ca), ("https://elsewhere.example", "")),
+        }
+    }
+    let exec = json!({ "taskDefinition": "web", "enableExecuteCommand": true });
+    let arn = machine.call("RunTask", exec)["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    machine.wait(&arn, "RUNNING");
+    let dir = machine.dir();
+    let words = ["exec", "--data-dir", dir.to_str().unwrap(), &arn, "--", "cat", "/tmp/hello"];
+    let done = wharf(&words).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "hi\n", "{done:?}");
 
     // A machine elsewhere that trusts the CA joins; one that does not says why it cannot.
     machine.call("CreateCluster", json!({ "clusterName": "far" }));

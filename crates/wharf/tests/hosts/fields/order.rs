@@ -218,11 +218,14 @@ pub fn namespaces_are_the_tasks(machine: &Machine) {
     });
     assert_eq!(machine.output(&arn, "app"), ours.concat());
 
+    // Docker: `none` is an IPC namespace of its own without /dev/shm.
     let own = json!({ "ipcMode": "none" });
-    let arn = run(machine, "own-namespaces", json!([container("app", script, json!({}))]), own);
+    let script = format!("{script}; test -e /dev/shm || echo no shm");
+    let arn = run(machine, "own-namespaces", json!([container("app", &script, json!({}))]), own);
     machine.wait(&arn, "STOPPED");
     let output = machine.output(&arn, "app");
     assert!(!output.contains(&ours[0]) && !output.contains(&ours[1]), "{output}");
+    assert!(output.ends_with("no shm\n"), "{output}");
 }
 
 /// The shortest attempt period is a minute.
