@@ -337,14 +337,17 @@ mod tests {
         let limits = LogLimits { file_size: BUFFER / 4, files: 5, when_full: WhenFull::Drop };
         let mut output = Output::open(dir.path(), limits).unwrap();
         // Short lines: their records are many times as long.
-        let say = |output: &mut Output| {
-            output.take(Stream::Stdout, b"0123456789\n");
-            assert!(output.flush());
+        let some = b"0123456789\n".repeat(100);
+        let say = |output: &mut Output, lines: u64| {
+            (0..lines / 100).for_each(|_| {
+                output.take(Stream::Stdout, &some);
+                assert!(output.flush());
+            });
         };
-        let held = BUFFER / 10;
-        (0..held).for_each(|_| say(&mut output));
+        let held = BUFFER / 1000 * 100;
+        say(&mut output, held);
         assert_eq!(dropped(dir.path()), Dropped::default());
-        (0..held).for_each(|_| say(&mut output));
+        say(&mut output, held);
         let lost = dropped(dir.path());
         assert!(lost.lines > 0 && lost.lines < held, "{lost:?}");
         assert_eq!(lost.bytes, lost.lines * 10);
@@ -357,7 +360,7 @@ mod tests {
         // The reader has caught up: nothing is dropped any more.
         let last = *numbers(dir.path()).last().unwrap();
         logs::acknowledge(dir.path(), LogPosition { major: last, minor: u64::MAX }).unwrap();
-        (0..held).for_each(|_| say(&mut output));
+        say(&mut output, held);
         assert_eq!(dropped(dir.path()), lost);
         // Another run of the container counts on.
         drop(output);
