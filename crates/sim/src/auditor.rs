@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use core_rollout::Bounds;
+use core_rollout::{Bounds, Course, Stage};
 use core_state::{Change, State};
 use core_task::{Desired, TaskStatus};
 use core_types::{Id128, Time};
+use service_ecs::rows::progress::Progress;
 use service_ecs::rows::service::{Service, ServiceStatus};
+use service_ecs::rows::service_history::DeploymentRecord;
 use service_ecs::rows::task::{StopCode, Task, TasksOfService};
 
 use crate::agent::Agent;
@@ -63,6 +65,9 @@ fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcom
         all.filter(|task| !task.is_stopped()).cloned().collect()
     };
     let (were, are) = (own(before), own(after));
+    if let Some(progress) = shifting(after, service) {
+        return versions(&progress, service, bounds, (before, &are), now);
+    }
     let new = are.iter().filter(|task| before.get::<Task>(&task.id).is_none()).count();
     hold!(
         new == 0 || are.len() <= bounds.most as usize,
@@ -84,6 +89,65 @@ fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcom
         "{}: {stopped} were stopped and {left} are left, {bounds:?}",
         service.name()
     );
+    Ok(())
+}
+
+/// How far the newest deployment is, where it shifts traffic and is not over, or was left so.
+fn shifting(state: &State, service: &Service) -> Option<Progress> {
+    let record = service.deployments.first()?.record.clone();
+    let record = state.get::<DeploymentRecord>(&(service.key.clone(), record))?;
+    let progress = record.progress.as_deref()?;
+    let held = progress.at.course == Course::Held;
+    (held || !record.status.is_over()).then(|| progress.clone())
+}
+
+/// Each version keeps to the bounds by itself, and nobody is sent where there are not enough.
+fn versions(
+    progress: &Progress,
+    service: &Service,
+    bounds: Bounds,
+    (before, are): (&State, &[Task]),
+    now: Time,
+) -> Outcome<()> {
+    let name = service.name();
+    for one in &service.deployments {
+        let own = are.iter().filter(|task| task.started_by.as_ref() == Some(&one.id));
+        let own: Vec<&Task> = own.collect();
+        let new = own.iter().filter(|task| before.get::<Task>(&task.id).is_none()).count();
+        hold!(
+            new == 0 || own.len() <= bounds.most as usize,
+            "{name}: {} has {} tasks with {new} new ones, {bounds:?}",
+            one.id,
+            own.len()
+        );
+        let Progress { at, older, newer, .. } = progress;
+        let ending = at.stage == Stage::CleanUp && at.course != Course::Back;
+        if older.as_ref() != Some(&one.id) || ending {
+            continue;
+        }
+        let stopped = own.iter().filter(|task| {
+            let was = before.get::<Task>(&task.id);
+            was.is_some_and(|was| serves(was, now))
+                && task.desired_status == Desired::Stopped
+                && task.stop_code == Some(StopCode::ServiceSchedulerInitiated)
+        });
+        let (stopped, left) =
+            (stopped.count(), own.iter().filter(|task| serves(task, now)).count());
+        hold!(
+            stopped == 0 || left >= bounds.least as usize,
+            "{name}: {stopped} of the older version were stopped beside {newer}, {left} are left"
+        );
+    }
+    let was = shifting(before, service).map_or(0, |progress| progress.at.production);
+    if progress.at.production > was {
+        let newer = are.iter().filter(|task| task.started_by.as_ref() == Some(&progress.newer));
+        let whole = newer.filter(|task| serves(task, now)).count();
+        hold!(
+            whole >= service.desired_count as usize,
+            "{name}: users are sent to {whole} tasks of {}",
+            service.desired_count
+        );
+    }
     Ok(())
 }
 

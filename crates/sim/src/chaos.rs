@@ -14,6 +14,7 @@ use service_ecs::rows::service::{Rollout, Service, ServiceStatus};
 use service_ecs::rows::task::{HostLoad, Task};
 
 use crate::agent::{Agent, Fate};
+use crate::shifts::Rings;
 use crate::world::{CLUSTER, Link, World, id_of};
 use crate::{Outcome, Violation, hold};
 
@@ -31,8 +32,8 @@ const SERVICES: [&str; 4] = ["s0", "s1", "s2", "s3"];
 const BOUNDS: [(i32, i32); 7] =
     [(100, 200), (50, 200), (50, 100), (0, 100), (0, 200), (100, 150), (75, 125)];
 
-struct Story {
-    world: World,
+pub(crate) struct Story {
+    pub(crate) world: World,
     tasks: usize,
 }
 
@@ -52,15 +53,15 @@ pub fn run(seed: u64, told: bool) -> Result<Ran, String> {
 }
 
 impl Story {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.world.dice.below(n)
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 
@@ -119,14 +120,17 @@ impl Story {
         let host = self.below(self.world.agents.len() as u64) as usize;
         match self.below(100) {
             0..15 => self.run_task(),
-            15..21 => self.stop_task(),
+            15..18 => self.stop_task(),
+            18..21 => self.meddle(),
             21..33 => self.create_service(),
             33..43 => {
                 let count = self.below(7);
                 self.update(json!({"desiredCount": count}))
             }
             43..53 => self.deploy(),
-            53..56 => self.update(json!({"forceNewDeployment": true})),
+            53 => self.update(json!({"forceNewDeployment": true})),
+            54 => self.change_strategy(),
+            55 => self.meddle(),
             56..58 => self.delete_service(),
             58..64 => {
                 let status = self.pick(&["DRAINING", "ACTIVE", "ACTIVE"]);
@@ -168,7 +172,7 @@ impl Story {
     }
 
     /// A user's call. Now and then the plane dies before it has answered.
-    fn ask(&mut self, operation: &str, input: &Value) -> Outcome<Option<Value>> {
+    pub(crate) fn ask(&mut self, operation: &str, input: &Value) -> Outcome<Option<Value>> {
         let answer = self.world.plane.call(operation, input)?;
         self.world.say(|| format!("{operation} {input} {:?}", answer.as_ref().err()));
         match self.below(100) {
@@ -243,7 +247,13 @@ impl Story {
                 input["deploymentConfiguration"] = json!({});
                 input.as_object_mut().and_then(|input| input.remove("desiredCount"));
             }
-            false => input["placementStrategy"] = strategy,
+            false => {
+                input["placementStrategy"] = strategy;
+                let more = self.strategy();
+                for (key, value) in more.as_object().into_iter().flatten() {
+                    input["deploymentConfiguration"][key] = value.clone();
+                }
+            }
         }
         self.ask("CreateService", &input).map(drop)
     }
@@ -262,6 +272,12 @@ impl Story {
             self.pick(&[Fate::Runs, Fate::Runs, Fate::Runs, Fate::NeverStarts, Fate::Crashes]);
         self.define(family, fate)?;
         self.update(json!({"taskDefinition": family}))
+    }
+
+    /// The strategy of a service changes between its deployments.
+    fn change_strategy(&mut self) -> Outcome<()> {
+        let configuration = self.strategy();
+        self.update(json!({"deploymentConfiguration": configuration}))
     }
 
     fn delete_service(&mut self) -> Outcome<()> {
@@ -297,6 +313,7 @@ impl Story {
         self.world.say(|| "the faults stop".to_owned());
         self.world.heal();
         self.world.fates.clear();
+        self.world.plane.report(Rings(false))?;
         for family in FAMILIES {
             self.define(family, Fate::Runs)?;
         }
@@ -313,13 +330,17 @@ impl Story {
                 "status": "ACTIVE"});
             self.world.must("UpdateContainerInstancesState", &input)?;
         }
-        for _ in 0..8 {
+        // Twice as many tasks as are wanted, each on a host of its own: some deployments ask for that.
+        for _ in 0..14 {
             self.world.add_host(16_384, 16_384, &[])?;
         }
         self.pass(Duration::from_secs(200))?;
         for service in self.services(self.world.plane.view()) {
             let mut input = json!({"cluster": CLUSTER, "service": service.name(),
                 "forceNewDeployment": true, "taskDefinition": "web"});
+            if !service.daemon {
+                input["deploymentConfiguration"] = json!({"lifecycleHooks": []});
+            }
             if !service.daemon {
                 // Fewer would leave some bounds no room for a deployment: as on AWS, it then stays.
                 input["desiredCount"] = json!(4 + self.below(3));

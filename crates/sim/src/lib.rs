@@ -11,6 +11,7 @@ mod chaos;
 pub mod picture;
 pub mod plan;
 mod plane;
+mod shifts;
 mod world;
 
 pub use chaos::{Ran, run};

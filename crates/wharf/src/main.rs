@@ -8,6 +8,7 @@ mod data_dir;
 mod demo;
 mod endpoint;
 mod events;
+mod hooks;
 mod hosts;
 mod links;
 mod local_ca;

@@ -28,7 +28,7 @@ use crate::root_key::RootKey;
 use crate::settings::{Settings, StateArgument};
 use crate::supervisor::{Signals, notify, raise_file_limit};
 use crate::tls::{self, Certificate};
-use crate::{process, slices, state};
+use crate::{hooks, process, slices, state};
 
 /// Everything that one run needs, from the command line.
 struct Run<'a> {
@@ -184,6 +184,7 @@ impl Run<'_> {
         tokio::spawn(links.clone().run(engine.clone()));
         let gateway = self.gateway(engine, stores, links.clone(), endpoint);
         stores.start(engine);
+        hooks::start(engine, &self.settings.hooks);
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
         let mut running = Vec::new();
         for listener in listeners {

@@ -46,6 +46,8 @@ pub struct Settings {
     #[command(flatten)]
     pub timing: TimingArguments,
     #[command(flatten)]
+    pub hooks: HookArguments,
+    #[command(flatten)]
     pub tls: TlsArguments,
     #[command(flatten)]
     pub root_key: RootKeyArguments,
@@ -86,6 +88,15 @@ impl TimingArguments {
         let any = self.host_grace.or(self.keep_stopped).is_some();
         any.then(|| (seconds(self.host_grace, 60), seconds(self.keep_stopped, 3600)))
     }
+}
+
+#[derive(Clone, clap::Args)]
+pub struct HookArguments {
+    /// Let webhooks of deployments be at these addresses too; several with commas between. Without it
+    /// none is called on this machine itself (127.0.0.0/8) or on its link (169.254.0.0/16)
+    #[arg(long, env = "WHARF_HOOK_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(hide_short_help = true)]
+    pub hook_allow: Vec<ipnet::IpNet>,
 }
 
 #[derive(Clone, clap::Args)]

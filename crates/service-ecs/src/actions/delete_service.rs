@@ -6,7 +6,7 @@ use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
 use crate::rows::service::{Service, ServiceStatus};
-use crate::rules::{clusters, services};
+use crate::rules::{clusters, services, shifts};
 use crate::views;
 
 pub struct DeleteService;
@@ -29,6 +29,8 @@ impl WriteAction for DeleteService {
         let key = row.key.clone();
         if row.status == ServiceStatus::Active {
             check_idle(row, input.force == Some(true))?;
+            let row = row.clone();
+            shifts::forsake(tx, &row);
             tx.edit::<Service>(&key, |row| {
                 row.status = ServiceStatus::Draining;
                 row.desired_count = 0;

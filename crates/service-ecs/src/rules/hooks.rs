@@ -282,3 +282,62 @@ fn merged(known: Option<Value>, said: Option<Value>) -> Option<Value> {
     let fits = all.to_string().len() <= 2 * LARGEST_DETAILS;
     Some(if fits { all } else { Value::Object(newest) })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hook() -> Hook {
+        Hook {
+            id: "ecs-lambda-a".into(),
+            execution: "e".into(),
+            target: Some("http://h/".into()),
+            status: HookStatus::InProgress,
+            expires_at: Time(i64::MAX),
+            rolls_back: true,
+            details: None,
+            calls: 1,
+            due: true,
+            call_at: None,
+            failures: 0,
+            reason: None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_answered_the_hook_is_done_or_called_again(
+            body in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..200),
+                r#"\{"hookStatus": ?("SUCCEEDED"|"FAILED"|"IN_PROGRESS"|1|null)(, "callBackDelay": ?(-1|5|1e99|"x"))?(, "hookDetails": ?(\{"a": 1\}|[0-9]))?\}"#
+                    .prop_map(String::into_bytes),
+            ],
+        ) {
+            let mut hook = hook();
+            take(&mut hook, 1, &Answer::Told(body), Time(0));
+            prop_assert!(!hook.due);
+            match hook.status {
+                HookStatus::InProgress => prop_assert!(hook.call_at > Some(Time(0))),
+                HookStatus::Failed => prop_assert!(hook.reason.is_some()),
+                status => prop_assert_eq!(status, HookStatus::Succeeded),
+            }
+        }
+    }
+
+    #[test]
+    fn details_are_merged_and_do_not_grow_for_ever() {
+        let mut hook = hook();
+        for n in 0..20 {
+            (hook.due, hook.calls) = (true, n);
+            let long = "x".repeat(9000);
+            let said = serde_json::json!({"hookStatus": "IN_PROGRESS",
+                "hookDetails": {format!("k{n}"): long}});
+            take(&mut hook, n, &Answer::Told(said.to_string().into_bytes()), Time(0));
+            assert_eq!(hook.status, HookStatus::InProgress);
+            let kept = hook.details.as_ref().map(|details| details.to_string().len());
+            assert!(kept.is_some_and(|kept| kept <= 2 * LARGEST_DETAILS));
+        }
+    }
+}

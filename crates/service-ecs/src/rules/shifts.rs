@@ -143,6 +143,18 @@ pub fn turn(tx: &mut Tx<'_>, row: &Service, record: &Arc<str>, back: bool) {
     }
 }
 
+/// The service is deleted: nobody is asked any more.
+pub fn forsake(tx: &mut Tx<'_>, row: &Service) {
+    let Some((record, _)) = governing(tx, row) else { return };
+    let key = record.key.clone();
+    tx.edit::<DeploymentRecord>(&key, |record| {
+        if let Some(progress) = record.progress.as_deref_mut() {
+            progress.at = progress.at.hold();
+            hooks::forget(&mut progress.hooks);
+        }
+    });
+}
+
 /// What is wanted of a deployment's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
