@@ -72,7 +72,7 @@ pub async fn run<W: World>(world: Arc<W>, engine: Engine, caller: Arc<Caller>) {
                 Err(_) => return,
             },
             news = feed.next() => look = match news {
-                News::Changed(changes) => world.is_concerned(&changes),
+                News::Changed(_, changes) => world.is_concerned(&changes),
                 News::Everything => true,
             },
             Some(done) = calls.join_next() => {

@@ -120,8 +120,8 @@ impl Story {
 
     fn stop_deployment(&mut self) -> Outcome<()> {
         let all = self.world.plane.view().all::<DeploymentRecord>();
-        let under_way = all.filter(|row| !row.status.is_over()).map(DeploymentRecord::arn);
-        let Some(arn) = under_way.last() else { return Ok(()) };
+        let arn = all.filter(|row| !row.status.is_over()).map(DeploymentRecord::arn).next_back();
+        let Some(arn) = arn else { return Ok(()) };
         let kind = self.pick(&["ROLLBACK", "ABORT"]);
         let input = json!({"serviceDeploymentArn": arn, "stopType": kind});
         self.ask("StopServiceDeployment", &input).map(drop)

@@ -13,7 +13,7 @@ use model_ecs as api;
 use super::deployments::Why;
 use super::hooks;
 use crate::rows::progress::{HookStatus, Progress};
-use crate::rows::service::{Rollout, Service};
+use crate::rows::service::{Deployment, Rollout, Service};
 use crate::rows::service_history::DeploymentRecord;
 
 /// AWS's defaults.
@@ -79,21 +79,22 @@ pub fn is_decided(progress: &Progress) -> bool {
     progress.at.stage == Stage::CleanUp && progress.at.course == Course::Forward
 }
 
-/// Which of a service's deployments serves, should a new one begin now.
-fn serving(state: &State, row: &Service) -> Option<Arc<str>> {
+/// Which of a service's deployments serves, should a new one begin now. One that was given up is
+/// nothing to go back to: it starts no tasks any more.
+fn serving<'s>(state: &State, row: &'s Service) -> Option<&'s Deployment> {
+    let all = || row.deployments.iter();
     let Some((_, progress)) = governing(state, row) else {
-        let done = |rollout: Rollout| rollout == Rollout::Completed;
-        let found = row.deployments.iter().find(|one| done(one.rollout));
-        return found.or(row.primary()).map(|one| one.id.clone());
+        return all().find(|one| one.rollout == Rollout::Completed);
     };
     let at = progress.at;
-    let newer = Some(progress.newer.clone());
-    match at.course {
-        Course::Back => progress.older.clone(),
+    let newer = Some(&progress.newer);
+    let id = match at.course {
+        Course::Back => progress.older.as_ref(),
         // The older one is on its way out already.
         Course::Forward if at.stage == Stage::CleanUp => newer,
-        _ => progress.older.clone().or(newer.filter(|_| at.production > 0)),
-    }
+        _ => progress.older.as_ref().or(newer.filter(|_| at.production > 0)),
+    };
+    all().find(|one| Some(&one.id) == id && one.rollout != Rollout::Failed)
 }
 
 /// How far a deployment is that begins now. It is not among the service's yet.
@@ -105,8 +106,8 @@ pub fn begin(
 ) -> Option<Progress> {
     shift_of(configuration)?;
     let older = serving(tx, row);
-    let revision = row.deployments.iter().find(|one| Some(&one.id) == older.as_ref());
-    let older_revision = revision.map(|one| one.revision);
+    let older_revision = older.map(|one| one.revision);
+    let older = older.map(|one| one.id.clone());
     let at = core_rollout::Progress::begin(tx.now(), row.deployments.len() > 1);
     let hooks = hooks::begin(tx, configuration, &at);
     Some(Progress { at, newer: newer.clone(), older, older_revision, hooks })
