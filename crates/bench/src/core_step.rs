@@ -22,8 +22,8 @@ pub struct Options {
     hosts: usize,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Observations taken into one step.
-    #[arg(long, default_value_t = 256)]
+    /// Observations taken into one step: by default as many as the engine takes where more wait.
+    #[arg(long, default_value_t = plane_engine::Options::default().batch)]
     batch: usize,
 }
 
