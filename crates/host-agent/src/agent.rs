@@ -188,7 +188,7 @@ async fn serve_endpoints(
     });
     for (address, port, door) in [
         (Ipv4Addr::LOCALHOST, CONTAINERS, Door::Containers(pace)),
-        (Ipv4Addr::UNSPECIFIED, OPERATOR, Door::Operator),
+        (config.introspection, OPERATOR, Door::Operator),
     ] {
         let listener = TcpListener::bind((address, port)).await;
         let listener = listener.map_err(|source| AgentError::Listen { port, source })?;

@@ -3,6 +3,7 @@
 //! names the variable: an agent that guesses joins the wrong cluster.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ pub struct Config {
     pub docker_auth: Option<Value>,
     /// AWS: a control plane that says nothing for a minute, and up to one more, is dialled anew.
     pub silence: Duration,
+    /// Where an operator may ask the agent what it runs.
+    pub introspection: Ipv4Addr,
 }
 
 /// The variables, what they default to, and what they mean, for the help text.
@@ -225,6 +228,7 @@ impl Source {
             stop_timeout: self
                 .span("ECS_CONTAINER_STOP_TIMEOUT", crate::engine::DEFAULT_STOP_TIMEOUT)?,
             start_timeout: self.span("ECS_CONTAINER_START_TIMEOUT", 3 * minute)?,
+            introspection: Ipv4Addr::LOCALHOST,
             cleanup_wait: self.span("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", 180 * minute)?,
             image_cleanup: cleanup.then_some(interval),
             image_minimum_age: self.span("ECS_IMAGE_MINIMUM_CLEANUP_AGE", 60 * minute)?,

@@ -43,8 +43,8 @@ pub struct Arguments {
     /// The file of settings
     #[arg(long, value_name = "FILE", default_value = "/etc/ecs/ecs.config")]
     config: PathBuf,
-    /// What must outlive the agent [default: ECS_DATADIR, or /var/lib/ecs/data]
-    #[arg(long, value_name = "DIR")]
+    /// What must outlive the agent [default: /var/lib/ecs/data]
+    #[arg(long, env = "ECS_DATADIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The store of images [default: images in the data directory]
     #[arg(long, value_name = "DIR")]
@@ -85,12 +85,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         ("ECS_DATADIR", arguments.data_dir.as_ref().map(|dir| dir.display().to_string())),
     ];
     for (name, value) in flags {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
             source.set(name, &value);
         }
     }
     let mut config = source.config()?;
     config.silence = Duration::from_secs(arguments.silence);
+    if arguments.of.is_some() {
+        // In a network of its own, which this machine alone reaches.
+        config.introspection = std::net::Ipv4Addr::UNSPECIFIED;
+    }
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let _lock = lock(&dir)?;

@@ -14,6 +14,7 @@ mod inside;
 mod joining;
 mod life;
 mod lost;
+mod metadata;
 mod outside;
 mod protocol;
 mod rollouts;

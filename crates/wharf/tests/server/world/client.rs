@@ -20,6 +20,8 @@ pub struct Client {
     url: String,
     key: String,
     secret: String,
+    /// Of a session, where the key is one's.
+    pub token: Option<String>,
     /// Seconds by which the signature's time differs from the machine's.
     pub skew: i64,
     /// Whom to trust, where the server speaks TLS.
@@ -112,7 +114,8 @@ fn whole(headers: &HeaderMap, body: &str, version: &str, more: &str) -> Vec<u8> 
 
 impl Client {
     pub fn new(url: &str, key: &str, secret: &str) -> Client {
-        Client { url: url.into(), key: key.into(), secret: secret.into(), skew: 0, ca: None }
+        let (key, secret) = (key.into(), secret.into());
+        Client { url: url.into(), key, secret, token: None, skew: 0, ca: None }
     }
 
     pub fn at(&self, url: &str) -> Client {
@@ -143,7 +146,7 @@ impl Client {
         let signer = Signer {
             access_key: &self.key,
             secret: &self.secret,
-            token: None,
+            token: self.token.as_deref(),
             region: "us-east-1",
             service,
             style: Style::General,
