@@ -9,10 +9,15 @@ use serde_json::{Value, json};
 use crate::inside::{LOGGING, between, role};
 use crate::world::{Client, Machine, PATIENCE, wait_for};
 
-/// Prints what each path answers, one line each, and stays.
+/// Prints what each path answers, one line each, and stays. Figures are there after the first look at
+/// the container, and are asked for until then.
 fn asking(questions: &[(&str, &str)]) -> Value {
     let asks = questions.iter().map(|(name, url)| {
-        format!("echo {name}: $(busybox wget -T 5 -qO- \"{url}\" || echo nothing); ")
+        let enough = if name.ends_with("stats") { "*memory_stats*" } else { "*" };
+        format!(
+            "for try in $(seq 300); do a=$(busybox wget -qO- \"{url}\" || echo nothing); \
+             case \"$a\" in {enough}) break;; esac; sleep 0.1; done; echo {name}: \"$a\"; "
+        )
     });
     let stay = "echo done:; trap 'exit 0' TERM; while true; do sleep 1; done";
     json!(["sh", "-c", asks.collect::<String>() + stay])
