@@ -108,7 +108,7 @@ fn task(state: &State, row: &Task) -> Explained {
             format!(
                 "Its instance is {}, {}, its agent is {agent}.",
                 named(host),
-                host.status.as_str()
+                host.shown_status()
             )
         }
         None => "It has no instance.".to_owned(),
@@ -124,7 +124,7 @@ fn task(state: &State, row: &Task) -> Explained {
     if let Some(reason) = &row.stopped_reason {
         facts.push(format!("It stops or has stopped because: {reason}"));
     }
-    let definition = launch::definition_of(state, row).map(|row| &row.definition);
+    let definition = launch::definition_of(state, row);
     let next_task = definition.and_then(|definition| {
         let over = row.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
         let ask = Ask {

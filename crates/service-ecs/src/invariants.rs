@@ -6,6 +6,8 @@ use core_task::Desired;
 
 use crate::rows::cluster::{Cluster, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
+use crate::rows::daemon::{Daemon, DaemonStatus};
+use crate::rows::daemon_history::{DaemonDeployment, DaemonRevision};
 use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
 use crate::rows::service::{Controller, Service, ServiceStatus};
 use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
@@ -25,6 +27,7 @@ pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/kept-pools-are-as-their-rows", check: pools::check },
     Invariant { name: "ecs/kept-pictures-are-as-their-rows", check: pictures::check },
     Invariant { name: "ecs/services-have-what-they-deploy", check: services },
+    Invariant { name: "ecs/daemons-have-what-they-deploy", check: daemons },
 ];
 
 fn families(state: &State, tell: &mut dyn FnMut(String)) {
@@ -153,6 +156,30 @@ fn ports(state: &State, tell: &mut dyn FnMut(String)) {
         if held != 1 {
             let kind = if *udp { "UDP" } else { "TCP" };
             tell(format!("{kind} port {port} of host {host} is held {held} times"));
+        }
+    }
+}
+
+fn daemons(state: &State, tell: &mut dyn FnMut(String)) {
+    for row in state.all::<Daemon>() {
+        let arn = row.arn();
+        if state.get::<DaemonRevision>(&(row.key.clone(), row.revision)).is_none() {
+            tell(format!("{arn} deploys a revision that is not there"));
+        }
+        let record = (row.key.clone(), row.deployment.clone());
+        if state.get::<DaemonDeployment>(&record).is_none() {
+            tell(format!("{arn} has a deployment that no record knows"));
+        }
+        let deleted = row.status == DaemonStatus::Deleted;
+        if deleted != row.forget_at.is_some() {
+            tell(format!("{arn} is {:?} and forgotten at {:?}", row.status, row.forget_at));
+        }
+    }
+    for task in state.all::<Task>().filter(|task| !task.is_stopped()) {
+        let Some(of) = task.daemon() else { continue };
+        let daemon = (task.cluster.clone(), of.name.clone());
+        if state.get::<DaemonRevision>(&(daemon, of.revision)).is_none() {
+            tell(format!("task {} runs a daemon's revision that is not there", task.id));
         }
     }
 }

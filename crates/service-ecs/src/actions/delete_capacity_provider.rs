@@ -9,6 +9,7 @@ use model_ecs::{self as api, errors};
 
 use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::ClustersWith;
+use crate::rows::daemon::DaemonsOn;
 use crate::rules::capacity_providers as providers;
 use crate::views;
 
@@ -32,7 +33,12 @@ impl WriteAction for DeleteCapacityProvider {
     ) -> Result<Output<Self::Op>, ApiError> {
         let name = input.capacity_provider.as_deref().unwrap_or_default();
         let mut row: CapacityProvider = providers::find(tx, call.scope(), name)?.clone();
-        if tx.by::<ClustersWith>(&row.key).next().is_some() {
+        let cluster = row.cluster.clone().map(|name| (call.scope(), name));
+        let with_daemons = cluster.is_some_and(|cluster| {
+            tx.by::<DaemonsOn>(&(cluster, row.key.1.clone())).next().is_some()
+        });
+        // AWS: its daemons are deleted first.
+        if with_daemons || tx.by::<ClustersWith>(&row.key).next().is_some() {
             return Err(errors::client_exception(
                 "The specified capacity provider is in use and cannot be removed.",
             ));

@@ -37,7 +37,7 @@ impl ReadAction for ListContainerInstances {
         let filter = instances::parse_filter(input.filter.as_deref())?;
         let state = view.state();
         let rows = state.by_after::<InstancesIn>(&cluster, &after);
-        let rows = rows.filter(|row| status.is_none_or(|status| row.status.as_str() == status));
+        let rows = rows.filter(|row| status.is_none_or(|status| row.shown_status() == status));
         let rows =
             rows.filter(|row| filter.as_ref().is_none_or(|f| f.holds(&Asked { state, row })));
         let page = page(LIST, size, rows, |row: &&ContainerInstance| row.id.to_string());

@@ -8,9 +8,10 @@ use core_types::{Arn, Id128};
 use model_ecs::{self as api, errors};
 
 use crate::rows::cluster::ClusterKey;
+use crate::rows::daemon::{Daemon, DaemonStatus};
 use crate::rows::service::Service;
-use crate::rows::task::{Launch, Task, TasksIn, TasksOfService, TasksOn};
-use crate::rules::{clusters, instances, lists};
+use crate::rows::task::{Launch, Task, TasksIn, TasksOfDaemon, TasksOfService, TasksOn};
+use crate::rules::{clusters, daemons, instances, lists, tasks};
 
 pub struct ListTasks;
 
@@ -41,28 +42,27 @@ impl ReadAction for ListTasks {
         if !api::DesiredStatus::VALUES.contains(&desired) {
             return Err(lists::bad_value("desiredStatus", desired));
         }
-        let launch = match input.launch_type.as_ref().map(|launch| launch.as_str()) {
-            None => None,
-            Some("EC2") => Some(Launch::Ec2),
-            Some("FARGATE") => Some(Launch::Fargate),
-            Some("EXTERNAL") => Some(Launch::External),
-            Some(other) => return Err(lists::bad_value("launchType", other)),
-        };
-        if input.daemon_name.is_some() {
-            return Err(errors::daemon_not_found_exception("Daemon not found."));
+        let launch = input.launch_type.as_ref().map(|launch| launch.as_str());
+        if let Some(other) = launch.filter(|launch| !api::LaunchType::VALUES.contains(launch)) {
+            return Err(lists::bad_value("launchType", other));
         }
         let rows = rows(call, view.state(), &cluster, &input, desired == "RUNNING", after)?;
         // AWS: PENDING is a value, but no task ever wants to be so.
         let rows = rows.filter(|_| desired != "PENDING");
         let rows = rows.filter(|row| row.cluster == cluster);
         let rows = rows.filter(|row| row.desired_status.as_str() == desired);
-        let rows = rows.filter(|row| launch.is_none_or(|launch| row.launch == launch));
+        let rows = rows.filter(|row| {
+            launch.is_none_or(|launch| tasks::launch_type(view, row).as_str() == launch)
+        });
         let by = input.started_by.as_deref();
         let rows = rows.filter(|row| by.is_none() || row.started_by.as_deref() == by);
         let family = input.family.as_deref();
         let rows = rows.filter(|row| family.is_none_or(|family| *row.family == *family));
         let service = input.service_name.as_deref().map(service_name);
         let rows = rows.filter(|row| service.is_none() || row.service.as_deref() == service);
+        let daemon = input.daemon_name.as_deref();
+        let rows =
+            rows.filter(|row| daemon.is_none() || row.daemon().map(|of| &*of.name) == daemon);
         let page = page(LIST, size, rows, |row: &&Task| row.id.to_string());
         Ok(api::ListTasksResponse {
             task_arns: Some(page.items.iter().map(|row| row.arn()).collect()),
@@ -85,6 +85,14 @@ fn rows<'s>(
         // AWS: where a Fargate task runs is nobody's to know.
         let rows = state.by_after::<TasksOn>(&host, &after);
         return Ok(Box::new(rows.filter(|row| row.launch != Launch::Fargate)));
+    }
+    if let Some(given) = &input.daemon_name {
+        let key = (cluster.clone(), given.as_str().into());
+        let there = state.get::<Daemon>(&key);
+        if there.is_none_or(|row| row.status == DaemonStatus::Deleted) {
+            return Err(daemons::missing());
+        }
+        return Ok(Box::new(state.by_after::<TasksOfDaemon>(&key, &after)));
     }
     if let Some(given) = &input.service_name {
         let key = (cluster.clone(), service_name(given).into());

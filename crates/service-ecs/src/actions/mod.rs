@@ -5,12 +5,14 @@ use core_step::{Action, read_action, write_action};
 mod continue_service_deployment;
 mod create_capacity_provider;
 mod create_cluster;
+mod create_daemon;
 mod create_service;
 mod create_task_set;
 mod delete_account_setting;
 mod delete_attributes;
 mod delete_capacity_provider;
 mod delete_cluster;
+mod delete_daemon;
 mod delete_daemon_task_definition;
 mod delete_service;
 mod delete_task_definitions;
@@ -20,6 +22,9 @@ mod deregister_task_definition;
 mod describe_capacity_providers;
 mod describe_clusters;
 mod describe_container_instances;
+mod describe_daemon;
+mod describe_daemon_deployments;
+mod describe_daemon_revisions;
 mod describe_daemon_task_definition;
 mod describe_service_deployments;
 mod describe_service_revisions;
@@ -34,7 +39,9 @@ mod list_account_settings;
 mod list_attributes;
 mod list_clusters;
 mod list_container_instances;
+mod list_daemon_deployments;
 mod list_daemon_task_definitions;
+mod list_daemons;
 mod list_service_deployments;
 mod list_services;
 mod list_services_by_namespace;
@@ -63,6 +70,7 @@ mod update_cluster;
 mod update_cluster_settings;
 mod update_container_agent;
 mod update_container_instances_state;
+mod update_daemon;
 mod update_service;
 mod update_service_primary_task_set;
 mod update_task_protection;
@@ -72,12 +80,14 @@ pub const ACTIONS: &[Action] = &[
     write_action::<continue_service_deployment::ContinueServiceDeployment>(),
     write_action::<create_capacity_provider::CreateCapacityProvider>(),
     write_action::<create_cluster::CreateCluster>(),
+    write_action::<create_daemon::CreateDaemon>(),
     write_action::<create_service::CreateService>(),
     write_action::<create_task_set::CreateTaskSet>(),
     write_action::<delete_account_setting::DeleteAccountSetting>(),
     write_action::<delete_attributes::DeleteAttributes>(),
     write_action::<delete_capacity_provider::DeleteCapacityProvider>(),
     write_action::<delete_cluster::DeleteCluster>(),
+    write_action::<delete_daemon::DeleteDaemon>(),
     write_action::<delete_daemon_task_definition::DeleteDaemonTaskDefinition>(),
     write_action::<delete_service::DeleteService>(),
     write_action::<delete_task_definitions::DeleteTaskDefinitions>(),
@@ -87,6 +97,9 @@ pub const ACTIONS: &[Action] = &[
     read_action::<describe_capacity_providers::DescribeCapacityProviders>(),
     read_action::<describe_clusters::DescribeClusters>(),
     read_action::<describe_container_instances::DescribeContainerInstances>(),
+    read_action::<describe_daemon::DescribeDaemon>(),
+    read_action::<describe_daemon_deployments::DescribeDaemonDeployments>(),
+    read_action::<describe_daemon_revisions::DescribeDaemonRevisions>(),
     read_action::<describe_daemon_task_definition::DescribeDaemonTaskDefinition>(),
     read_action::<describe_service_deployments::DescribeServiceDeployments>(),
     read_action::<describe_service_revisions::DescribeServiceRevisions>(),
@@ -101,7 +114,9 @@ pub const ACTIONS: &[Action] = &[
     read_action::<list_attributes::ListAttributes>(),
     read_action::<list_clusters::ListClusters>(),
     read_action::<list_container_instances::ListContainerInstances>(),
+    read_action::<list_daemon_deployments::ListDaemonDeployments>(),
     read_action::<list_daemon_task_definitions::ListDaemonTaskDefinitions>(),
+    read_action::<list_daemons::ListDaemons>(),
     read_action::<list_service_deployments::ListServiceDeployments>(),
     read_action::<list_services::ListServices>(),
     read_action::<list_services_by_namespace::ListServicesByNamespace>(),
@@ -130,6 +145,7 @@ pub const ACTIONS: &[Action] = &[
     write_action::<update_cluster_settings::UpdateClusterSettings>(),
     read_action::<update_container_agent::UpdateContainerAgent>(),
     write_action::<update_container_instances_state::UpdateContainerInstancesState>(),
+    write_action::<update_daemon::UpdateDaemon>(),
     write_action::<update_service::UpdateService>(),
     write_action::<update_service_primary_task_set::UpdateServicePrimaryTaskSet>(),
     write_action::<update_task_protection::UpdateTaskProtection>(),

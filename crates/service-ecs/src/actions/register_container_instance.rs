@@ -13,10 +13,11 @@ use serde::Deserialize;
 
 use crate::rows::cluster::{Cluster, ClusterKey};
 use crate::rows::container_instance::{
-    ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus,
+    ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus, PROVIDER,
 };
 use crate::rows::task::{StopCode, Task, TasksOn};
-use crate::rules::{clusters, instances, life, resources, tags};
+use crate::rules::{capacity_providers, clusters, daemons, instances, life, resources};
+use crate::rules::{strategy, tags};
 use crate::views;
 
 pub struct RegisterContainerInstance;
@@ -59,6 +60,8 @@ impl WriteAction for RegisterContainerInstance {
         tags::check_tags(&given_tags)?;
         let machine = Machine::of(tx, call, &input)?;
         let attributes = attributes(&input, &machine)?;
+        let capacity_provider = provider(&attributes)?;
+        let awaits = daemons::first_wait(tx, &cluster, capacity_provider.as_ref());
         let known = known(call, tx, &cluster, &input, &machine)?.cloned();
         let client_token = token(&input)?.map(Into::into);
         let gpus = gpus(&input)?;
@@ -81,6 +84,7 @@ impl WriteAction for RegisterContainerInstance {
                     registered_by: there.registered_by.or(Some(call.caller.arn.clone())),
                     client_token: client_token.or(there.client_token),
                     gpus,
+                    capacity_provider,
                     ..there
                 }
             }
@@ -105,7 +109,8 @@ impl WriteAction for RegisterContainerInstance {
                 gpus,
                 agent_update: None,
                 observed_checks: Vec::new(),
-                capacity_provider: None,
+                awaits,
+                capacity_provider,
                 forget_at: None,
             },
         };
@@ -239,6 +244,15 @@ fn token(input: &api::RegisterContainerInstanceRequest) -> Result<Option<&str>, 
         }
         token => Ok(token),
     }
+}
+
+/// The capacity provider that a host says its machine is of.
+fn provider(attributes: &[api::Attribute]) -> Result<Option<Arc<str>>, ApiError> {
+    let mut all = attributes.iter();
+    let Some(one) = all.find(|one| one.name.as_deref() == Some(PROVIDER)) else { return Ok(None) };
+    let name = strategy::provider_name(one.value.as_deref().unwrap_or_default());
+    capacity_providers::check_name(name)?;
+    Ok(Some(name.into()))
 }
 
 /// The ids of the GPUs that the agent names.

@@ -5,7 +5,7 @@ use core_state::Tx;
 use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
-use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
+use crate::rows::container_instance::{Awaits, ContainerInstance, InstanceStatus};
 use crate::rules::{clusters, instances};
 use crate::views;
 
@@ -75,6 +75,11 @@ impl WriteAction for UpdateContainerInstancesState {
             tx.edit::<ContainerInstance>(&id, |row| {
                 if row.status != status {
                     row.status = status;
+                    row.version += 1;
+                }
+                // What the caller says holds over what daemons' loops have made of it.
+                if row.awaits.is_some_and(|awaits| awaits != Awaits::First) {
+                    row.awaits = None;
                     row.version += 1;
                 }
             });

@@ -46,7 +46,7 @@ pub type Credentials<'f> = dyn FnMut(&RoleAsked) -> Option<agent::RoleCredential
 
 /// The roles of a task.
 pub fn roles(state: &State, task: &Task) -> Vec<RoleAsked> {
-    let definition = definition_of(state, task).map(|row| &row.definition);
+    let definition = definition_of(state, task);
     let over = task.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
     let (application, execution) = roles::of(definition, over);
     let asked = |kind, arn| {
@@ -68,7 +68,7 @@ pub fn payload(
     credentials: &mut Credentials<'_>,
 ) -> Option<agent::Task> {
     let row = state.get::<Task>(&task)?;
-    let definition = &definition_of(state, row)?.definition;
+    let definition = definition_of(state, row)?;
     let nothing = Extras::default();
     let extras = row.extras.as_deref().unwrap_or(&nothing);
     let over = extras.overrides.as_ref();

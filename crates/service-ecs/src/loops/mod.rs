@@ -2,6 +2,8 @@
 
 use core_step::{LoopDef, loop_def};
 
+mod daemon_hosts;
+mod daemons;
 mod deleted_task_definitions;
 mod hosts;
 mod retired;
@@ -21,6 +23,9 @@ pub const LOOPS: &[LoopDef] = &[
     loop_def::<deleted_task_definitions::DeletedTaskDefinitions>(),
     loop_def::<hosts::Hosts>(),
     loop_def::<tasks::Tasks>(),
+    // Before services: a daemon has its place first.
+    loop_def::<daemons::Daemons>(),
+    loop_def::<daemon_hosts::DaemonHosts>(),
     loop_def::<services::Services>(),
     loop_def::<retired::Forget<CapacityProvider>>(),
     loop_def::<retired::Forget<Cluster>>(),

@@ -35,6 +35,18 @@ impl RowKey for InstanceStatus {
     }
 }
 
+/// Why an instance of a capacity provider takes no tasks but daemons' now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Awaits {
+    /// It is new, and its critical daemons do not run yet.
+    First,
+    /// A deployment puts another revision of a critical daemon on it.
+    Next,
+    /// A critical daemon that it had has failed: it drains until it has it again.
+    Again,
+}
+
 /// A check that the agent makes of its instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -92,8 +104,12 @@ pub struct ContainerInstance {
     /// What its agent says of its own health.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observed_checks: Vec<Check>,
+    /// The capacity provider whose it says it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_provider: Option<Arc<str>>,
+    /// What keeps it from taking tasks, beside its status. Written by daemons' loops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Awaits>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forget_at: Option<Time>,
 }
@@ -111,11 +127,34 @@ impl ContainerInstance {
     }
 }
 
+/// What a host says whose machine is of a capacity provider: the provider's name.
+pub const PROVIDER: &str = "wharf.capacity-provider";
+
 /// What a host says that runs Fargate's tasks; with the value `only` it runs no others, and is
 /// shown to nobody.
 pub const FARGATE: &str = "wharf.fargate";
 
 impl ContainerInstance {
+    /// Whether any task may be placed on it.
+    pub fn takes_tasks(&self) -> bool {
+        self.status == InstanceStatus::Active && self.awaits.is_none()
+    }
+
+    /// Whether somebody has asked for it to be drained.
+    pub fn is_leaving(&self) -> bool {
+        self.status == InstanceStatus::Draining && self.awaits.is_none()
+    }
+
+    /// AWS: an instance is REGISTERING until its critical daemons run, and one that a deployment of
+    /// a daemon has in hand is DRAINING.
+    pub fn shown_status(&self) -> &'static str {
+        match (self.status, self.awaits) {
+            (InstanceStatus::Active, Some(Awaits::First)) => "REGISTERING",
+            (InstanceStatus::Active, Some(Awaits::Next | Awaits::Again)) => "DRAINING",
+            (status, _) => status.as_str(),
+        }
+    }
+
     /// The value of the attribute that puts it into Fargate's pool.
     pub fn fargate(&self) -> Option<&str> {
         let found = self.agent_attributes.iter().find(|a| a.name.as_deref() == Some(FARGATE))?;
@@ -164,6 +203,7 @@ impl Row for ContainerInstance {
         declare.index::<FargatePool>();
         declare.index::<FargateApart>();
         declare.index::<ConnectedInstances>();
+        declare.index::<AwaitingInstances>();
         declare.tally::<ClusterInstances>();
         declare.trace::<InstanceChanged>();
         declare.trace::<ServiceHost>();
@@ -269,6 +309,20 @@ impl Index for ConnectedInstances {
     fn keys(row: &ContainerInstance, add: &mut dyn FnMut(())) {
         if row.observed_connected {
             add(());
+        }
+    }
+}
+
+/// Instances of a cluster that wait for a daemon.
+pub struct AwaitingInstances;
+
+impl Index for AwaitingInstances {
+    type Row = ContainerInstance;
+    type Key = ClusterKey;
+
+    fn keys(row: &ContainerInstance, add: &mut dyn FnMut(ClusterKey)) {
+        if row.awaits.is_some() && row.status != InstanceStatus::Inactive {
+            add(row.cluster.clone());
         }
     }
 }

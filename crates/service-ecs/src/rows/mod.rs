@@ -5,6 +5,8 @@ pub mod alarm;
 pub mod capacity_provider;
 pub mod cluster;
 pub mod container_instance;
+pub mod daemon;
+pub mod daemon_history;
 pub mod daemon_task_definition;
 pub mod exec_session;
 pub mod progress;

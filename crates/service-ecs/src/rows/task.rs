@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::rows::cluster::ClusterKey;
 use crate::rows::service_tasks::{EndedTasksOf, ServiceTask};
 pub use crate::rows::task_indexes::{
-    ClusterTasks, Count, Counts, CurrentTasksOf, DeploymentTasks, GroupKind, HeldOn, HostGroups,
-    HostLoad, HostPorts, Load, TaskOfAttachment, TasksIn, TasksOfService, TasksOn,
+    ClusterTasks, Count, Counts, CurrentTasksOf, CurrentTasksOfDaemon, DeploymentTasks, GroupKind,
+    HeldOn, HostGroups, HostLoad, HostPorts, Load, TaskOfAttachment, TasksIn, TasksOfDaemon,
+    TasksOfService, TasksOn,
 };
 
 /// Where a task runs, or would.
@@ -237,9 +238,19 @@ pub struct Extras {
     /// No scale-in or deployment stops it before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected_until: Option<Time>,
+    /// Whose it is, where it is a managed daemon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<OfDaemon>,
     /// What those say that bring it its users: load balancers, registries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_traffic: Option<Health>,
+}
+
+/// A managed daemon of the task's cluster, and the number of its revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfDaemon {
+    pub name: Arc<str>,
+    pub revision: u64,
 }
 
 /// A port of the host that a task takes whatever comes.
@@ -415,6 +426,11 @@ impl Task {
         }
     }
 
+    /// The managed daemon that it is a task of.
+    pub fn daemon(&self) -> Option<&OfDaemon> {
+        self.extras.as_ref()?.daemon.as_ref()
+    }
+
     pub fn tags(&self) -> &[api::Tag] {
         self.extras.as_ref().map(|extras| extras.tags.as_slice()).unwrap_or_default()
     }
@@ -443,6 +459,8 @@ impl Row for Task {
         declare.index::<TasksOn>();
         declare.index::<TasksOfService>();
         declare.index::<CurrentTasksOf>();
+        declare.index::<TasksOfDaemon>();
+        declare.index::<CurrentTasksOfDaemon>();
         declare.index::<TaskOfAttachment>();
         declare.tally::<ClusterTasks>();
         declare.tally::<DeploymentTasks>();

@@ -64,6 +64,34 @@ impl Index for CurrentTasksOf {
     }
 }
 
+/// Tasks of a managed daemon, by cluster and name.
+pub struct TasksOfDaemon;
+
+impl Index for TasksOfDaemon {
+    type Row = Task;
+    type Key = (ClusterKey, Arc<str>);
+
+    fn keys(row: &Task, add: &mut dyn FnMut(Self::Key)) {
+        if let Some(daemon) = row.daemon() {
+            add((row.cluster.clone(), daemon.name.clone()));
+        }
+    }
+}
+
+/// Those of them whose end it has not taken note of.
+pub struct CurrentTasksOfDaemon;
+
+impl Index for CurrentTasksOfDaemon {
+    type Row = Task;
+    type Key = (ClusterKey, Arc<str>);
+
+    fn keys(row: &Task, add: &mut dyn FnMut(Self::Key)) {
+        if let Some(daemon) = row.daemon().filter(|_| !row.noted) {
+            add((row.cluster.clone(), daemon.name.clone()));
+        }
+    }
+}
+
 /// The task that a network interface or a volume belongs to.
 pub struct TaskOfAttachment;
 

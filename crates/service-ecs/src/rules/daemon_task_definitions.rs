@@ -57,6 +57,32 @@ pub fn normalised_daemon(
     })
 }
 
+/// A daemon's definition as placement and hosts know definitions.
+///
+/// AWS: in `shared` mode the daemon joins the host's namespace.
+pub fn as_task(
+    given: &api::DaemonTaskDefinition,
+    account: AccountId,
+) -> Result<api::TaskDefinition, ApiError> {
+    let shared = |mode: Option<&str>| mode == Some("shared");
+    let containers = given.container_definitions.iter().flatten();
+    let task = api::RegisterTaskDefinitionRequest {
+        family: given.family.clone(),
+        container_definitions: Some(containers.map(recast).collect()),
+        cpu: given.cpu.clone(),
+        memory: given.memory.clone(),
+        execution_role_arn: given.execution_role_arn.clone(),
+        task_role_arn: given.task_role_arn.clone(),
+        volumes: Some(given.volumes.iter().flatten().map(recast).collect()),
+        pid_mode: shared(given.pid_mode.as_ref().map(|mode| mode.as_str()))
+            .then_some(api::PidMode::HOST),
+        ipc_mode: shared(given.ipc_mode.as_ref().map(|mode| mode.as_str()))
+            .then_some(api::IpcMode::HOST),
+        ..Default::default()
+    };
+    normalised(task, account)
+}
+
 /// A shape as another that has members of the same names; others are left out.
 fn recast<A: aws_protocol::Shape, B: aws_protocol::Shape>(shape: &A) -> B {
     stored::from_json(&stored::to_json(shape)).expect("members of one name have one type")

@@ -16,8 +16,9 @@ use super::{
 };
 use crate::rows::cluster::ClusterKey;
 use crate::rows::container_instance::ContainerInstance;
+use crate::rows::daemon_history::DaemonRevision;
 use crate::rows::task::{
-    Container, ExecAgent, ExecStatus, Extras, HostPort, Launch, StopCode, Task,
+    Container, ExecAgent, ExecStatus, Extras, HostPort, Launch, OfDaemon, StopCode, Task,
 };
 use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
 
@@ -50,6 +51,8 @@ pub struct Prepared {
     pub group: Option<Arc<str>>,
     /// Whose tasks they are, where they are a service's.
     pub service: Option<Arc<str>>,
+    /// The same where they are a managed daemon's.
+    pub daemon: Option<OfDaemon>,
     pub started_by: Option<Arc<str>>,
     pub exec_enabled: bool,
     pub tags: Vec<api::Tag>,
@@ -162,6 +165,7 @@ pub fn prepare(
         overrides,
         group: group.map(Into::into),
         service: None,
+        daemon: None,
         started_by: given.started_by.filter(|by| !by.is_empty()).map(Into::into),
         exec_enabled: given.exec_enabled,
         tags,
@@ -347,15 +351,20 @@ impl Prepared {
             exec_agents: exec.collect(),
             gpus,
             protected_until: None,
+            daemon: self.daemon.clone(),
             observed_traffic: None,
         }
     }
 }
 
-/// The definition that a task was started from.
-pub fn definition_of<'s>(state: &'s State, task: &Task) -> Option<&'s TaskDefinition> {
+/// The definition that a task was started from. A daemon's is what its revision has kept of it.
+pub fn definition_of<'s>(state: &'s State, task: &Task) -> Option<&'s api::TaskDefinition> {
+    if let Some(daemon) = task.daemon() {
+        let key = ((task.cluster.clone(), daemon.name.clone()), daemon.revision);
+        return Some(&state.get::<DaemonRevision>(&key)?.definition);
+    }
     let key: TaskDefinitionKey = (task.cluster.0, task.family.clone(), task.revision);
-    state.get::<TaskDefinition>(&key)
+    Some(&state.get::<TaskDefinition>(&key)?.definition)
 }
 
 /// Why a task will not run, should that be so: its roles are not lent, or AWS would start it and
@@ -364,7 +373,7 @@ pub fn cannot_run(state: &State, now: Time, task: &Task) -> Option<String> {
     if let Some(reason) = roles::reason(state, now, task) {
         return Some(reason);
     }
-    let definition = &definition_of(state, task)?.definition;
+    let definition = definition_of(state, task)?;
     let over = task.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
     unsupported::reason(definition, &overrides::merged(definition, over))
 }

@@ -10,7 +10,7 @@ use model_ecs::{self as api, errors};
 
 use super::{query, resources};
 use crate::rows::cluster::ClusterKey;
-use crate::rows::container_instance::{ContainerInstance, InstanceStatus, arn_of};
+use crate::rows::container_instance::{ContainerInstance, arn_of};
 use crate::rows::task::{Count, GroupKind, HostGroups, HostLoad, HostPorts, Launch, TasksOn};
 
 /// AWS: ten constraints and five strategies a call.
@@ -28,7 +28,7 @@ pub fn instance(state: &State, row: &ContainerInstance) -> Instance {
         .map(|attribute| (attribute.name.clone().unwrap_or_default(), attribute.value.clone()));
     let bare = Instance {
         id: row.id,
-        active: row.status == InstanceStatus::Active,
+        active: row.takes_tasks(),
         connected: row.observed_connected,
         attributes: Arc::new(attributes.collect()),
         agent_version: row.version_info.as_ref().and_then(|info| info.agent_version.clone()),

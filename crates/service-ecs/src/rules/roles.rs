@@ -64,7 +64,7 @@ pub fn check(state: &State, now: Time, prepared: &Prepared) -> Result<(), ApiErr
 
 /// Why a task's host cannot be given the keys of its roles, should that be so.
 pub fn reason(state: &State, now: Time, task: &Task) -> Option<String> {
-    let definition = definition_of(state, task).map(|row| &row.definition);
+    let definition = definition_of(state, task);
     let over = task.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
     first_refused(state, now, task.cluster.0, of(definition, over), &task.arn())
 }

@@ -76,8 +76,8 @@ pub fn grace(row: &Service) -> u64 {
 }
 
 fn has_checks(state: &State, task: &Task) -> bool {
-    definition_of(state, task).is_some_and(|row| {
-        containers_of(&row.definition).iter().any(|one| one.health_check.is_some())
+    definition_of(state, task).is_some_and(|definition| {
+        containers_of(definition).iter().any(|one| one.health_check.is_some())
     })
 }
 

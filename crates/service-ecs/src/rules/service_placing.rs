@@ -9,10 +9,10 @@ use model_ecs as api;
 use super::launch::Prepared;
 use super::pictures::Seen;
 use super::{interfaces, placing, pools, tags};
-use crate::rows::container_instance::ContainerInstance;
+use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::service::{Deployment, Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
-use crate::rows::task::Launch;
+use crate::rows::task::{Launch, TasksOn};
 use crate::rows::task_definition::TaskDefinition;
 
 /// AWS: the attribute that every instance has.
@@ -58,6 +58,7 @@ pub fn next_of(state: &State, row: &Service, deployment: &Deployment) -> Option<
         interface,
         group: None,
         service: Some(row.key.1.clone()),
+        daemon: None,
         started_by: Some(deployment.id.clone()),
         exec_enabled: row.exec_enabled,
         tags: task_tags(row, &definition),
@@ -175,6 +176,17 @@ pub fn suits(state: &State, row: &Service, ask: &Ask, host: Id128) -> bool {
                 Reason::Cpu | Reason::Memory | Reason::Port { .. } | Reason::Gpu | Reason::Agent
             )
         )
+    }) || kept(state, row, instance)
+}
+
+/// One that waits for a managed daemon takes no tasks, and keeps those that it has.
+fn kept(state: &State, row: &Service, instance: Option<&ContainerInstance>) -> bool {
+    let waits = |one: &&ContainerInstance| {
+        one.status == InstanceStatus::Active && one.awaits.is_some()
+    };
+    instance.filter(waits).is_some_and(|one| {
+        let mut tasks = state.by::<TasksOn>(&one.id);
+        tasks.any(|task| task.service.as_ref() == Some(&row.key.1) && !task.is_stopped())
     })
 }
 

@@ -11,6 +11,7 @@ use super::task_definition::Reference;
 use crate::rows::capacity_provider::{CapacityProvider, CapacityProviderKey};
 use crate::rows::cluster::{Cluster, ClusterKey, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
+use crate::rows::daemon::{Daemon, DaemonKey, DaemonStatus};
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 use crate::rows::service::{Service, ServiceKey, ServiceStatus};
 use crate::rows::task::Task;
@@ -26,6 +27,7 @@ pub enum Tagged {
     ContainerInstance(Id128),
     Task(Id128),
     Service(ServiceKey),
+    Daemon(DaemonKey),
     TaskSet(TaskSetKey),
 }
 
@@ -88,7 +90,7 @@ pub fn find(state: &State, call: &Call, given: &str) -> Result<Tagged, ApiError>
                 false => Err(inactive("capacity provider")),
             }
         }
-        "container-instance" | "task" | "service" | "task-set" => {
+        "container-instance" | "task" | "service" | "task-set" | "daemon" => {
             placed(state, call, kind, rest, here)
         }
         _ => Err(bad()),
@@ -112,6 +114,15 @@ fn placed(
         return match row.ok_or_else(|| missing("service"))?.status {
             ServiceStatus::Inactive => Err(inactive("service")),
             ServiceStatus::Active | ServiceStatus::Draining => Ok(Tagged::Service(key)),
+        };
+    }
+    if kind == "daemon" {
+        let key: DaemonKey = (cluster, id.into());
+        let row = state.get::<Daemon>(&key).filter(|_| here);
+        return match row.ok_or_else(|| missing("daemon"))?.status {
+            DaemonStatus::Deleted => Err(missing("daemon")),
+            DaemonStatus::DeleteInProgress => Err(inactive("daemon")),
+            DaemonStatus::Active => Ok(Tagged::Daemon(key)),
         };
     }
     if kind == "task-set" {
@@ -150,6 +161,7 @@ pub fn tags<'s>(state: &'s State, of: &Tagged) -> &'s [api::Tag] {
         Tagged::CapacityProvider(key) => state.get::<CapacityProvider>(key).map(|row| &row.tags),
         Tagged::ContainerInstance(id) => state.get::<ContainerInstance>(id).map(|row| &row.tags),
         Tagged::TaskSet(key) => state.get::<TaskSet>(key).map(|row| &row.tags),
+        Tagged::Daemon(key) => state.get::<Daemon>(key).map(|row| &row.tags),
         Tagged::Service(key) => state.get::<Service>(key).map(|row| &row.tags),
         Tagged::Task(id) => {
             let extras = state.get::<Task>(id).and_then(|row| row.extras.as_ref());
@@ -169,6 +181,7 @@ pub fn set(tx: &mut Tx<'_>, of: &Tagged, tags: Vec<api::Tag>) {
         Tagged::CapacityProvider(key) => tx.edit::<CapacityProvider>(key, |row| row.tags = tags),
         Tagged::ContainerInstance(id) => tx.edit::<ContainerInstance>(id, |row| row.tags = tags),
         Tagged::TaskSet(key) => tx.edit::<TaskSet>(key, |row| row.tags = tags),
+        Tagged::Daemon(key) => tx.edit::<Daemon>(key, |row| row.tags = tags),
         Tagged::Service(key) => tx.edit::<Service>(key, |row| row.tags = tags),
         Tagged::Task(id) => {
             tx.edit::<Task>(id, |row| row.extras.get_or_insert_default().tags = tags)

@@ -7,6 +7,7 @@ use core_types::{Arn, Id128};
 use model_ecs::{self as api, errors};
 
 use super::{clusters, tags};
+use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::ClusterKey;
 use crate::rows::task::{Task, arn_of};
 
@@ -37,6 +38,16 @@ pub fn id_of(call: &Call, cluster: &ClusterKey, given: &str) -> Result<Option<Id
             cluster.1
         ))),
         Some((_, id)) => Ok(id.parse().ok()),
+    }
+}
+
+/// AWS: what runs on managed instances has a launch type of its own.
+pub fn launch_type(state: &State, row: &Task) -> api::LaunchType {
+    let name = row.extras.as_ref().and_then(|extras| extras.capacity_provider.clone());
+    let provider = name.and_then(|name| state.get::<CapacityProvider>(&(row.cluster.0, name)));
+    match provider.is_some_and(|provider| provider.managed_instances.is_some()) {
+        true => api::LaunchType::MANAGED_INSTANCES,
+        false => row.launch.wire(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows as AWS shows them: the only place that knows both.
 
+mod daemon;
 mod service;
 mod task;
 mod task_set;
@@ -19,6 +20,10 @@ use crate::rows::task_definition::TaskDefinition;
 use crate::rules::resources;
 use crate::rules::strategy::{self, BUILT_IN};
 
+pub use daemon::{
+    daemon, daemon_brief, daemon_deployment, daemon_deployment_brief, daemon_revision,
+    daemon_status,
+};
 pub use service::{deployment_record, record_brief, service, service_revision};
 pub use task::{container_arn, task};
 pub use task_set::task_set;
@@ -175,7 +180,7 @@ pub fn container_instance(
         version_info: Some(row.version_info.clone().unwrap_or_default()),
         registered_resources: Some(row.resources.clone()),
         remaining_resources: Some(resources::remaining(state, row)),
-        status: Some(row.status.as_str().to_owned()),
+        status: Some(row.shown_status().to_owned()),
         agent_connected: Some(row.observed_connected),
         agent_update_status: row.agent_update.as_ref().map(|status| status.to_string().into()),
         running_tasks_count: tasks(Count::Running),

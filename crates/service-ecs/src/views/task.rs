@@ -7,11 +7,13 @@ use model_ecs as api;
 use super::timestamp;
 use crate::rows::cluster::{self, ClusterKey};
 use crate::rows::container_instance::ContainerInstance;
+use crate::rows::daemon_task_definition;
 use crate::rows::task::{Bound, Container, Extras, Health, Launch, Task};
 use crate::rows::task_definition;
 use crate::rules::launch::definition_of;
 use crate::rules::overrides;
 use crate::rules::task_definition::{containers_of, name_of};
+use crate::rules::tasks;
 
 pub fn task(state: &State, row: &Task, tags: bool) -> api::Task {
     let nothing = Extras::default();
@@ -23,15 +25,14 @@ pub fn task(state: &State, row: &Task, tags: bool) -> api::Task {
     };
     let connected = host.is_some_and(|host| host.observed_connected);
     let fargate = row.launch == Launch::Fargate;
-    let definition = definition_of(state, row).map(|row| &row.definition);
+    let definition = definition_of(state, row);
     api::Task {
         task_arn: Some(row.arn()),
         cluster_arn: Some(cluster::arn_of(row.cluster.0, &row.cluster.1)),
-        task_definition_arn: Some(task_definition::arn_of(
-            row.cluster.0,
-            &row.family,
-            row.revision,
-        )),
+        task_definition_arn: Some(match row.daemon() {
+            Some(_) => daemon_task_definition::arn_of(row.cluster.0, &row.family, row.revision),
+            None => task_definition::arn_of(row.cluster.0, &row.family, row.revision),
+        }),
         container_instance_arn: host.filter(|_| !fargate).map(ContainerInstance::arn),
         capacity_provider_name: extras.capacity_provider.as_ref().map(|name| name.to_string()),
         availability_zone: attribute("ecs.availability-zone"),
@@ -62,7 +63,7 @@ pub fn task(state: &State, row: &Task, tags: bool) -> api::Task {
         group: Some(row.group().to_string()),
         health_status: Some(row.health().wire()),
         inference_accelerators: Some(Vec::new()),
-        launch_type: Some(row.launch.wire()),
+        launch_type: Some(tasks::launch_type(state, row)),
         platform_version: fargate.then(|| platform_version(extras)),
         platform_family: fargate.then(|| "Linux".to_owned()),
         ephemeral_storage: fargate.then(|| storage(extras, definition)),

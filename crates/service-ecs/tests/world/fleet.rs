@@ -55,17 +55,30 @@ impl Fleet {
     }
 
     pub fn add_host(&mut self) {
+        self.add_host_with(json!([]));
+    }
+
+    /// One that says that it is of a capacity provider.
+    pub fn add_host_of(&mut self, provider: &str) {
+        self.add_host_with(json!([{"name": "wharf.capacity-provider", "value": provider}]));
+    }
+
+    fn add_host_with(&mut self, attributes: Value) {
         let number =
             |name: &str, n: i32| json!({"name": name, "type": "INTEGER", "integerValue": n});
         let n = self.hosts.len();
         let zone = ["us-east-1a", "us-east-1b"][n % 2];
         let document = json!({"instanceId": format!("i-{n}"), "availabilityZone": zone});
+        let mut all = vec![
+            json!({"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"}),
+            json!({"name": "ecs.capability.container-health-check"}),
+            json!({"name": "com.amazonaws.ecs.capability.docker-remote-api.1.24"}),
+            json!({"name": "com.amazonaws.ecs.capability.docker-remote-api.1.29"}),
+        ];
+        all.extend(attributes.as_array().unwrap().iter().cloned());
         let input = json!({
             "cluster": "c", "instanceIdentityDocument": document.to_string(),
-            "attributes": [{"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"},
-                {"name": "ecs.capability.container-health-check"},
-                {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.24"},
-                {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.29"}],
+            "attributes": all,
             "totalResources": [number("CPU", 1024), number("MEMORY", 1024),
                 {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22"]},
                 {"name": "PORTS_UDP", "type": "STRINGSET", "stringSetValue": []}],

@@ -6,6 +6,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod fleet;
+pub mod managed;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
