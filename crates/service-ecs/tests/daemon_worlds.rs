@@ -132,14 +132,14 @@ fn happen(fleet: &mut Fleet, what: Happening, version: &mut u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn no_more_than_it_may_at_once_and_all_of_it_in_the_end(
         hosts in 1..5_usize,
         percent in proptest::sample::select(vec![0.0, 25.0, 50.0, 100.0]),
         critical in any::<bool>(),
-        happenings in proptest::collection::vec(happening(), 1..60),
+        happenings in proptest::collection::vec(happening(), 1..50),
     ) {
         let mut fleet = managed(hosts);
         fleet.world.auditor = Some(audit);

@@ -9,6 +9,8 @@ use std::time::Duration;
 use core_task::{Desired, TaskStatus};
 use serde_json::json;
 use service_ecs::feeds;
+use service_ecs::ops;
+use service_ecs::rows::cluster::Cluster;
 use service_ecs::rows::task::{StopCode, Task};
 use world::fleet::{Fate, Fleet};
 use world::managed::*;
@@ -395,5 +397,43 @@ fn a_host_without_room_says_so() {
     assert_eq!(told["status"], "STOPPED");
     assert_eq!(told["circuitBreaker"]["failureCount"], 3);
     assert_eq!(shown(&fleet), ["ACTIVE"]);
+    fleet.world.survives_a_restart();
+}
+
+/// What a neighbour would say of an alarm.
+struct Rings(&'static str, bool);
+
+impl core_step::Report for Rings {
+    fn apply(self: Box<Self>, tx: &mut core_state::Tx<'_>) -> Box<dyn std::any::Any + Send> {
+        let scope = tx.all::<Cluster>().next().unwrap().key.0;
+        ops::observe_alarm(tx, scope, self.0, self.1);
+        Box::new(())
+    }
+}
+
+#[test]
+fn an_alarm_takes_a_revision_back_unless_it_rang_before() {
+    let mut fleet = managed(2);
+    create(&mut fleet, json!({}));
+    fleet.settle();
+    define(&mut fleet);
+    fleet.world.report(Rings("old", true));
+    let alarms = json!({"alarmNames": ["old", "new"], "enable": true});
+    let more = json!({"deploymentConfiguration": {"alarms": alarms, "bakeTimeInMinutes": 9}});
+    let answer = update(&mut fleet, 2, more);
+    fleet.settle();
+    let told = deployment(&mut fleet);
+    assert_eq!(
+        (&told["status"], &told["alarms"]["status"]),
+        (&json!("IN_PROGRESS"), &json!("MONITORING"))
+    );
+    assert!(tasks(&fleet).iter().all(|task| task.revision == 2));
+    fleet.world.report(Rings("new", true));
+    fleet.settle();
+    let told = deployment_of(&mut fleet, &answer["deploymentArn"]);
+    assert_eq!(told["status"], "ROLLBACK_SUCCESSFUL");
+    assert_eq!(told["alarms"]["status"], "TRIGGERED");
+    assert_eq!(told["alarms"]["triggeredAlarmNames"], json!(["new"]));
+    assert!(tasks(&fleet).iter().all(|task| task.revision == 1));
     fleet.world.survives_a_restart();
 }

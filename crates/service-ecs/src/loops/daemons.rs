@@ -10,9 +10,9 @@ use core_state::{Change, State, Tx};
 use core_step::Loop;
 use core_types::{Id128, Time};
 
+use crate::rows::alarm::Alarm;
 use crate::rows::container_instance::{Awaits, ContainerInstance, InstanceStatus};
 use crate::rows::daemon::{Daemon, DaemonKey, DaemonStatus, DaemonsOn};
-use crate::rows::alarm::Alarm;
 use crate::rows::daemon_history::{DaemonDeployment, DaemonDeploymentStatus, WatchingDaemons};
 use crate::rows::task::{CurrentTasksOfDaemon, StopCode, Task, TasksOn};
 use crate::rules::daemon_rollout::{self, SHORT_AGAIN, Seen};

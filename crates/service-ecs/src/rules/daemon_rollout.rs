@@ -166,35 +166,38 @@ pub fn plan(
         versions: &[newest, older],
         tasks: &Listed::from(seen.tasks.clone()),
     };
-    let (start, mut plan) = core_rollout::plan_daemon(&problem, &ground);
+    let (mut start, mut plan) = core_rollout::plan_daemon(&problem, &ground);
     if row.given_up {
         // AWS: some hosts may then have the old revision and some the new.
         plan.stop.retain(|stop| stop.why != Why::Outdated);
     }
-    let start = match record.status.is_over() {
-        true => start,
-        false => in_batches(seen, start, batch),
-    };
+    if !record.status.is_over() {
+        in_batches(seen, batch, &mut start, &mut plan);
+    }
     (start, plan, until)
 }
 
-/// A deployment begins on no more hosts than it may have in hand. Those that take no tasks without
-/// the daemon are not among them: there is nothing on them to be spared.
-fn in_batches(seen: &Seen, start: Vec<u32>, batch: u32) -> Vec<u32> {
-    let open = |host: &u32| seen.hosts.get(host).is_some_and(|place| place.open);
-    let idle = seen.tasks.iter().filter(|task| !task.serves());
-    let mut in_hand: BTreeSet<u32> = idle.map(|task| task.host).collect();
-    in_hand.extend(seen.hosts.iter().filter(|(_, place)| place.in_hand).map(|(n, _)| *n));
-    let mut left = (batch as usize).saturating_sub(in_hand.len());
-    let chosen = start.into_iter().filter(|host| {
-        if !open(host) {
-            return true;
-        }
-        let free = left > 0;
-        left = left.saturating_sub(1);
-        free
-    });
-    chosen.collect()
+/// A deployment has no more hosts in hand than it may. Those that take no tasks without the daemon
+/// are not asked: there is nothing on them to be spared.
+fn in_batches(seen: &Seen, batch: u32, start: &mut Vec<u32>, plan: &mut Plan<Id128>) {
+    let mut left = (batch as usize).saturating_sub(in_hand(seen));
+    let mut may = |host: u32| {
+        let open = seen.hosts.get(&host).is_some_and(|place| place.open);
+        let may = !open || left > 0;
+        left = left.saturating_sub(usize::from(open));
+        may
+    };
+    let host_of = |key: Id128| seen.tasks.iter().find(|task| task.key == key).map(|one| one.host);
+    plan.stop.retain(|stop| stop.why != Why::Outdated || host_of(stop.task).is_some_and(&mut may));
+    start.retain(|host| may(*host));
+}
+
+/// On how many hosts the deployment is at work.
+fn in_hand(seen: &Seen) -> usize {
+    let comes = |task: &&Problem<Id128>| !task.stays() || task.version == 0 && !task.serves();
+    let coming: BTreeSet<u32> = seen.tasks.iter().filter(comes).map(|task| task.host).collect();
+    let wanted = seen.wanted.iter().filter_map(|host| Some((host, seen.hosts.get(host)?)));
+    wanted.filter(|(host, place)| place.in_hand || place.open && coming.contains(host)).count()
 }
 
 /// A daemon's next tasks.

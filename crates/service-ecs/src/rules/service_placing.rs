@@ -181,9 +181,8 @@ pub fn suits(state: &State, row: &Service, ask: &Ask, host: Id128) -> bool {
 
 /// One that waits for a managed daemon takes no tasks, and keeps those that it has.
 fn kept(state: &State, row: &Service, instance: Option<&ContainerInstance>) -> bool {
-    let waits = |one: &&ContainerInstance| {
-        one.status == InstanceStatus::Active && one.awaits.is_some()
-    };
+    let waits =
+        |one: &&ContainerInstance| one.status == InstanceStatus::Active && one.awaits.is_some();
     instance.filter(waits).is_some_and(|one| {
         let mut tasks = state.by::<TasksOn>(&one.id);
         tasks.any(|task| task.service.as_ref() == Some(&row.key.1) && !task.is_stopped())
