@@ -217,10 +217,12 @@ fn forward(progress: &Progress, terms: &Terms, sight: &Sight, now: Time) -> Next
         }
         Stage::TestTrafficShift => enter(Stage::PostTestTrafficShift),
         Stage::PostTestTrafficShift => enter(Stage::PreProductionTrafficShift),
+        // It was whole once; since then hosts may have been lost, or more tasks be wanted.
         Stage::PreProductionTrafficShift => {
             let next = progress.enter(Stage::ProductionTrafficShift, now);
             let steps = progress.steps.saturating_add(1);
-            Next::Enter(Progress { steps, production: shift.share(steps), ..next })
+            let production = shift.share(steps);
+            when(sight.scaled_up, Next::Enter(Progress { steps, production, ..next }))
         }
         Stage::ProductionTrafficShift if progress.production >= ALL => {
             enter(Stage::PostProductionTrafficShift)
