@@ -156,3 +156,37 @@ fn an_instance_is_told_when_it_joins_leaves_and_drains() {
         (&json!("DRAINING"), &vec![arn])
     );
 }
+
+#[test]
+fn a_pause_is_told_when_it_waits_and_how_it_ended() {
+    let mut fleet = Fleet::new(1);
+    let hooks =
+        json!([{"targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP", "POST_SCALE_UP"]}]);
+    let configuration = json!({"strategy": "BLUE_GREEN", "lifecycleHooks": hooks});
+    let mut follower = Follower::new(&fleet);
+    fleet.create("s", json!({"desiredCount": 0, "deploymentConfiguration": configuration}));
+    for (stage, action, ended) in [
+        ("PRE_SCALE_UP", "CONTINUE", "HOOK_SUCCEEDED"),
+        ("POST_SCALE_UP", "ROLLBACK", "HOOK_FAILED"),
+    ] {
+        let events = follower.read(&fleet);
+        let all = named(&events, "ECS Hook State Change");
+        let last = all.last().unwrap();
+        let detail = &last.detail;
+        assert_eq!(detail["eventName"], "HOOK_AWAITING_ACTION");
+        assert_eq!(
+            (&detail["hookType"], &detail["lifecycleStage"]),
+            (&json!("PAUSE"), &json!(stage))
+        );
+        assert_eq!(detail["serviceDeploymentArn"], json!(last.resources[0]));
+        let input = json!({"serviceDeploymentArn": detail["serviceDeploymentArn"],
+            "hookId": detail["hookId"], "action": action});
+        let before = fleet.world.core.state().clone();
+        fleet.world.call("ContinueServiceDeployment", input);
+        let state = fleet.world.core.state();
+        let changes = between(&before, state);
+        let events: Vec<Event> =
+            changes.iter().flat_map(|change| of(change, state, fleet.world.now)).collect();
+        assert!(names(&events).contains(&ended), "{events:?}");
+    }
+}

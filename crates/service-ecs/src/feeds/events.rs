@@ -9,9 +9,11 @@ use core_types::{Id128, Scope, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::hook_events;
 use crate::rows::cluster::{self, ClusterKey};
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::service::{Deployment, Rollout, Service};
+use crate::rows::service_history::DeploymentRecord;
 use crate::rows::task::Task;
 use crate::rules::rollout;
 use crate::views;
@@ -39,11 +41,17 @@ pub enum About {
     ContainerInstance,
     Deployment,
     ServiceAction,
+    Hook,
 }
 
 impl About {
-    pub const ALL: [About; 4] =
-        [About::Task, About::ContainerInstance, About::Deployment, About::ServiceAction];
+    pub const ALL: [About; 5] = [
+        About::Task,
+        About::ContainerInstance,
+        About::Deployment,
+        About::ServiceAction,
+        About::Hook,
+    ];
 
     pub fn detail_type(self) -> &'static str {
         match self {
@@ -51,6 +59,7 @@ impl About {
             About::ContainerInstance => "ECS Container Instance State Change",
             About::Deployment => "ECS Deployment State Change",
             About::ServiceAction => "ECS Service Action",
+            About::Hook => "ECS Hook State Change",
         }
     }
 }
@@ -67,6 +76,12 @@ pub fn of(change: &Change, state: &State, now: Time) -> Vec<Event> {
     if let Some((before, Some(after))) = change.of::<Service>() {
         return teller.service(before, after);
     }
+    if let Some((before, Some(after))) = change.of::<DeploymentRecord>() {
+        let details = hook_events::details(before, after, now);
+        let scope = after.key.0.0.0;
+        let event = |detail| teller.event(About::Hook, scope, after.arn(), object(detail));
+        return details.into_iter().map(event).collect();
+    }
     Vec::new()
 }
 
@@ -74,6 +89,7 @@ pub fn of(change: &Change, state: &State, now: Time) -> Vec<Event> {
 pub fn between(before: &State, after: &State) -> Vec<Change> {
     let mut changes = after.changes_since::<ContainerInstance>(before);
     changes.extend(after.changes_since::<Service>(before));
+    changes.extend(after.changes_since::<DeploymentRecord>(before));
     changes.extend(after.changes_since::<Task>(before));
     changes
 }
@@ -235,7 +251,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn iso(time: Time) -> String {
+pub(super) fn iso(time: Time) -> String {
     views::timestamp(time).map(|time| time.iso8601()).unwrap_or_default()
 }
 

@@ -18,6 +18,7 @@ use crate::rules::{clusters, instances, interfaces};
 mod docker;
 pub mod events;
 pub mod exec;
+mod hook_events;
 pub mod hooks;
 mod payload;
 

@@ -40,6 +40,7 @@ enum Kind {
     Instance,
     Deployment,
     Service,
+    Hook,
 }
 
 impl Kind {
@@ -49,6 +50,7 @@ impl Kind {
             Kind::Instance => About::ContainerInstance,
             Kind::Deployment => About::Deployment,
             Kind::Service => About::ServiceAction,
+            Kind::Hook => About::Hook,
         }
     }
 }
