@@ -6,6 +6,7 @@
 //! ours, and what runs or is on its way never over the most.
 
 mod backoff;
+mod balance;
 mod bounds;
 mod breaker;
 mod census;
@@ -17,6 +18,7 @@ mod traffic;
 mod world;
 
 pub use backoff::{Backoff, Wait};
+pub use balance::{Zone, plan_balance};
 pub use bounds::Bounds;
 pub use breaker::{Breaker, threshold};
 pub use census::{Census, Kind, Listed, Tasks};

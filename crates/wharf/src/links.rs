@@ -108,9 +108,16 @@ impl World for Rows {
 
     fn concerned(&self, changes: &[Change], touch: &mut dyn FnMut(Id128, Touched)) {
         for change in changes {
-            if let Some(task) = change.row::<Task>() {
-                if let Some(host) = task.host {
-                    touch(host, Touched::Task(task.id));
+            if let Some((before, after)) = change.of::<Task>() {
+                // What a host has told of its task itself is no news to it.
+                let news = |row: Option<&Task>| {
+                    row.map(|row| (row.host, row.desired_status, row.is_settled()))
+                };
+                if news(before) != news(after)
+                    && let Some((task, host)) =
+                        after.or(before).and_then(|task| Some((task.id, task.host?)))
+                {
+                    touch(host, Touched::Task(task));
                 }
             } else if let Some(row) = change.row::<Session>() {
                 touch(row.host, Touched::Exec);

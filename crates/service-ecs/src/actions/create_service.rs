@@ -13,10 +13,10 @@ use crate::rows::service::{Controller, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::Launch;
 use crate::rules::service_settings::{self as settings, Attached};
+use crate::rules::{balance, strategy, task_definition, task_definitions};
 use crate::rules::{
     clusters, deployment_settings, deployments, interfaces, launch, placing, services, tags,
 };
-use crate::rules::{strategy, task_definition, task_definitions};
 use crate::views;
 
 pub struct CreateService;
@@ -143,8 +143,7 @@ fn checked(
     };
     let launch = revision.as_ref().map_or(Launch::Ec2, |revision| revision.launch);
     let (constraints, strategy) = placement(tx, input, revision.as_ref(), launch, daemon)?;
-    let balanced = !daemon && configuration.maximum_percent > Some(100);
-    let row = Service {
+    let mut row = Service {
         key,
         status: ServiceStatus::Active,
         daemon,
@@ -160,7 +159,9 @@ fn checked(
         managed_tags: input.enable_ecs_managed_tags.unwrap_or_default(),
         exec_enabled: input.enable_execute_command.unwrap_or_default(),
         propagate: settings::propagate(input.propagate_tags.as_ref())?,
-        rebalancing: settings::rebalancing(input.availability_zone_rebalancing.as_ref(), balanced)?,
+        rebalancing: false,
+        uneven: false,
+        extra: 0,
         tags,
         client_token: None,
         deployments: Vec::new(),
@@ -173,6 +174,8 @@ fn checked(
         look_at: None,
         forget_at: None,
     };
+    // AWS: where it can be, it is, unless it was asked not to be.
+    row.rebalancing = balance::wanted(&row, input.availability_zone_rebalancing.as_ref(), true)?;
     Ok((row, revision))
 }
 

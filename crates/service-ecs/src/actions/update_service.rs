@@ -12,7 +12,9 @@ use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::Launch;
 use crate::rows::task_definition::TaskDefinition;
 use crate::rules::service_settings::{self as settings, Attached};
-use crate::rules::{clusters, deployment_settings, deployments, interfaces, launch, services};
+use crate::rules::{
+    balance, clusters, deployment_settings, deployments, interfaces, launch, services,
+};
 use crate::views;
 
 pub struct UpdateService;
@@ -121,8 +123,6 @@ fn change(row: &mut Service, input: &api::UpdateServiceRequest) -> Result<(), Ap
     if input.propagate_tags.is_some() {
         row.propagate = settings::propagate(input.propagate_tags.as_ref())?;
     }
-    let given = input.availability_zone_rebalancing.as_ref();
-    row.rebalancing = settings::rebalancing(given, row.rebalancing)?;
     // AWS: an empty list takes away what there was.
     if let Some(given) = &input.placement_constraints {
         row.constraints = given.clone();
@@ -130,6 +130,8 @@ fn change(row: &mut Service, input: &api::UpdateServiceRequest) -> Result<(), Ap
     if let Some(given) = &input.placement_strategy {
         row.strategy = given.clone();
     }
+    let given = input.availability_zone_rebalancing.as_ref();
+    row.rebalancing = balance::wanted(row, given, row.rebalancing)?;
     Ok(())
 }
 

@@ -3,9 +3,10 @@
 //! A pass takes note of what has ended, asks core-rollout what may be done, starts and stops tasks,
 //! and tells what it did. Whatever changes in the world brings the next pass.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use core_rollout::{Plan, Service as Problem, Why, plan_daemon, plan_rolling};
+use core_rollout::{Plan, Service as Problem, Tasks, Why, plan_daemon, plan_rolling};
 use core_state::{Change, State, Tx};
 use core_step::Loop;
 use core_types::{Id128, Time};
@@ -14,8 +15,8 @@ use super::{shifts, task_sets};
 use crate::rows::alarm::Alarm;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::service::{
-    Controller, DaemonServices, Rollout, Service, ServiceKey, ServiceStatus, Told, WaitingServices,
-    fargate_of,
+    BalancedServices, Controller, DaemonServices, Rollout, Service, ServiceKey, ServiceStatus,
+    Told, WaitingServices, fargate_of,
 };
 use crate::rows::service_history::{DeploymentRecord, Watching};
 use crate::rows::service_tasks::EndedTasksOf;
@@ -26,7 +27,7 @@ use crate::rules::rollout::{self, earliest};
 use crate::rules::service_placing::{self, Next, Started};
 use crate::rules::services::{self, tell};
 use crate::rules::task_sets::all as sets_of;
-use crate::rules::{deployments, life};
+use crate::rules::{balance, deployments, life};
 
 pub struct Services;
 
@@ -73,6 +74,7 @@ impl Loop for Services {
         if let Some((before, Some(after))) = change.of::<ContainerInstance>() {
             wake_waiting(after, state, add);
             state.by::<DaemonServices>(&after.cluster).for_each(|row| add(row.key.clone()));
+            wake_balanced(before, after, state, add);
             if before.is_some_and(|before| before.status != after.status) {
                 for task in state.by::<TasksOn>(&after.id) {
                     let service = task.service.clone();
@@ -115,6 +117,26 @@ fn wake_waiting(host: &ContainerInstance, state: &State, add: &mut dyn FnMut(Ser
     }
 }
 
+/// A host that takes tasks from now on, or none any more, may open a zone or shut one.
+fn wake_balanced(
+    before: Option<&ContainerInstance>,
+    after: &ContainerInstance,
+    state: &State,
+    add: &mut dyn FnMut(ServiceKey),
+) {
+    let open = |row: &ContainerInstance| {
+        let takes = row.takes_tasks() && row.observed_connected;
+        takes.then(|| (row.zone().map(str::to_owned), row.is_hidden(), row.serves_fargate()))
+    };
+    // A change onto itself is somebody who looks at everything.
+    if before.map(open) == Some(open(after)) && before != Some(after) {
+        return;
+    }
+    for place in [after.cluster.clone(), fargate_of(after.cluster.0)] {
+        state.by::<BalancedServices>(&place).for_each(|row| add(row.key.clone()));
+    }
+}
+
 /// One pass over a service whose versions are rolled here, or over a task set as one.
 pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     if shifts::advance(tx, row) {
@@ -131,17 +153,21 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     if let (Some(ground), Some(_)) = (seen.ground().filter(|_| row.daemon), &next) {
         row.desired_count = ground.wanted().len() as u32;
     }
+    let evened = balance::ends(row, seen.census());
     // Judging may have brought another version to the front.
     let (mut plan, hosts) = planned(&seen, row, false, now);
-    let started = start(tx, row, plan.start as usize, &hosts, next);
+    let mut started = start(tx, row, plan.start as usize, &hosts, next);
     let crowded = started.problem.is_some();
     row.waiting = crowded;
+    if plan.steady {
+        started = balance::even_out(tx, row, now);
+    }
     if crowded && !row.daemon {
         pictures::refresh(tx, row, None);
         plan = planned(&Seen::of(tx, row), row, true, now).0;
     }
     told_started(tx, row, &started, now);
-    stop(tx, row, &plan);
+    stop(tx, row, &plan, evened);
     drop_ended_deployments(tx, row);
     settle(tx, row, &plan, now);
 }
@@ -150,7 +176,7 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
 fn planned(seen: &Seen<'_>, row: &Service, crowded: bool, now: Time) -> (Plan<Id128>, Vec<Id128>) {
     let (versions, _) = rollout::versions(row, crowded, now);
     let problem = Problem {
-        desired: row.desired_count,
+        desired: row.desired_count.saturating_add(row.extra),
         bounds: rollout::bounds(row, row.desired_count),
         versions: &versions,
         tasks: seen,
@@ -271,7 +297,7 @@ fn listed(tasks: &[Id128]) -> String {
     tasks.iter().map(|id| format!("(task {id})")).collect::<Vec<_>>().join(" ")
 }
 
-pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>) {
+pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, evened: bool) {
     let now = tx.now();
     for stop in &plan.stop {
         let Some(task) = tx.get::<Task>(&stop.task) else { continue };
@@ -292,7 +318,28 @@ pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>) {
         });
     }
     let all: Vec<Id128> = plan.stop.iter().map(|stop| stop.task).collect();
-    told_stopped(tx, row, &all);
+    match evened {
+        true => told_evened(tx, row, &all),
+        false => told_stopped(tx, row, &all),
+    }
+}
+
+/// AWS tells zone by zone what goes so that they are even.
+fn told_evened(tx: &mut Tx<'_>, row: &mut Service, tasks: &[Id128]) {
+    let mut zones: BTreeMap<String, Vec<Id128>> = BTreeMap::new();
+    for id in tasks {
+        let host = tx.get::<Task>(id).and_then(|task| task.host);
+        let host = host.and_then(|host| tx.get::<ContainerInstance>(&host));
+        let zone = host.and_then(ContainerInstance::zone).unwrap_or_default();
+        zones.entry(zone.to_owned()).or_default().push(*id);
+    }
+    for (zone, tasks) in zones {
+        for some in tasks.chunks(IN_A_LINE) {
+            let (count, tasks) = (some.len(), listed(some));
+            let why = format!("in {zone} due to AZ rebalancing: {tasks}.");
+            tell(tx, row, &format!("has stopped {count} running tasks {why}"));
+        }
+    }
 }
 
 fn told_stopped(tx: &mut Tx<'_>, row: &mut Service, tasks: &[Id128]) {

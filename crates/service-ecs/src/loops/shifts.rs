@@ -45,7 +45,8 @@ pub fn advance(tx: &mut Tx<'_>, row: &mut Service) -> bool {
     pass.tasks(tx, row, &progress);
     row.waiting = pass.started.problem.is_some();
     told_started(tx, row, &pass.started, now);
-    stop(tx, row, &pass.plan);
+    row.extra = 0;
+    stop(tx, row, &pass.plan, false);
     let seen = Seen::of(tx, row);
     let changes = seen.look_at(row, now);
     let kept = [Some(&progress.newer), progress.older.as_ref()];

@@ -8,6 +8,7 @@ use model_ecs as api;
 use serde::{Deserialize, Serialize};
 
 use crate::rows::cluster::ClusterKey;
+use crate::rows::service::fargate_of;
 use crate::rows::service_tasks::ServiceHost;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -167,6 +168,11 @@ impl ContainerInstance {
         self.fargate().is_some() || able && !self.is_external()
     }
 
+    pub fn zone(&self) -> Option<&str> {
+        let name = Some("ecs.availability-zone");
+        self.attributes().find(|one| one.name.as_deref() == name)?.value.as_deref()
+    }
+
     pub fn is_hidden(&self) -> bool {
         self.fargate() == Some("only")
     }
@@ -205,6 +211,7 @@ impl Row for ContainerInstance {
         declare.index::<ConnectedInstances>();
         declare.index::<AwaitingInstances>();
         declare.tally::<ClusterInstances>();
+        declare.tally::<OpenZones>();
         declare.trace::<InstanceChanged>();
         declare.trace::<ServiceHost>();
     }
@@ -323,6 +330,28 @@ impl Index for AwaitingInstances {
     fn keys(row: &ContainerInstance, add: &mut dyn FnMut(ClusterKey)) {
         if row.awaits.is_some() && row.status != InstanceStatus::Inactive {
             add(row.cluster.clone());
+        }
+    }
+}
+
+/// How many instances take tasks in a zone: of a cluster, and of Fargate's pool.
+pub struct OpenZones;
+
+impl Tally for OpenZones {
+    type Row = ContainerInstance;
+    type Key = (ClusterKey, Arc<str>);
+    type Sum = i64;
+
+    fn counts(row: &ContainerInstance, add: &mut dyn FnMut(Self::Key, i64)) {
+        if !row.takes_tasks() || !row.observed_connected {
+            return;
+        }
+        let Some(zone) = row.zone() else { return };
+        if !row.is_hidden() {
+            add((row.cluster.clone(), zone.into()), 1);
+        }
+        if row.serves_fargate() {
+            add((fargate_of(row.cluster.0), zone.into()), 1);
         }
     }
 }

@@ -146,6 +146,12 @@ pub struct Service {
     pub propagate: Propagate,
     #[serde(default)]
     pub rebalancing: bool,
+    /// Its zones have been told to be uneven, and not to be even again.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub uneven: bool,
+    /// Tasks beyond the desired count, to even the zones out: once they serve, as many go.
+    #[serde(default)]
+    pub extra: u32,
     #[serde(default)]
     pub tags: Vec<api::Tag>,
     /// The token that it was created with, and the call's fingerprint.
@@ -224,6 +230,7 @@ impl Row for Service {
         declare.index::<ServicesIn>();
         declare.index::<WaitingServices>();
         declare.index::<DaemonServices>();
+        declare.index::<BalancedServices>();
         declare.tally::<ClusterServices>();
     }
 }
@@ -263,7 +270,7 @@ impl Index for WaitingServices {
     type Key = ClusterKey;
 
     fn keys(row: &Service, add: &mut dyn FnMut(ClusterKey)) {
-        if row.waiting {
+        if row.waiting || row.uneven {
             add(place_of(&row.key.0, row.launch));
         }
     }
@@ -279,6 +286,20 @@ impl Index for DaemonServices {
     fn keys(row: &Service, add: &mut dyn FnMut(ClusterKey)) {
         if row.daemon && row.status == ServiceStatus::Active {
             add(row.key.0.clone());
+        }
+    }
+}
+
+/// Services that even out their zones, by where their tasks go.
+pub struct BalancedServices;
+
+impl Index for BalancedServices {
+    type Row = Service;
+    type Key = ClusterKey;
+
+    fn keys(row: &Service, add: &mut dyn FnMut(ClusterKey)) {
+        if row.rebalancing && row.status == ServiceStatus::Active {
+            add(place_of(&row.key.0, row.launch));
         }
     }
 }

@@ -40,6 +40,7 @@ pub struct Given {
 }
 
 /// Tasks that may be started: everything that does not depend on the place.
+#[derive(Clone)]
 pub struct Prepared {
     pub cluster: ClusterKey,
     pub definition: Arc<TaskDefinition>,

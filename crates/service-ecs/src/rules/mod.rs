@@ -2,6 +2,7 @@
 
 pub mod alarms;
 pub mod attributes;
+pub mod balance;
 pub mod capacity_providers;
 pub mod changes;
 pub mod clusters;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use core_placement::Ask;
-use core_rollout::{Census, Ground, Kind, Task as Problem, Tasks};
+use core_rollout::{Census, Ground, Kind, Task as Problem, Tasks, Zone};
 use core_state::{State, Tx};
 use core_types::{Id128, Time};
 
@@ -40,6 +40,9 @@ struct Part {
     due: BTreeSet<(Time, Id128)>,
     proven: BTreeMap<Time, u32>,
     providers: BTreeMap<Arc<str>, u32>,
+    /// Those that stay, by zone; and those of them that may be chosen to go.
+    zones: BTreeMap<u32, u32>,
+    free: BTreeMap<u32, u32>,
 }
 
 fn count<K: Ord + Clone>(counts: &mut BTreeMap<K, u32>, key: &K, comes: bool) {
@@ -56,6 +59,12 @@ fn count<K: Ord + Clone>(counts: &mut BTreeMap<K, u32>, key: &K, comes: bool) {
 impl Part {
     fn count(&mut self, id: Id128, known: &Known, comes: bool) {
         count(&mut self.census, &known.kind, comes);
+        if known.kind.stays() {
+            count(&mut self.zones, &known.place.zone, comes);
+        }
+        if known.kind.stays() && !known.kind.protected {
+            count(&mut self.free, &known.place.zone, comes);
+        }
         known.proven.iter().for_each(|at| count(&mut self.proven, at, comes));
         known.provider.iter().for_each(|name| count(&mut self.providers, name, comes));
         if let Some(due) = known.due {
@@ -83,11 +92,18 @@ struct Places {
     zones: BTreeMap<Option<String>, u32>,
 }
 
+impl Places {
+    fn zone(&self, number: u32) -> Option<&str> {
+        let found = self.zones.iter().find(|(_, known)| **known == number);
+        found.and_then(|(name, _)| name.as_deref())
+    }
+}
+
 /// The zone of a host, and whether it leaves.
 fn place_of(state: &State, host: Option<Id128>) -> (Option<&str>, bool) {
     let row = host.and_then(|id| state.get::<ContainerInstance>(&id));
     let leaves = row.is_none_or(|row| row.status != InstanceStatus::Active);
-    (row.and_then(rollout::zone_of), leaves)
+    (row.and_then(ContainerInstance::zone), leaves)
 }
 
 impl Places {
@@ -308,7 +324,7 @@ pub struct Seen<'p> {
     parts: Vec<(usize, &'p Part)>,
     census: Census,
     picture: Option<&'p Picture>,
-    hosts: &'p [Option<Id128>],
+    places: Option<&'p Places>,
 }
 
 impl<'p> Seen<'p> {
@@ -319,7 +335,7 @@ impl<'p> Seen<'p> {
             parts: Vec::new(),
             census: Census::default(),
             picture,
-            hosts: kept.map(|pictures| pictures.places.hosts.as_slice()).unwrap_or_default(),
+            places: kept.map(|pictures| &pictures.places),
         };
         for (by, part) in picture.into_iter().flat_map(|picture| &picture.parts) {
             if !row.minds(Some(by)) {
@@ -384,7 +400,21 @@ impl<'p> Seen<'p> {
     }
 
     pub fn host(&self, number: u32) -> Option<Id128> {
-        self.hosts.get(number as usize).copied().flatten()
+        self.places?.hosts.get(number as usize).copied().flatten()
+    }
+
+    /// The newest version's tasks by zone: those that stay, and how many of them may go.
+    pub fn zones(&self) -> BTreeMap<String, Zone> {
+        let mut zones = BTreeMap::new();
+        for (part, places) in self.newest().filter_map(|part| Some((part, self.places?))) {
+            for (number, tasks) in &part.zones {
+                let Some(name) = places.zone(*number) else { continue };
+                let zone: &mut Zone = zones.entry(name.to_owned()).or_default();
+                zone.tasks += tasks;
+                zone.free += part.free.get(number).copied().unwrap_or_default();
+            }
+        }
+        zones
     }
 }
 

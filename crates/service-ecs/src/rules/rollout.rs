@@ -9,7 +9,6 @@ use core_types::Time;
 
 use super::launch::definition_of;
 use super::task_definition::containers_of;
-use crate::rows::container_instance::ContainerInstance;
 use crate::rows::service::{Deployment, Rollout, Service};
 use crate::rows::task::{self, Task};
 
@@ -98,12 +97,6 @@ fn phase(task: &Task) -> Phase {
         // It goes by itself.
         _ => Phase::Leaving,
     }
-}
-
-pub fn zone_of(row: &ContainerInstance) -> Option<&str> {
-    let mut all = row.attributes();
-    let found = all.find(|one| one.name.as_deref() == Some("ecs.availability-zone"))?;
-    found.value.as_deref()
 }
 
 /// How few and how many tasks the service may have.

@@ -16,9 +16,10 @@ use crate::rows::task::{Launch, TasksOn};
 use crate::rows::task_definition::TaskDefinition;
 
 /// AWS: the attribute that every instance has.
-const ZONE: &str = "ecs.availability-zone";
+pub const ZONE: &str = "ecs.availability-zone";
 
 /// What the service's next tasks are, and where they may go.
+#[derive(Clone)]
 pub struct Next {
     pub prepared: Prepared,
     pub ask: Ask,

@@ -245,18 +245,6 @@ fn platform_is_known(version: &str) -> bool {
     matches!(version, "LATEST" | "1.4.0" | "1.3.0")
 }
 
-pub fn rebalancing(
-    given: Option<&api::AvailabilityZoneRebalancing>,
-    default: bool,
-) -> Result<bool, ApiError> {
-    match given.map(|given| given.as_str()) {
-        None => Ok(default),
-        Some("ENABLED") => Ok(true),
-        Some("DISABLED") => Ok(false),
-        Some(_) => Err(invalid("availabilityZoneRebalancing should be one of [ENABLED, DISABLED]")),
-    }
-}
-
 pub fn grace(given: Option<i32>) -> Result<Option<u32>, ApiError> {
     let negative = |_| invalid("healthCheckGracePeriodSeconds cannot be negative.");
     given.map(u32::try_from).transpose().map_err(negative)
