@@ -104,7 +104,8 @@ fn what_cannot_be_evened_out_is_refused() {
     for (more, why) in [
         (json!({"schedulingStrategy": "DAEMON"}), "the DAEMON scheduling strategy"),
         (
-            json!({"desiredCount": 1, "deploymentConfiguration": {"maximumPercent": 100}}),
+            json!({"desiredCount": 1, "deploymentConfiguration":
+                {"maximumPercent": 100, "minimumHealthyPercent": 0}}),
             "a maximumPercent of 100 or less",
         ),
     ] {
