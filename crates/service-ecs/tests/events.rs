@@ -9,6 +9,7 @@ use core_types::Time;
 use serde_json::json;
 use service_ecs::feeds::events::{Event, between, of};
 use world::fleet::{Fate, Fleet};
+use world::managed::{create, daemon_arn, managed};
 
 /// What came since a state, as a follower would read it that looks now.
 struct Follower {
@@ -189,4 +190,32 @@ fn a_pause_is_told_when_it_waits_and_how_it_ended() {
             changes.iter().flat_map(|change| of(change, state, fleet.world.now)).collect();
         assert!(names(&events).contains(&ended), "{events:?}");
     }
+}
+
+#[test]
+fn a_daemons_deployment_is_told_with_what_fails_of_it() {
+    let mut fleet = managed(1);
+    fleet.fates.insert(1, Fate::NeverStarts);
+    let mut follower = Follower::new(&fleet);
+    let made = create(&mut fleet, json!({}));
+    let events = follower.read(&fleet);
+    let told = named(&events, "ECS Daemon Deployment State Change");
+    assert_eq!(told.len(), 1, "{events:?}");
+    assert_eq!(told[0].resources, [daemon_arn()]);
+    assert_eq!(told[0].detail["eventName"], "DAEMON_DEPLOYMENT_IN_PROGRESS");
+    assert_eq!(told[0].detail["daemonDeploymentArn"], made["deploymentArn"]);
+    fleet.turn();
+    let events = follower.read(&fleet);
+    let told = named(&events, "ECS Daemon Service Action");
+    assert_eq!(told.len(), 1, "{events:?}");
+    let detail = &told[0].detail;
+    assert_eq!(detail["eventName"], "DAEMON_TASK_START_IMPAIRED");
+    assert_eq!(detail["failureType"], "TASK_FAILED_TO_RUN");
+    assert_eq!(
+        (&detail["daemonArn"], &detail["capacityProviderName"]),
+        (&json!(daemon_arn()), &json!("mi"))
+    );
+    assert_eq!(detail["taskArn"], json!(told[0].resources[0]));
+    while fleet.turn() {}
+    assert!(names(&follower.read(&fleet)).contains(&"DAEMON_DEPLOYMENT_STOPPED"));
 }

@@ -12,9 +12,12 @@ use serde_json::{Map, Value, json};
 use super::hook_events;
 use crate::rows::cluster::{self, ClusterKey};
 use crate::rows::container_instance::ContainerInstance;
+use crate::rows::daemon;
+use crate::rows::daemon_history::{DaemonDeployment, DaemonDeploymentStatus, revision_arn};
+use crate::rows::daemon_task_definition;
 use crate::rows::service::{Deployment, Rollout, Service};
 use crate::rows::service_history::DeploymentRecord;
-use crate::rows::task::Task;
+use crate::rows::task::{StopCode, Task};
 use crate::rules::rollout;
 use crate::views;
 
@@ -42,15 +45,19 @@ pub enum About {
     Deployment,
     ServiceAction,
     Hook,
+    DaemonDeployment,
+    DaemonAction,
 }
 
 impl About {
-    pub const ALL: [About; 5] = [
+    pub const ALL: [About; 7] = [
         About::Task,
         About::ContainerInstance,
         About::Deployment,
         About::ServiceAction,
         About::Hook,
+        About::DaemonDeployment,
+        About::DaemonAction,
     ];
 
     pub fn detail_type(self) -> &'static str {
@@ -60,6 +67,8 @@ impl About {
             About::Deployment => "ECS Deployment State Change",
             About::ServiceAction => "ECS Service Action",
             About::Hook => "ECS Hook State Change",
+            About::DaemonDeployment => "ECS Daemon Deployment State Change",
+            About::DaemonAction => "ECS Daemon Service Action",
         }
     }
 }
@@ -82,6 +91,9 @@ pub fn of(change: &Change, state: &State, now: Time) -> Vec<Event> {
         let event = |detail| teller.event(About::Hook, scope, after.arn(), object(detail));
         return details.into_iter().map(event).collect();
     }
+    if let Some((before, Some(after))) = change.of::<DaemonDeployment>() {
+        return teller.daemon_deployment(before, after).into_iter().collect();
+    }
     Vec::new()
 }
 
@@ -90,6 +102,7 @@ pub fn between(before: &State, after: &State) -> Vec<Change> {
     let mut changes = after.changes_since::<ContainerInstance>(before);
     changes.extend(after.changes_since::<Service>(before));
     changes.extend(after.changes_since::<DeploymentRecord>(before));
+    changes.extend(after.changes_since::<DaemonDeployment>(before));
     changes.extend(after.changes_since::<Task>(before));
     changes
 }
@@ -109,6 +122,7 @@ impl Teller<'_> {
             detail.insert("updatedAt".to_owned(), self.time().into());
             events.push(self.event(About::Task, after.cluster.0, after.arn(), detail));
         }
+        events.extend(after.and_then(|after| self.impaired(before, after)));
         // AWS: what an instance has left changes with its tasks, which is told as well.
         let held =
             [before, after].map(|row| row.filter(|row| row.holds()).and_then(|row| row.host));
@@ -199,6 +213,62 @@ impl Teller<'_> {
             detail.insert("desiredCount".to_owned(), service.desired_count.into());
         }
         self.event(About::ServiceAction, service.cluster().0, service.arn(), detail)
+    }
+
+    /// A daemon's task that never ran.
+    fn impaired(&self, before: Option<&Task>, after: &Task) -> Option<Event> {
+        let of = after.daemon()?;
+        let failed =
+            |task: &Task| task.is_stopped() && task.stop_code == Some(StopCode::TaskFailedToStart);
+        if !failed(after) || before.is_some_and(failed) {
+            return None;
+        }
+        let key = (after.cluster.clone(), of.name.clone());
+        let host = after.host.and_then(|host| self.state.get::<ContainerInstance>(&host));
+        let provider = after.extras.as_ref().and_then(|extras| extras.capacity_provider.clone());
+        let reason = after.stopped_reason.as_deref().unwrap_or_default();
+        let detail = object(json!({
+            "eventType": "WARNING",
+            "eventName": "DAEMON_TASK_START_IMPAIRED",
+            "clusterArn": self.cluster(&after.cluster),
+            "containerInstanceArn": host.map(ContainerInstance::arn),
+            "taskArn": after.arn(),
+            "daemonRevisionArn": revision_arn(&key, of.revision),
+            "capacityProviderName": provider,
+            "daemonArn": daemon::arn_of(&key),
+            "daemonTaskDefinitionArn":
+                daemon_task_definition::arn_of(after.cluster.0, &after.family, after.revision),
+            "failureType": "TASK_FAILED_TO_RUN",
+            "createdAt": self.time(),
+            "reason": format!("Task failed to reach RUNNING status: {reason}"),
+        }));
+        Some(self.event(About::DaemonAction, after.cluster.0, after.arn(), detail))
+    }
+
+    fn daemon_deployment(
+        &self,
+        before: Option<&DaemonDeployment>,
+        after: &DaemonDeployment,
+    ) -> Option<Event> {
+        if before.is_some_and(|before| before.status == after.status) {
+            return None;
+        }
+        let failed = after.status == DaemonDeploymentStatus::RollbackFailed;
+        let (cluster, _) = &after.key.0;
+        let mut detail = object(json!({
+            "eventType": if failed { "ERROR" } else { "INFO" },
+            "eventName": format!("DAEMON_DEPLOYMENT_{}", after.status.as_str()),
+            "clusterArn": self.cluster(cluster),
+            "daemonArn": daemon::arn_of(&after.key.0),
+            "daemonDeploymentArn": after.arn(),
+            "updatedAt": self.time(),
+        }));
+        if let Some(target) = after.target {
+            let arn = revision_arn(&after.key.0, target);
+            detail.insert("targetDaemonRevisionArn".to_owned(), arn.into());
+        }
+        let resource = daemon::arn_of(&after.key.0);
+        Some(self.event(About::DaemonDeployment, cluster.0, resource, detail))
     }
 
     fn event(

@@ -41,6 +41,8 @@ enum Kind {
     Deployment,
     Service,
     Hook,
+    DaemonDeployment,
+    DaemonAction,
 }
 
 impl Kind {
@@ -51,6 +53,8 @@ impl Kind {
             Kind::Deployment => About::Deployment,
             Kind::Service => About::ServiceAction,
             Kind::Hook => About::Hook,
+            Kind::DaemonDeployment => About::DaemonDeployment,
+            Kind::DaemonAction => About::DaemonAction,
         }
     }
 }
