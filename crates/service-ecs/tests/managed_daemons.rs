@@ -437,3 +437,31 @@ fn an_alarm_takes_a_revision_back_unless_it_rang_before() {
     assert!(tasks(&fleet).iter().all(|task| task.revision == 1));
     fleet.world.survives_a_restart();
 }
+
+#[test]
+fn a_host_stays_its_providers_and_may_be_given_one_later() {
+    let mut fleet = managed(1);
+    create(&mut fleet, json!({}));
+    fleet.settle();
+    let before = tasks(&fleet)[0].id;
+    // AWS: an agent that starts again does not repeat the attributes of its configuration.
+    let arn = format!("{ARN}container-instance/c/{}", fleet.hosts[0]);
+    let input = json!({"cluster": "c", "containerInstanceArn": arn, "totalResources": [
+        {"name": "CPU", "type": "INTEGER", "integerValue": 1024},
+        {"name": "MEMORY", "type": "INTEGER", "integerValue": 1024}]});
+    fleet.world.call("RegisterContainerInstance", input);
+    fleet.settle();
+    assert_eq!(tasks(&fleet)[0].id, before);
+    fleet.add_host();
+    let other = fleet.hosts[1].to_string();
+    let attribute = json!({"name": "wharf.capacity-provider", "value": "mi", "targetId": other,
+        "targetType": "container-instance"});
+    let input = json!({"cluster": "c", "attributes": [attribute]});
+    fleet.world.call("PutAttributes", input.clone());
+    fleet.settle();
+    assert_eq!(tasks(&fleet).len(), 2);
+    fleet.world.call("DeleteAttributes", input);
+    fleet.settle();
+    assert_eq!((tasks(&fleet).len(), tasks(&fleet)[0].id), (1, before));
+    fleet.world.survives_a_restart();
+}

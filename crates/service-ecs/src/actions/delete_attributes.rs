@@ -6,7 +6,7 @@ use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
 use super::put_attributes::demands;
-use crate::rows::container_instance::ContainerInstance;
+use crate::rows::container_instance::{ContainerInstance, PROVIDER};
 use crate::rules::{attributes, clusters};
 
 pub struct DeleteAttributes;
@@ -43,7 +43,14 @@ impl WriteAction for DeleteAttributes {
                 there.name == attribute.name
                     && (attribute.value.is_none() || attribute.value == there.value)
             };
-            tx.edit::<ContainerInstance>(&id, |row| row.custom_attributes.retain(|a| !meant(a)));
+            tx.edit::<ContainerInstance>(&id, |row| {
+                let had = row.custom_attributes.len();
+                row.custom_attributes.retain(|one| !meant(one));
+                let gone = row.custom_attributes.len() < had;
+                if gone && attribute.name.as_deref() == Some(PROVIDER) {
+                    row.capacity_provider = None;
+                }
+            });
             let row = tx.get::<ContainerInstance>(&id).expect("it was just found");
             shown.push(attributes::shown(row, &attribute));
         }

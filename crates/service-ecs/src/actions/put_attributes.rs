@@ -6,7 +6,7 @@ use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
 use crate::rows::container_instance::ContainerInstance;
-use crate::rules::{attributes, clusters, instances};
+use crate::rules::{attributes, capacity_providers, clusters, instances};
 
 pub struct PutAttributes;
 
@@ -42,7 +42,9 @@ impl WriteAction for PutAttributes {
                 value: attribute.value,
                 ..Default::default()
             };
+            let provider = capacity_providers::of_machine(std::slice::from_ref(&new))?;
             tx.edit::<ContainerInstance>(&id, |row| {
+                row.capacity_provider = provider.or(row.capacity_provider.take());
                 match row.custom_attributes.iter_mut().find(|there| there.name == new.name) {
                     Some(there) => *there = new.clone(),
                     None => row.custom_attributes.push(new.clone()),

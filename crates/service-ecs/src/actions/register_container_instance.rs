@@ -13,11 +13,11 @@ use serde::Deserialize;
 
 use crate::rows::cluster::{Cluster, ClusterKey};
 use crate::rows::container_instance::{
-    ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus, PROVIDER,
+    ContainerInstance, InstanceOfMachine, InstanceOfToken, InstanceStatus,
 };
 use crate::rows::task::{StopCode, Task, TasksOn};
+use crate::rules::tags;
 use crate::rules::{capacity_providers, clusters, daemons, instances, life, resources};
-use crate::rules::{strategy, tags};
 use crate::views;
 
 pub struct RegisterContainerInstance;
@@ -60,7 +60,7 @@ impl WriteAction for RegisterContainerInstance {
         tags::check_tags(&given_tags)?;
         let machine = Machine::of(tx, call, &input)?;
         let attributes = attributes(&input, &machine)?;
-        let capacity_provider = provider(&attributes)?;
+        let capacity_provider = capacity_providers::of_machine(&attributes)?;
         let awaits = daemons::first_wait(tx, &cluster, capacity_provider.as_ref());
         let known = known(call, tx, &cluster, &input, &machine)?.cloned();
         let client_token = token(&input)?.map(Into::into);
@@ -84,7 +84,8 @@ impl WriteAction for RegisterContainerInstance {
                     registered_by: there.registered_by.or(Some(call.caller.arn.clone())),
                     client_token: client_token.or(there.client_token),
                     gpus,
-                    capacity_provider,
+                    // AWS: an agent tells the attributes of its configuration once.
+                    capacity_provider: capacity_provider.or(there.capacity_provider),
                     ..there
                 }
             }
@@ -244,15 +245,6 @@ fn token(input: &api::RegisterContainerInstanceRequest) -> Result<Option<&str>, 
         }
         token => Ok(token),
     }
-}
-
-/// The capacity provider that a host says its machine is of.
-fn provider(attributes: &[api::Attribute]) -> Result<Option<Arc<str>>, ApiError> {
-    let mut all = attributes.iter();
-    let Some(one) = all.find(|one| one.name.as_deref() == Some(PROVIDER)) else { return Ok(None) };
-    let name = strategy::provider_name(one.value.as_deref().unwrap_or_default());
-    capacity_providers::check_name(name)?;
-    Ok(Some(name.into()))
 }
 
 /// The ids of the GPUs that the agent names.

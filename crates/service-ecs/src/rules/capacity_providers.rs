@@ -1,5 +1,7 @@
 //! How capacity providers are named, checked and found.
 
+use std::sync::Arc;
+
 use aws_protocol::ApiError;
 use core_state::State;
 use core_step::{Call, Demand};
@@ -9,6 +11,7 @@ use model_ecs::{self as api, errors};
 use super::strategy::{BUILT_IN, provider_name};
 use super::tags;
 use crate::rows::capacity_provider::CapacityProvider;
+use crate::rows::container_instance::PROVIDER;
 use crate::views;
 
 fn invalid(text: impl Into<String>) -> ApiError {
@@ -29,6 +32,15 @@ pub fn check_name(name: &str) -> Result<(), ApiError> {
         ));
     }
     Ok(())
+}
+
+/// The capacity provider that a machine is of, by one of these attributes of its.
+pub fn of_machine(attributes: &[api::Attribute]) -> Result<Option<Arc<str>>, ApiError> {
+    let mut all = attributes.iter();
+    let Some(one) = all.find(|one| one.name.as_deref() == Some(PROVIDER)) else { return Ok(None) };
+    let name = provider_name(one.value.as_deref().unwrap_or_default());
+    check_name(name)?;
+    Ok(Some(name.into()))
 }
 
 /// The permission for an action on a provider.
