@@ -86,6 +86,8 @@ pub struct Terms {
     pub bake: Duration,
     /// There is an older version that serves until the newer one does.
     pub from_older: bool,
+    /// Tasks take each other's places by and by: no traffic moves, and no version is kept.
+    pub rolling: bool,
 }
 
 /// How the hooks of the present stage do.
@@ -211,6 +213,7 @@ fn forward(progress: &Progress, terms: &Terms, sight: &Sight, now: Time) -> Next
         Stage::ReconcileService => when(!sight.strays, enter(Stage::PreScaleUp)),
         Stage::PreScaleUp => enter(Stage::ScaleUp),
         Stage::ScaleUp => when(sight.scaled_up, enter(Stage::PostScaleUp)),
+        Stage::PostScaleUp if terms.rolling => enter(Stage::BakeTime),
         Stage::PostScaleUp => {
             let next = progress.enter(Stage::TestTrafficShift, now);
             Next::Enter(Progress { test: ALL, ..next })
@@ -231,7 +234,7 @@ fn forward(progress: &Progress, terms: &Terms, sight: &Sight, now: Time) -> Next
             bakes(shift.bake(), enter(Stage::PreProductionTrafficShift))
         }
         Stage::PostProductionTrafficShift => enter(Stage::BakeTime),
-        Stage::BakeTime if !terms.from_older => enter(Stage::CleanUp),
+        Stage::BakeTime if !terms.from_older && !terms.rolling => enter(Stage::CleanUp),
         Stage::BakeTime => bakes(terms.bake, enter(Stage::CleanUp)),
         // What is left to do cannot fail: it only lasts.
         Stage::CleanUp if sight.cleaned_up => Next::Done,

@@ -26,7 +26,7 @@ struct World {
 
 impl World {
     fn new(shift: Shift, bake: u64, from_older: bool) -> World {
-        let terms = Terms { shift, bake: Duration::from_secs(bake), from_older };
+        let terms = Terms { shift, bake: Duration::from_secs(bake), from_older, rolling: false };
         let progress = Progress::begin(Time(0), false);
         let older = if from_older { DESIRED } else { 0 };
         World { progress, terms, now: Time(0), newer: 0, older, passed: Vec::new() }
@@ -243,4 +243,14 @@ fn a_stage_lasts_a_day_and_a_paused_one_thirty() {
     assert_eq!(ask(&world, true), Next::Wait(Some(Time(0) + day * 30)));
     world.now = Time(0) + day * 30;
     assert_eq!(ask(&world, true), Next::GiveUp(Cause::DeploymentTimedOut));
+}
+
+#[test]
+fn what_rolls_has_the_stages_of_its_tasks_and_bakes() {
+    let mut world = World::new(Shift::AllAtOnce, 300, false);
+    world.terms.rolling = true;
+    live_through(&mut world);
+    let stages: Vec<&str> = world.passed.iter().map(|(stage, _)| stage.as_str()).collect();
+    assert_eq!(stages, ["SCALE_UP", "POST_SCALE_UP", "BAKE_TIME", "CLEAN_UP"]);
+    assert_eq!(world.now, Time(4 * 60_000 + 300_000));
 }

@@ -598,75 +598,40 @@ fn a_stage_lasts_a_day_at_most() {
 }
 
 #[test]
-fn what_may_not_be_asked_for() {
-    let mut fleet = Fleet::new(1);
-    let pause = |stage: &str| json!({"targetType": "PAUSE", "lifecycleStages": [stage]});
-    let target =
-        |target: &str| json!({"hookTargetArn": target, "lifecycleStages": ["PRE_SCALE_UP"]});
-    let hooks = |hook: Value| json!({"strategy": "BLUE_GREEN", "lifecycleHooks": [hook]});
-    let lambda = "arn:aws:lambda:us-east-1:123456789012:function:f";
-    for (configuration, text) in [
-        (
-            json!({"strategy": "BLUE"}),
-            "strategy should be one of [ROLLING,BLUE_GREEN,LINEAR,CANARY]",
-        ),
-        (hooks(pause("TEST_TRAFFIC_SHIFT")), "Invalid lifecycle stage provided for Pause Hook"),
-        (hooks(pause("BAKE_TIME")), "Invalid lifecycle stage: BAKE_TIME"),
-        (
-            hooks(json!({"targetType": "HTTP", "lifecycleStages": ["PRE_SCALE_UP"]})),
-            "Invalid targetType. Valid values are: AWS_LAMBDA, PAUSE",
-        ),
-        (hooks(target("ftp://a/b")), "Invalid hookTargetArn: ftp://a/b"),
-        (hooks(target("http:///b")), "Invalid hookTargetArn: http:///b"),
-        (hooks(target("http://u:p@a/")), "hookTargetArn must not carry a user's name or password."),
-        (
-            hooks(target(lambda)),
-            "Lambda functions are not available here: a lifecycle hook's hookTargetArn is the http or \
-             https URL of a webhook.",
-        ),
-        (
-            hooks(json!({"hookTargetArn": "http://a/"})),
-            "lifecycleStages must be specified for a lifecycle hook.",
-        ),
-        (
-            json!({"strategy": "BLUE_GREEN", "canaryConfiguration": {"canaryPercent": 5.0}}),
-            "canaryConfiguration is not valid for the BLUE_GREEN strategy.",
-        ),
-        (
-            json!({"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 0.05}}),
-            "canaryPercent must be a multiple of 0.1 between 0.1 and 100.0.",
-        ),
-        (
-            json!({"strategy": "LINEAR", "linearConfiguration": {"stepPercent": 2.0}}),
-            "stepPercent must be a multiple of 0.1 between 3.0 and 100.0.",
-        ),
-        (
-            json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1441}),
-            "bakeTimeInMinutes must be between 0 and 1440.",
-        ),
-        (
-            json!({"alarms": {"alarmNames": [], "enable": true, "rollback": true}}),
-            "alarmNames must be specified when alarms are enabled.",
-        ),
-    ] {
-        let input = json!({"cluster": "c", "serviceName": "s", "taskDefinition": "web",
-            "desiredCount": 1, "deploymentConfiguration": configuration});
-        assert_eq!(fleet.world.refusal("CreateService", input).1, text);
+fn what_rolls_is_held_by_hooks_and_bakes() {
+    let hooks =
+        json!([{"targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP", "POST_SCALE_UP"]}]);
+    let mut fleet = fleet(json!({"strategy": "ROLLING"}));
+    let more = json!({"lifecycleHooks": hooks, "bakeTimeInMinutes": 3});
+    fleet.update("s", json!({"deploymentConfiguration": more}));
+    deploy(&mut fleet);
+    for (stage, tasks) in [("PRE_SCALE_UP", (2, 0)), ("POST_SCALE_UP", (0, 2))] {
+        let shown = deployment(&mut fleet);
+        assert_eq!((&shown["lifecycleStage"], running(&fleet)), (&json!(stage), tasks));
+        assert!(shown["targetServiceRevision"]["requestedProductionTrafficWeight"].is_null());
+        // What is lost while it is held is replaced.
+        let lost = fleet.tasks("s")[0].id;
+        fleet.observe(lost, TaskStatus::Stopped);
+        settle(&mut fleet);
+        assert_eq!(running(&fleet), tasks);
+        let hook = &shown["lifecycleHookDetails"][0]["hookId"];
+        let input = json!({"serviceDeploymentArn": shown["serviceDeploymentArn"], "hookId": hook});
+        fleet.world.call("ContinueServiceDeployment", input);
+        (0..3).for_each(|_| settle(&mut fleet));
+        fleet.world.survives_a_restart();
     }
-    let daemon = json!({"cluster": "c", "serviceName": "s", "taskDefinition": "web",
-        "schedulingStrategy": "DAEMON", "deploymentConfiguration": {"strategy": "BLUE_GREEN"}});
-    let refusal = fleet.world.refusal("CreateService", daemon).1;
-    assert!(refusal.contains("DAEMON scheduling strategy"), "{refusal}");
-    let external = json!({"cluster": "c", "serviceName": "s", "desiredCount": 1,
-        "deploymentController": {"type": "EXTERNAL"}, "deploymentConfiguration": {"alarms":
-            {"alarmNames": ["a"], "enable": true, "rollback": true}}});
-    let refusal = fleet.world.refusal("CreateService", external).1;
-    let text = "Alarm based rollback feature is only supported with ECS deployment controller. Update \
-                to ECS deployment controller and try again.";
-    assert_eq!(refusal, text);
-    let call = json!({"serviceDeploymentArn":
-        "arn:aws:ecs:us-east-1:123456789012:service-deployment/c/s/none", "hookId": "ecs-pause-a"});
-    let refusal = fleet.world.refusal("ContinueServiceDeployment", call);
-    let text = "The service deployment does not exist.";
-    assert_eq!(refusal, ("ServiceDeploymentNotFoundException".into(), text.into()));
+    assert_eq!(stage(&mut fleet), "BAKE_TIME");
+    fleet.world.pass(3 * MINUTE);
+    settle(&mut fleet);
+    assert_eq!(deployment(&mut fleet)["status"], "SUCCESSFUL");
+    // Going back rolls too.
+    let more = json!({"taskDefinition": "web:1"});
+    fleet.update("s", more);
+    settle(&mut fleet);
+    let arn = deployment(&mut fleet)["serviceDeploymentArn"].clone();
+    fleet.world.call("StopServiceDeployment", json!({"serviceDeploymentArn": arn}));
+    (0..3).for_each(|_| settle(&mut fleet));
+    assert_eq!(deployment(&mut fleet)["status"], "ROLLBACK_SUCCESSFUL");
+    assert_eq!(running(&fleet), (0, 2));
+    fleet.world.survives_a_restart();
 }

@@ -96,7 +96,8 @@ fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcom
 fn shifting(state: &State, service: &Service) -> Option<Progress> {
     let record = service.deployments.first()?.record.clone();
     let record = state.get::<DeploymentRecord>(&(service.key.clone(), record))?;
-    let progress = record.progress.as_deref()?;
+    let strategy = record.configuration.strategy.as_ref().map(|strategy| strategy.as_str());
+    let progress = record.progress.as_deref().filter(|_| strategy != Some("ROLLING"))?;
     let held = progress.at.course == Course::Held;
     (held || !record.status.is_over()).then(|| progress.clone())
 }

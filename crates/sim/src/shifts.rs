@@ -37,12 +37,13 @@ impl Report for Rings {
 impl Story {
     /// How a service is to be deployed. Waits are short: a seed lives for minutes.
     pub(crate) fn strategy(&mut self) -> Value {
-        let mut all = match self.below(6) {
+        let mut all = match self.below(7) {
             0 => json!({"strategy": "CANARY", "canaryConfiguration":
                 {"canaryPercent": 10.0, "canaryBakeTimeInMinutes": self.below(2)}}),
             1 => json!({"strategy": "LINEAR", "linearConfiguration":
                 {"stepPercent": 40.0, "stepBakeTimeInMinutes": self.below(2)}}),
             2 => json!({"strategy": "BLUE_GREEN"}),
+            3 => json!({"strategy": "ROLLING"}),
             _ => {
                 return json!({"strategy": "ROLLING", "lifecycleHooks": [], "bakeTimeInMinutes": 0});
             }

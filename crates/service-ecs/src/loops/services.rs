@@ -11,7 +11,8 @@ use core_state::{Change, State, Tx};
 use core_step::Loop;
 use core_types::{Id128, Time};
 
-use super::{shifts, task_sets};
+use super::shifts::{self, Turn};
+use super::task_sets;
 use crate::rows::alarm::Alarm;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::service::{
@@ -26,6 +27,7 @@ use crate::rules::pictures::{self, Seen};
 use crate::rules::rollout::{self, earliest};
 use crate::rules::service_placing::{self, Next, Started};
 use crate::rules::services::{self, tell};
+use crate::rules::shifts::rolling;
 use crate::rules::task_sets::all as sets_of;
 use crate::rules::{balance, deployments, life};
 
@@ -139,9 +141,10 @@ fn wake_balanced(
 
 /// One pass over a service whose versions are rolled here, or over a task set as one.
 pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
-    if shifts::advance(tx, row) {
-        return;
-    }
+    let stages = match shifts::advance(tx, row) {
+        Turn::Done => return,
+        Turn::Rolls(until) => until,
+    };
     let now = tx.now();
     note_ended(tx, row);
     let next = if row.daemon { service_placing::next(tx, row) } else { None };
@@ -170,6 +173,7 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     stop(tx, row, &plan, evened);
     drop_ended_deployments(tx, row);
     settle(tx, row, &plan, now);
+    row.look_at = earliest(row.look_at, stages);
 }
 
 /// What may be done now, and on which hosts a daemon starts.
@@ -372,7 +376,8 @@ fn drop_ended_deployments(state: &State, row: &mut Service) {
 /// Whether all is as it should be, and when to look again.
 fn settle(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, now: Time) {
     let steady = plan.steady && !row.waiting && row.deployments.len() == 1;
-    if steady {
+    // Where it goes through stages, it is complete at their end.
+    if steady && rolling(tx, row).is_none() {
         deployments::complete(tx, row);
     }
     match (steady, row.steady_at) {

@@ -5,8 +5,8 @@
 use std::ops::RangeInclusive;
 
 use core_rollout::{
-    Bounds, Census, Course, Kind, Next, Plan, Service as Problem, Sight, Stop, Tasks, Version,
-    Wait, Why, plan_rolling,
+    Bounds, Census, Course, Kind, Next, Plan, Service as Problem, Sight, Stage, Stop, Tasks,
+    Version, Wait, Why, plan_rolling,
 };
 use core_state::Tx;
 use core_types::{Id128, Time};
@@ -24,10 +24,34 @@ use crate::rules::{deployments, hooks};
 /// More than there are stages, on the way there and on the way back, with steps of three percent.
 const MOST_MOVES: usize = 256;
 
-/// One pass. False where the newest deployment is none of these.
-pub fn advance(tx: &mut Tx<'_>, row: &mut Service) -> bool {
+/// Whose turn it is after a pass.
+pub enum Turn {
+    /// All is done that was to be done.
+    Done,
+    /// The service rolls; stages move it on at this time.
+    Rolls(Option<Time>),
+}
+
+/// One pass over what goes through stages.
+pub fn advance(tx: &mut Tx<'_>, row: &mut Service) -> Turn {
+    if shifts::rolling(tx, row).is_some() {
+        note_ended(tx, row);
+        pictures::refresh(tx, row, None);
+        deployments::judge(tx, row);
+        if shifts::rolling(tx, row).is_none() {
+            return Turn::Rolls(None);
+        }
+        let wait = move_on(tx, row);
+        let Some((_, progress)) = shifts::rolling(tx, row) else { return Turn::Rolls(None) };
+        let wait = earliest(wait, shifts::look_at(progress));
+        let held = progress.at.stage < Stage::ScaleUp;
+        return match held && pass(tx, row, wait) {
+            true => Turn::Done,
+            false => Turn::Rolls(wait),
+        };
+    }
     if governing(tx, row).is_none() {
-        return false;
+        return Turn::Rolls(None);
     }
     let now = tx.now();
     note_ended(tx, row);
@@ -36,11 +60,18 @@ pub fn advance(tx: &mut Tx<'_>, row: &mut Service) -> bool {
     note_proven(row, proven_at);
     deployments::judge(tx, row);
     let wait = move_on(tx, row);
-    let Some((_, progress)) = governing(tx, row) else {
+    match pass(tx, row, wait) {
+        true => Turn::Done,
         // It has come to its end: from here on the service is like any other.
-        return false;
-    };
-    let progress = progress.clone();
+        false => Turn::Rolls(None),
+    }
+}
+
+/// The tasks of each version. False where no version is kept for itself.
+fn pass(tx: &mut Tx<'_>, row: &mut Service, wait: Option<Time>) -> bool {
+    let now = tx.now();
+    let found = governing(tx, row).or_else(|| shifts::rolling(tx, row));
+    let Some(progress) = found.map(|(_, progress)| progress.clone()) else { return false };
     let mut pass = Pass { plan: empty(), started: Started::default(), until: None };
     pass.tasks(tx, row, &progress);
     row.waiting = pass.started.problem.is_some();
@@ -71,15 +102,17 @@ fn empty() -> Plan<Id128> {
 fn move_on(tx: &mut Tx<'_>, row: &mut Service) -> Option<Time> {
     let now = tx.now();
     for _ in 0..MOST_MOVES {
-        let (record, progress) = governing(tx, row)?;
+        let (record, progress) = governing(tx, row).or_else(|| shifts::rolling(tx, row))?;
         let (record, mut progress) = (record.clone(), progress.clone());
         hooks::keep_time(&mut progress, now);
         let key = record.key.clone();
         tx.edit::<DeploymentRecord>(&key, |record| {
             record.progress = Some(Box::new(progress.clone()));
         });
-        let sight = sight(row, &progress, Seen::of(tx, row).census());
+        let mut sight = sight(row, &progress, Seen::of(tx, row).census());
         let terms = shifts::terms(&record, &progress);
+        // AWS: what rolls is up once the older tasks are gone.
+        sight.scaled_up &= !terms.rolling || sight.cleaned_up;
         match core_rollout::advance(&progress.at, &terms, &sight, now) {
             Next::Enter(at) => shifts::enter(tx, &record, at),
             Next::GiveUp(cause) => {
@@ -128,7 +161,14 @@ struct Pass {
 
 impl Pass {
     fn tasks(&mut self, tx: &mut Tx<'_>, row: &mut Service, progress: &Progress) {
-        let wants = shifts::wants(row, progress);
+        let mut wants = shifts::wants(row, progress);
+        if shifts::rolling(tx, row).is_some() {
+            // Nothing goes before its turn, and what is between versions already only waits.
+            let between = row.deployments.len() > 2;
+            for want in wants.iter_mut().skip(1).filter(|want| between || **want == Want::Gone) {
+                *want = Want::Leave;
+            }
+        }
         // The one that serves comes first, should there be too little room for both.
         for (place, want) in wants.iter().enumerate().rev() {
             match want {

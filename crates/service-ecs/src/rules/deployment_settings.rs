@@ -97,17 +97,13 @@ fn check(
     let hooks = all.lifecycle_hooks.as_deref().unwrap_or_default();
     hooks::check(hooks)?;
     alarms::check(all.alarms.as_ref())?;
-    // What rolls has no stages here yet.
-    let rolling = strategy == "ROLLING";
     let absent = |given: bool, what: &str| match given {
         true => Err(errors::unsupported_feature_exception(format!(
             "deploymentConfiguration.{what} is not available here."
         ))),
         false => Ok(()),
     };
-    absent(rolling && !hooks.is_empty(), "lifecycleHooks with the ROLLING strategy")?;
-    let bakes = all.bake_time_in_minutes.is_some_and(|minutes| minutes != 0);
-    absent(rolling && bakes, "bakeTimeInMinutes with the ROLLING strategy")?;
+    absent(daemon && !hooks.is_empty(), "lifecycleHooks with the DAEMON scheduling strategy")?;
     let early = all.early_success_criteria.as_ref();
     absent(early.is_some_and(|early| early.enable == Some(true)), "earlySuccessCriteria")?;
     check_threshold(all)

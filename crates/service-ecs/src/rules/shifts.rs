@@ -58,7 +58,26 @@ pub fn terms(record: &DeploymentRecord, progress: &Progress) -> Terms {
         shift: shift_of(&record.configuration).unwrap_or(Shift::AllAtOnce),
         bake: minutes(record.configuration.bake_time_in_minutes),
         from_older: progress.older.is_some(),
+        rolling: rolls(record),
     }
+}
+
+/// Its tasks are replaced by and by.
+fn rolls(record: &DeploymentRecord) -> bool {
+    shift_of(&record.configuration).is_none()
+}
+
+/// The entry of the newest deployment, where its tasks are replaced by and by and it goes through
+/// stages all the same: hooks hold it, or it bakes.
+pub fn rolling<'s>(
+    state: &'s State,
+    row: &Service,
+) -> Option<(&'s DeploymentRecord, &'s Progress)> {
+    let record =
+        state.get::<DeploymentRecord>(&(row.key.clone(), row.primary()?.record.clone()))?;
+    let progress = record.progress.as_deref()?;
+    let goes = progress.at.course == Course::Forward && !record.status.is_over();
+    (goes && rolls(record)).then_some((record, progress))
 }
 
 /// The entry of the newest deployment, where it is one of these and its versions are under way, or
@@ -71,6 +90,9 @@ pub fn governing<'s>(
         state.get::<DeploymentRecord>(&(row.key.clone(), row.primary()?.record.clone()))?;
     let progress = record.progress.as_deref()?;
     let held = progress.at.course == Course::Held;
+    if rolls(record) {
+        return None;
+    }
     (held || !record.status.is_over()).then_some((record, progress))
 }
 
@@ -104,11 +126,16 @@ pub fn begin(
     newer: &Arc<str>,
     configuration: &api::DeploymentConfiguration,
 ) -> Option<Progress> {
-    shift_of(configuration)?;
+    let hooks = configuration.lifecycle_hooks.as_ref().is_some_and(|hooks| !hooks.is_empty());
+    let bakes = configuration.bake_time_in_minutes.is_some_and(|minutes| minutes > 0);
+    let rolls = shift_of(configuration).is_none();
+    if rolls && !hooks && !bakes {
+        return None;
+    }
     let older = serving(tx, row);
     let older_revision = older.map(|one| one.revision);
     let older = older.map(|one| one.id.clone());
-    let at = core_rollout::Progress::begin(tx.now(), row.deployments.len() > 1);
+    let at = core_rollout::Progress::begin(tx.now(), !rolls && row.deployments.len() > 1);
     let hooks = hooks::begin(tx, configuration, &at);
     Some(Progress { at, newer: newer.clone(), older, older_revision, hooks })
 }
@@ -134,6 +161,13 @@ pub fn turn(tx: &mut Tx<'_>, row: &Service, record: &Arc<str>, back: bool) {
         return;
     }
     match back {
+        // The way back rolls as well, without a word of hooks.
+        true if rolls(&record) => drop(tx.edit::<DeploymentRecord>(&key, |record| {
+            if let Some(progress) = record.progress.as_deref_mut() {
+                progress.at.course = Course::Back;
+                hooks::forget(&mut progress.hooks);
+            }
+        })),
         true => enter(tx, &record, at.turn_back(tx.now())),
         false => drop(tx.edit::<DeploymentRecord>(&key, |record| {
             if let Some(progress) = record.progress.as_deref_mut() {
@@ -146,7 +180,7 @@ pub fn turn(tx: &mut Tx<'_>, row: &Service, record: &Arc<str>, back: bool) {
 
 /// The service is deleted: nobody is asked any more.
 pub fn forsake(tx: &mut Tx<'_>, row: &Service) {
-    let Some((record, _)) = governing(tx, row) else { return };
+    let Some((record, _)) = governing(tx, row).or_else(|| rolling(tx, row)) else { return };
     let key = record.key.clone();
     tx.edit::<DeploymentRecord>(&key, |record| {
         if let Some(progress) = record.progress.as_deref_mut() {
@@ -189,7 +223,9 @@ pub struct Weight {
 
 /// Of the revisions that a deployment is about, the newer one first.
 pub fn weights(record: &DeploymentRecord) -> Vec<Weight> {
-    let Some(progress) = &record.progress else { return Vec::new() };
+    let Some(progress) = record.progress.as_ref().filter(|_| !rolls(record)) else {
+        return Vec::new();
+    };
     let at = progress.at;
     let weight = |revision, production, test| Weight {
         revision,
