@@ -81,12 +81,16 @@ fn audit(before: &State, after: &State, _: Time) {
     let hosts = after.all::<ContainerInstance>().count() as f64;
     let percent = deployment.configuration.drain_percent.unwrap();
     let most = ((hosts * percent / 100.0).floor() as usize).max(1);
-    let closed = |state: &State| {
-        let all = state.all::<ContainerInstance>();
-        all.filter(|host| host.awaits == Some(Awaits::Next)).count()
-    };
-    let (was, is) = (closed(before), closed(after));
-    assert!(is <= was || is <= most, "{is} hosts in hand, {was} before, of {most}");
+    // What cannot be reached is not waited for, and not counted.
+    let closed =
+        |host: &&ContainerInstance| host.awaits == Some(Awaits::Next) && host.observed_connected;
+    let is = after.all::<ContainerInstance>().filter(closed).count();
+    let new = after.all::<ContainerInstance>().filter(closed).filter(|host| {
+        before.get::<ContainerInstance>(&host.id).is_some_and(|known| known.awaits.is_none())
+    });
+    // Once it is over, hosts that lack the daemon get it without being asked how many they are.
+    let under_way = !deployment.status.is_over();
+    assert!(!under_way || new.count() == 0 || is <= most, "{is} hosts in hand of {most}");
     let revision = after.get::<DaemonRevision>(&(daemon.key.clone(), daemon.revision)).unwrap();
     let waits = after.all::<ContainerInstance>().any(|host| host.awaits.is_some());
     assert!(revision.critical || !waits, "a host waits for a daemon that is not critical");
