@@ -99,6 +99,11 @@ class World:
             ctypes.CDLL(None).setns(self.home, NEW_NETWORK)
             os.close(self.home)
         subprocess.run(["ip", "netns", "del", self.name], check=False)
+        # dockerd leaves mounts of its own behind.
+        mounts = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for mount in reversed(mounts):
+            if mount.startswith(f"{self.root}/"):
+                subprocess.run(["umount", "--lazy", mount], check=False)
 
     def dockerd(self):
         root = self.root
