@@ -19,6 +19,14 @@ pub fn started(pid: u32) -> Option<u64> {
     (state != "Z" && state != "X").then_some(started)
 }
 
+/// Whether SIGHUP is ignored: what is ignored at the start stays so.
+pub fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 != 0)
+}
+
 /// A word that a POSIX shell reads back as this text.
 pub fn shell_quoted(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/:._-+=@%,".contains(&b);

@@ -61,7 +61,8 @@ fn the_demo_answers_and_leaves_nothing() {
         assert!(got.trim_end().ends_with(page.as_str()), "{got} is not {page}");
     }
     assert!(all.contains("update-service --service demo --desired-count 5"), "{all}");
-    kill(i32::try_from(demo.child.id()).unwrap(), Signal::INT);
+    // As when its terminal is closed.
+    kill(i32::try_from(demo.child.id()).unwrap(), Signal::HUP);
     assert!(demo.child.wait().unwrap().success());
     assert!(!demo.dir.exists());
     assert_eq!(clean(&demo.dir, &["--dry-run"]), "nothing to remove\n");
