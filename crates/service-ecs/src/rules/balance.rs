@@ -72,6 +72,7 @@ fn is_watched(row: &Service) -> bool {
 
 /// Whether what was started beyond the desired count has come up, so that as many go now.
 pub fn ends(row: &mut Service, census: &Census) -> bool {
+    row.uneven &= row.rebalancing;
     if row.extra == 0 || !is_watched(row) {
         row.extra = 0;
         return false;
