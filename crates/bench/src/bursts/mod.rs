@@ -28,7 +28,7 @@ pub struct Options {
     #[arg(long)]
     services: Option<usize>,
     /// Connections that call RunTask, ten tasks a call.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 64)]
     callers: usize,
     #[arg(long, default_value_t = 1)]
     rounds: usize,
