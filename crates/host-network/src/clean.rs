@@ -348,9 +348,13 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 /// Mounts that containers and images leave under the data directory. A disk that someone mounted there is theirs.
 fn data_mounts(data_dir: &Path) -> Result<Vec<PathBuf>> {
-    let hosts = data_dir.join("hosts");
-    let mut found = namespaces::mounts_under(&hosts)?;
-    found.retain(|path| *path != hosts);
+    // Those of `wharf up`, and an agent's own volumes in memory.
+    let folders = ["hosts", "tasks", "volumes"].map(|name| data_dir.join(name));
+    let mut found = Vec::new();
+    for folder in &folders {
+        found.extend(namespaces::mounts_under(folder)?);
+    }
+    found.retain(|path| !folders.contains(path));
     Ok(found)
 }
 

@@ -10,6 +10,7 @@ mod pause;
 mod process;
 mod pull;
 mod router;
+mod tmpfs;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -354,7 +355,11 @@ impl Driver {
         }
         self.let_namespaces_go(given).await;
         for dir in [self.task_dir(given), self.settings.dir.join("logs").join(&given.id)] {
-            let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(&dir)).await;
+            let remove = move || {
+                tmpfs::remove_all(&dir.join("volumes"));
+                std::fs::remove_dir_all(&dir)
+            };
+            let removed = tokio::task::spawn_blocking(remove).await;
             if let Ok(Err(error)) = removed
                 && error.kind() != std::io::ErrorKind::NotFound
             {

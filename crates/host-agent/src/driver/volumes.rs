@@ -3,14 +3,15 @@
 //! A volume lives as long as its task, or, where its scope is `shared`, until somebody removes it. A
 //! fresh one begins with what the image has at the place where it is mounted, as with Docker.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aws_agent::task::{Container, Volume};
 use host_images::Image;
 use host_runtime::Mount;
 
-use super::copy_up;
 use super::files::{bind, target_of};
+use super::{copy_up, tmpfs};
 use crate::engine::Failure;
 use crate::tasks::Given;
 
@@ -27,6 +28,8 @@ enum Place {
     Host(PathBuf),
     /// Ours, filled from the image when it is new.
     Own(PathBuf),
+    /// Ours too, in memory, with these options.
+    Memory(PathBuf, String),
 }
 
 impl Volumes<'_> {
@@ -70,6 +73,12 @@ impl Volumes<'_> {
                     fill(&path, &point.container_path, image)?;
                     path
                 }
+                Place::Memory(path, options) => {
+                    let mounted = tmpfs::provide(&path, &options);
+                    mounted.map_err(|why| failed(format!("create {name}: {why}")))?;
+                    fill(&path, &point.container_path, image)?;
+                    path
+                }
             };
             mounts.push(bind(source, point.container_path.clone(), point.read_only));
         }
@@ -86,17 +95,18 @@ impl Volumes<'_> {
                      not found"
                 )));
             }
-            if !docker.driver_opts.is_empty() {
-                return self.with_options(name, &docker.driver_opts);
-            }
-            if docker.scope != "shared" {
-                return Ok(Place::Own(self.task_dir.join("volumes").join(checked(name)?)));
-            }
-            let path = self.shared_dir.join(checked(name)?);
+            let shared = docker.scope == "shared";
+            let path = match shared {
+                true => self.shared_dir.join(checked(name)?),
+                false => self.task_dir.join("volumes").join(checked(name)?),
+            };
             // AWS: a shared volume that is not to be made must be there.
-            return match docker.autoprovision || path.is_dir() {
+            if shared && !docker.autoprovision && !path.is_dir() {
+                return Err(failed(format!("get {name}: no such volume")));
+            }
+            return match docker.driver_opts.is_empty() {
                 true => Ok(Place::Own(path)),
-                false => Err(failed(format!("get {name}: no such volume"))),
+                false => with_options(name, path, &docker.driver_opts),
             };
         }
         match volume.host.as_ref().map(|host| host.source_path.as_str()) {
@@ -105,24 +115,6 @@ impl Volumes<'_> {
                 Err(failed(format!("{path} includes invalid characters for a local volume name")))
             }
             _ => Ok(Place::Own(self.task_dir.join("volumes").join(checked(name)?))),
-        }
-    }
-
-    /// Docker's `local` driver with `type=none,o=bind,device=PATH`; what else it mounts is not here.
-    fn with_options(
-        &self,
-        name: &str,
-        options: &std::collections::BTreeMap<String, String>,
-    ) -> Result<Place, Failure> {
-        let option = |name: &str| options.get(name).map(String::as_str).unwrap_or_default();
-        let binds = option("o").split(',').any(|word| word == "bind");
-        let device = option("device");
-        match binds && device.starts_with('/') {
-            true => Ok(Place::Host(device.into())),
-            false => Err(failed(format!(
-                "create {name}: this host mounts no volumes of type \"{}\"",
-                option("type")
-            ))),
         }
     }
 
@@ -137,6 +129,30 @@ impl Volumes<'_> {
         let path = self.task_dir.join("anonymous").join(checked(&folder)?);
         fill(&path, target, Some(image))?;
         Ok(bind(path, target.to_owned(), false))
+    }
+}
+
+/// Docker's `local` driver mounts what its options say: a folder of the host, or memory. What lies
+/// elsewhere is mounted on the host by its operator, and bound from there.
+fn with_options(
+    name: &str,
+    path: PathBuf,
+    options: &BTreeMap<String, String>,
+) -> Result<Place, Failure> {
+    const KNOWN: [&str; 3] = ["type", "o", "device"];
+    if let Some(unknown) = options.keys().find(|option| !KNOWN.contains(&option.as_str())) {
+        return Err(failed(format!("create {name}: invalid option: \"{unknown}\"")));
+    }
+    let option = |name: &str| options.get(name).map(String::as_str).unwrap_or_default();
+    let (kind, device) = (option("type"), option("device"));
+    let binds = option("o").split(',').any(|word| word == "bind");
+    match kind {
+        _ if binds && device.starts_with('/') => Ok(Place::Host(device.into())),
+        "tmpfs" => Ok(Place::Memory(path, option("o").to_owned())),
+        kind => Err(failed(format!(
+            "create {name}: this host mounts no volumes of type \"{kind}\": mount it on the host, \
+             and name it by type=none,o=bind,device=PATH"
+        ))),
     }
 }
 
@@ -169,5 +185,33 @@ fn fill(path: &Path, target: &str, image: Option<&Image>) -> Result<(), Failure>
     match image {
         Some(image) if empty => copy_up::copy_up(&image.layers, target, path).map_err(io),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_does_not_mount_is_named() {
+        let place = |pairs: &[(&str, &str)]| {
+            let options = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            with_options("v", "/t/v".into(), &options)
+        };
+        let refused = |pairs: &[(&str, &str)]| match place(pairs) {
+            Err(failure) => failure.to_string(),
+            Ok(_) => panic!("{pairs:?}"),
+        };
+        let nfs = refused(&[("type", "nfs"), ("o", "addr=10.0.0.1"), ("device", ":/x")]);
+        assert!(nfs.starts_with("CannotCreateVolumeError: create v: "), "{nfs}");
+        assert!(nfs.contains("type \"nfs\""), "{nfs}");
+        let odd = refused(&[("type", "tmpfs"), ("size", "5m")]);
+        assert!(odd.ends_with("invalid option: \"size\""), "{odd}");
+        let bound = place(&[("type", "none"), ("o", "bind"), ("device", "/srv")]);
+        assert!(matches!(bound, Ok(Place::Host(path)) if path == Path::new("/srv")));
+        let memory = place(&[("type", "tmpfs"), ("o", "size=5m")]);
+        assert!(
+            matches!(memory, Ok(Place::Memory(path, o)) if path == Path::new("/t/v") && o == "size=5m")
+        );
     }
 }

@@ -15,10 +15,13 @@ fn traces_of_stopped_tasks_go_after_their_time() {
     }
     machine.up();
     let ports = json!([{ "containerPort": 80 }]);
-    let command = json!(["sh", "-c", "echo > /v/x; exit 3"]);
-    let mounts = json!([{ "sourceVolume": "v", "containerPath": "/v" }]);
+    let command = json!(["sh", "-c", "echo > /v/x; echo > /m/x; exit 3"]);
+    let mounts = json!([{ "sourceVolume": "v", "containerPath": "/v" },
+        { "sourceVolume": "m", "containerPath": "/m" }]);
+    let memory = json!({ "scope": "task", "driver": "local", "driverOpts": { "type": "tmpfs" } });
+    let volumes = json!([{ "name": "v" }, { "name": "m", "dockerVolumeConfiguration": memory }]);
     let app = json!({ "command": command, "portMappings": ports, "mountPoints": mounts });
-    machine.define("short", app, json!({ "volumes": [{ "name": "v" }] }));
+    machine.define("short", app, json!({ "volumes": volumes }));
     let arn = machine.run("short", 1).remove(0);
     let task = machine.wait(&arn, "STOPPED");
     let (host, id) = (machine.host_dir(&task), arn.rsplit('/').next().unwrap());

@@ -55,6 +55,15 @@ pub fn cases(machine: &Machine) -> Vec<Case> {
             .with(local(json!({ "labels": { "a": "b" } }))),
         case("docker-volume-bind", "cat /v/given", mount("v", "/v"), &["from the host\n"])
             .with(local(json!({ "driverOpts": options }))),
+        case(
+            "docker-volume-memory",
+            "mount | grep ' /v '; cp /bin/busybox /v/x; /v/x true 2>/dev/null || echo no exec",
+            mount("v", "/v"),
+            &["tmpfs on /v type tmpfs", "noexec", "size=5120k", "no exec\n"],
+        )
+        .with(local(json!({ "driverOpts": {
+            "type": "tmpfs", "device": "tmpfs", "o": "size=5m,noexec,mode=700",
+        } }))),
         case("copy-up", "cat /etc/passwd", mount("v", "/etc"), &["root:x:0:0"])
             .with(json!({ "volumes": [{ "name": "v" }] })),
     ]
