@@ -49,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     runtime.block_on(async {
         let mut sources = Vec::new();
         for name in containers {
+            tell_of_dropped(&folder.join(&name), &name);
             let reader = follow(folder.join(&name), from)
                 .with_context(|| format!("cannot read the output of {name}"))?;
             sources.push(Source::new(name, reader));
@@ -60,6 +61,18 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is not there is said beside the output, not in it.
+fn tell_of_dropped(folder: &Path, name: &str) {
+    let dropped = host_runtime::dropped(folder);
+    if dropped.lines > 0 {
+        eprintln!(
+            "wharf: {} lines ({} bytes) of {name} were dropped: its log driver did not keep up, and \
+             its buffer (max-buffer-size) was full",
+            dropped.lines, dropped.bytes
+        );
+    }
 }
 
 /// The folder of a task's output, on whichever host it is.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{container, run};
 use crate::inside::{LOGGING, awslogs, events, role};
-use crate::world::{Machine, wait_for};
+use crate::world::{Machine, wait_for, wharf};
 
 fn log(driver: &str, options: Value) -> Value {
     json!({ "logConfiguration": { "logDriver": driver, "options": options } })
@@ -234,5 +234,38 @@ pub fn cloudwatch_joins_lines(machine: &Machine) {
         });
         let told: Vec<&str> = told.iter().map(|text| text.trim_end()).collect();
         assert_eq!(told, expected, "{name}");
+    }
+}
+
+/// AWS: without blocking, what comes while the buffer is full is lost, and nothing else is.
+pub fn lines_arrive_or_are_counted(machine: &Machine) {
+    const LINES: usize = 60_000;
+    let role = role(machine, "counted-exec", Some(LOGGING));
+    for (name, buffer) in [("roomy", None), ("narrow", Some("64k"))] {
+        let (family, group) = (format!("counted-{name}"), format!("group-counted-{name}"));
+        let mut options = json!({ "awslogs-create-group": "true" });
+        if let Some(buffer) = buffer {
+            options["max-buffer-size"] = json!(buffer);
+        }
+        let script = format!("yes 0123456789012345678901234567890123456789 | head -n {LINES}");
+        let log = json!({ "logConfiguration": awslogs(&group, options) });
+        let app = container("app", &script, log);
+        let arn = run(machine, &family, json!([app]), json!({ "executionRoleArn": role }));
+        let task = machine.wait(&arn, "STOPPED");
+        let id = arn.rsplit('/').next().unwrap();
+        let folder = machine.host_dir(&task).join("logs").join(id).join("app");
+        let told = std::fs::read_to_string(folder.join("dropped")).unwrap_or_default();
+        let dropped: usize = told.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        wait_for("every line has arrived or was counted", || {
+            let arrived = events(machine, &group, &format!("p/app/{id}")).len();
+            assert!(arrived + dropped <= LINES, "{name}: {arrived} arrived, {dropped} dropped");
+            (arrived + dropped == LINES).then_some(())
+        });
+        let dir = machine.dir();
+        let shown = wharf(&["logs", "--data-dir", dir.to_str().unwrap(), id]).output().unwrap();
+        let said = String::from_utf8_lossy(&shown.stderr).contains("of app were dropped");
+        assert_eq!(said, dropped > 0, "{name}: {dropped} dropped: {shown:?}");
+        // It is less than the buffer that nobody asked to be smaller.
+        assert!(buffer.is_some() || dropped == 0, "{name}: {dropped} dropped");
     }
 }

@@ -161,6 +161,7 @@ fn output_goes_where_it_shall() {
         logs::files_are_kept_as_asked
         logs::receivers_hear_every_driver
         logs::cloudwatch_joins_lines
+        logs::lines_arrive_or_are_counted
         router::a_router_takes_what_others_write
     };
     look(&machine, all);
