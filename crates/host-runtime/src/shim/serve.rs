@@ -232,10 +232,16 @@ impl Watched {
                     Err(error) => reply(&stream, &Answer::failed(&error)),
                 }
             }
-            "start" => {
-                let text = "the container is started already".to_owned();
-                reply(&stream, &Answer::Failed { create: false, text });
-            }
+            "start" => match (record.started_at, record.container) {
+                // Asked by an agent that was killed before it had written down the answer.
+                (Some(at), Some(container)) => {
+                    reply(&stream, &Answer::Started { pid: container.pid, at });
+                }
+                _ => {
+                    let text = "the container is being started".to_owned();
+                    reply(&stream, &Answer::Failed { create: false, text });
+                }
+            },
             _ => reply(&stream, &Answer::Done),
         }
     }

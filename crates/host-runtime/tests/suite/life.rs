@@ -377,6 +377,8 @@ async fn an_agent_that_comes_later_knows_everything(world: Arc<World>) {
     let all = later.list().await.unwrap();
     assert_eq!((all.len(), all[0].status), (1, Status::Running));
     assert_eq!(all[0].spec.as_ref().unwrap().process, spec.process);
+    // Who cannot know whether it was started asks again.
+    assert_eq!(later.start("stay").await.unwrap().pid, all[0].pid);
     let mut reader = later.logs("stay", LogsFrom::default()).await.unwrap();
     assert_eq!(reader.next().await.unwrap()[0].text, "before");
     later.signal("stay", 15).await.unwrap();

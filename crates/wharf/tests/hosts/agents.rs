@@ -127,7 +127,8 @@ fn no_kill_is_one_too_many() {
         let after = machine.first_processes();
         let of = |found: &BTreeMap<String, (i32, u64)>, arn: &String| found.get(arn).copied();
         for arn in &arns {
-            assert_eq!(machine.task(arn)["lastStatus"], "RUNNING", "round {round}");
+            let task = machine.task(arn);
+            assert_eq!(task["lastStatus"], "RUNNING", "round {round}: {task:#}");
             assert!(of(&before, arn).is_some(), "round {round}: {arn} has no container");
             assert_eq!(of(&before, arn), of(&after, arn), "round {round}: another container");
         }
