@@ -132,6 +132,8 @@ fn no_kill_is_one_too_many() {
             assert!(of(&before, arn).is_some(), "round {round}: {arn} has no container");
             assert_eq!(of(&before, arn), of(&after, arn), "round {round}: another container");
         }
+        // A host whose agent was slow to come back counts as away for a moment.
+        wait_for("the hosts take tasks", || (machine.instances(true).len() == 2).then_some(()));
         let more = machine.run("sleeper", UNSEEN);
         more.iter().for_each(|arn| drop(machine.wait(arn, "RUNNING")));
         arns.extend(more);
