@@ -6,6 +6,8 @@ import subprocess
 import tarfile
 import time
 
+import pytest
+
 from wharf_server import Server, binary, clean_environment
 
 PATIENCE = 60
@@ -36,6 +38,22 @@ class Up(Server):
                 archive.addfile(link)
         command = [binary(), "image", "--data-dir", self.data_dir, "import", tar, "busybox:latest"]
         subprocess.run(command, check=True, env=clean_environment(), capture_output=True)
+
+
+def running(folder, hosts=2, why=None):
+    """For a fixture: such a server in its folder, and nothing of it left afterwards. Where this machine lacks
+    something the tests are left out, and say so."""
+    if why := why or lacking():
+        print(f"Left out: {why}")
+        pytest.skip(why)
+    server = Up(folder / "data", "--hosts", str(hosts), "--no-hosts-file", "--host-memory", "512")
+    server.image(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        assert server.wharf("clean").returncode == 0
 
 
 def connected(client, cluster="default"):

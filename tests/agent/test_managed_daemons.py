@@ -2,7 +2,7 @@
 
 import pytest
 
-from real_hosts import Up, connected, lacking, until
+from real_hosts import connected, running, until
 from wharf_server import ACCOUNT, REGION
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:"
@@ -11,18 +11,7 @@ SCRIPT = "trap 'exit 0' TERM; while :; do sleep 1; done"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
-    if why := lacking():
-        print(f"Daemons on hosts are left out: {why}")
-        pytest.skip(why)
-    root = tmp_path_factory.mktemp("daemons")
-    server = Up(root / "data", "--hosts", "2", "--no-hosts-file", "--host-memory", "512")
-    server.image(root)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        assert server.wharf("clean").returncode == 0
+    yield from running(tmp_path_factory.mktemp("daemons"))
 
 
 def test_one_on_each_host_and_a_new_version_in_place(up):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from real_hosts import BETWEEN_LOOKS, PATIENCE, Up, connected, lacking, until
+from real_hosts import BETWEEN_LOOKS, PATIENCE, connected, running, until
 
 PLUGIN = "session-manager-plugin"
 AWS = Path(sys.executable).parent / "aws"
@@ -30,8 +30,6 @@ def plugin() -> Path | None:
 
 
 def missing() -> str | None:
-    if why := lacking():
-        return why
     if plugin() is None:
         return f"{PLUGIN} is neither in the path nor named by WHARF_SESSION_MANAGER_PLUGIN"
     return None
@@ -39,18 +37,7 @@ def missing() -> str | None:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
-    if why := missing():
-        print(f"The stock plugin is left out: {why}")
-        pytest.skip(why)
-    root = tmp_path_factory.mktemp("exec")
-    server = Up(root / "data", "--hosts", "1", "--no-hosts-file", "--host-memory", "512")
-    server.image(root)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        assert server.wharf("clean").returncode == 0
+    yield from running(tmp_path_factory.mktemp("exec"), hosts=1, why=missing())
 
 
 @pytest.fixture(scope="module")

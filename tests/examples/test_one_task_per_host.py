@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from real_hosts import Up, connected, lacking, until
+from real_hosts import connected, running, until
 from wharf_server import ROOT, binary
 
 NAME = "one-task-per-host"
@@ -15,18 +15,7 @@ SCHEDULER = ROOT / "examples" / "one_task_per_host" / "scheduler.py"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
-    if why := lacking():
-        print(f"The example is left out: {why}")
-        pytest.skip(why)
-    root = tmp_path_factory.mktemp("scheduler")
-    server = Up(root / "data", "--hosts", "2", "--no-hosts-file", "--host-memory", "512")
-    server.image(root)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        assert server.wharf("clean").returncode == 0
+    yield from running(tmp_path_factory.mktemp("scheduler"))
 
 
 @pytest.fixture
@@ -57,14 +46,14 @@ def test_one_task_on_every_host(up, scheduler):
     hosts = until("both hosts are connected", lambda: (all_ := connected(client)) and len(all_) == 2 and all_)
     arns = sorted(host["containerInstanceArn"] for host in hosts)
 
-    def running():
+    def those():
         listed = client.list_tasks(startedBy=NAME, desiredStatus="RUNNING")["taskArns"]
         told = client.describe_tasks(tasks=listed)["tasks"] if listed else []
         return [task for task in told if task["lastStatus"] == "RUNNING"]
 
     def one_each():
         assert child.poll() is None, said.read_text()
-        tasks = running()
+        tasks = those()
         return sorted(task["containerInstanceArn"] for task in tasks) == arns and tasks
 
     first = until("one task on each host", one_each)
