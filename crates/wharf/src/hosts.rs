@@ -19,6 +19,7 @@ use service_iam::hosts::HostSession;
 use service_iam::ops::Issued;
 
 use crate::data_dir::DataDir;
+use crate::runtime::RuntimeKind;
 
 /// What the command line says of hosts.
 #[derive(Clone, clap::Args)]
@@ -38,6 +39,9 @@ pub struct HostArguments {
     /// The addresses of hosts and tasks [default: a free 10.x.0.0/16]
     #[arg(long, env = "WHARF_VPC_CIDR", value_name = "CIDR")]
     vpc_cidr: Option<ipnet::Ipv4Net>,
+    /// What runs the hosts' containers
+    #[arg(long, env = "WHARF_RUNTIME", value_enum, default_value_t)]
+    runtime: RuntimeKind,
     /// Leave /etc/hosts alone: hosts are reached by address only
     #[arg(long, env = "WHARF_NO_HOSTS_FILE")]
     no_hosts_file: bool,
@@ -204,6 +208,10 @@ impl Hosts {
                 text(data_dir),
                 "--cgroup".to_owned(),
                 cgroup,
+                "--region".to_owned(),
+                plane.region.to_string(),
+                "--runtime".to_owned(),
+                self.arguments.runtime.as_str().to_owned(),
             ],
             log: dir.join("agent.log"),
         })

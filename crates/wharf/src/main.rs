@@ -16,6 +16,7 @@ mod logs;
 mod operator;
 mod process;
 mod root_key;
+mod runtime;
 mod server;
 mod settings;
 mod slices;

@@ -15,20 +15,21 @@ use host_agent::plane::managed::{Activation, Managed};
 use host_agent::plane::metadata::{ENDPOINT, Metadata};
 use host_images::Store;
 use host_network::{Inside, InsideOptions, PortRange, Tag};
-use host_runtime::{ShimProgram, Shimmed};
+use host_runtime::ShimProgram;
 
 use crate::logs::LogArguments;
+use crate::runtime::RuntimeKind;
 use crate::small::{PAGE_BY_PAGE, become_small};
 use crate::supervisor::{Signals, raise_file_limit};
 
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Arguments {
-    /// The cluster to join [default: ECS_CLUSTER, or default]
-    #[arg(long, value_name = "NAME")]
+    /// The cluster to join [default: default]
+    #[arg(long, env = "ECS_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
-    /// The control plane's URL [default: ECS_BACKEND_HOST, or http://127.0.0.1:4566]
-    #[arg(long, value_name = "URL")]
+    /// The control plane's URL [default: http://127.0.0.1:4566]
+    #[arg(long, env = "ECS_BACKEND_HOST", value_name = "URL")]
     endpoint: Option<String>,
     /// The region [default: AWS_DEFAULT_REGION, or us-east-1]
     #[arg(long, value_name = "REGION")]
@@ -49,6 +50,9 @@ pub struct Arguments {
     /// The store of images [default: images in the data directory]
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    /// What runs the containers
+    #[arg(long, value_enum, default_value_t)]
+    runtime: RuntimeKind,
     /// The data directory whose host this is: `wharf up` names its own
     #[arg(long, value_name = "DIR", hide = true)]
     of: Option<PathBuf>,
@@ -102,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let tag = Tag::of(arguments.of.as_deref().unwrap_or(&dir));
     let cgroup = arguments.cgroup.clone().unwrap_or_else(|| format!("/{}/agent", tag.cgroup()));
     let shim = ShimProgram::current(&["shim"])?.with(PAGE_BY_PAGE.0, PAGE_BY_PAGE.1);
-    let runtime = Shimmed::embedded(host_runtime::Config {
+    let runtime = arguments.runtime.open(host_runtime::Config {
         state_dir: dir.join("containers"),
         cgroup_root: cgroup.clone(),
         shim,

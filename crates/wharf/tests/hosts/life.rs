@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use host_runtime::doctor::find_program;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -44,6 +45,36 @@ fn a_task_runs_is_reached_and_stops() {
     assert_eq!(task["stopCode"], "UserInitiated");
     assert_eq!(task["stoppedReason"], "enough");
     assert!(get(&address, port).is_none(), "the port is closed with the task");
+}
+
+/// The same with runc, where it is on this machine: bundles, networks and ends are alike.
+#[test]
+fn a_host_may_have_runc() {
+    if find_program("runc").is_none() {
+        eprintln!("skipped: runc is not on this machine");
+        return;
+    }
+    let Some(machine) = Machine::start_with(&["--runtime", "runc"]) else { return };
+    let command = "echo hi > /tmp/hello; exec httpd -f -p 80 -h /tmp";
+    let ports = json!([{ "containerPort": 80 }]);
+    let container = json!({ "command": ["sh", "-c", command], "portMappings": ports });
+    machine.define("web", container, json!({}));
+    let arn = machine.run("web", 1).remove(0);
+    let task = machine.wait(&arn, "RUNNING");
+    let port = task["containers"][0]["networkBindings"][0]["hostPort"].as_u64().unwrap();
+    let address = machine.host_address(&task);
+    let page = wait_for("the task answers", || get(&address, port));
+    assert!(page.ends_with("hi\n"), "{page}");
+    let with_runc = |pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.split(|byte| *byte == 0).any(|word| word == b"--runc")
+    };
+    assert!(machine.all_processes().iter().any(with_runc), "its shim has runc");
+    machine.define("code", json!({ "command": ["sh", "-c", "exit 7"] }), json!({}));
+    let (ended, _) = machine.run_to_end("code");
+    assert_eq!(ended["containers"][0]["exitCode"], 7);
+    machine.call("StopTask", json!({ "task": arn }));
+    machine.wait(&arn, "STOPPED");
 }
 
 #[test]
