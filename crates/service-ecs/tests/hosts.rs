@@ -333,7 +333,7 @@ fn the_accounts_log_mode_holds_where_a_definition_has_none() {
     let setting = json!({ "name": "defaultLogDriverMode", "value": "blocking" });
     world.call("PutAccountSettingDefault", setting);
     let group = |more: Value| {
-        let mut options = json!({ "awslogs-group": "g" });
+        let mut options = json!({ "awslogs-group": "g", "awslogs-region": "us-east-1" });
         for (name, value) in more.as_object().unwrap() {
             options[name] = value.clone();
         }
