@@ -17,7 +17,7 @@ use world::World;
 const WEB: &str = "arn:aws:sts::123456789012:assumed-role/web/host-1";
 const OTHER: &str = "arn:aws:sts::123456789012:assumed-role/web/host-2";
 
-const CAPABILITIES: [&str; 13] = [
+const CAPABILITIES: [&str; 14] = [
     "com.amazonaws.ecs.capability.docker-remote-api.1.17",
     "com.amazonaws.ecs.capability.docker-remote-api.1.18",
     "com.amazonaws.ecs.capability.docker-remote-api.1.19",
@@ -25,6 +25,7 @@ const CAPABILITIES: [&str; 13] = [
     "com.amazonaws.ecs.capability.docker-remote-api.1.22",
     "com.amazonaws.ecs.capability.docker-remote-api.1.24",
     "com.amazonaws.ecs.capability.docker-remote-api.1.25",
+    "com.amazonaws.ecs.capability.docker-remote-api.1.28",
     "com.amazonaws.ecs.capability.docker-remote-api.1.29",
     "com.amazonaws.ecs.capability.logging-driver.awslogs",
     "com.amazonaws.ecs.capability.task-iam-role",
