@@ -41,7 +41,11 @@ impl Report for TaskObserved {
 /// host learns from the next manifest what it should run.
 pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
     let (now, kept) = (tx.now(), timing::stopped_tasks_kept(tx));
+    let mut still_there = None;
     tx.edit::<Task>(&task, |task| {
+        if task.given_up && report.status.is_some_and(|status| status < TaskStatus::Stopped) {
+            still_there = task.host;
+        }
         // Its host has told of a task that was given up with it: by now it has stopped it.
         let settled = task.given_up && report.status == Some(TaskStatus::Stopped);
         task.given_up &= !settled;
@@ -67,6 +71,12 @@ pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
             life::stopped_on_host(task, report.reason, now, kept);
         }
     });
+    if let Some(host) = still_there {
+        // What it was to tell of is not gone: it has until later to stop it.
+        tx.edit::<ContainerInstance>(&host, |row| {
+            row.settled_at = row.settled_at.map(|_| now + timing::RETURNED_HOSTS_TELL_WITHIN);
+        });
+    }
 }
 
 /// An agent's connection stands.

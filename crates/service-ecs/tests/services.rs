@@ -282,6 +282,27 @@ fn tasks_of_lost_and_draining_hosts_are_replaced() {
     fleet.world.survives_a_restart();
 }
 
+/// On a slow line: what it tells comes before what it is told.
+#[test]
+fn what_a_host_that_is_back_still_runs_keeps_its_port() {
+    let mut fleet = Fleet::new(1);
+    let input = json!({"cluster": "c", "taskDefinition": "fixed"});
+    let run = |fleet: &mut Fleet| fleet.world.call("RunTask", input.clone());
+    let task = world::fleet::id_of(&run(&mut fleet)["tasks"][0]["taskArn"]);
+    fleet.settle();
+    let host = fleet.hosts[0];
+    fleet.disconnect(host);
+    fleet.world.pass(Duration::from_secs(61));
+    fleet.connect(host);
+    // It has not heard yet that it shall stop the task, and tells that it runs.
+    fleet.world.pass(Duration::from_secs(50));
+    fleet.observe(task, TaskStatus::Running);
+    fleet.world.pass(Duration::from_secs(50));
+    assert_eq!(run(&mut fleet)["failures"][0]["reason"], "RESOURCE:PORTS");
+    fleet.observe(task, TaskStatus::Stopped);
+    assert_eq!(run(&mut fleet)["failures"], json!([]));
+}
+
 #[test]
 fn a_daemon_is_on_every_host_that_may_have_it() {
     let mut fleet = Fleet::new(2);
