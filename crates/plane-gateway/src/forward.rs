@@ -9,8 +9,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_protocol::ApiError;
 use bytes::Bytes;
@@ -62,11 +62,18 @@ pub struct Forward {
     client: OnceLock<Outbound>,
     /// Who leads, as one task looks; for the tunnels, of which there may be thousands.
     leader: OnceLock<watch::Receiver<Option<LeaderInfo>>>,
+    complained: Mutex<Option<Instant>>,
 }
 
 impl Forward {
     pub fn new(secret: fn(&State) -> Option<&[u8]>, ca: Option<PathBuf>) -> Forward {
-        Forward { secret, ca, client: OnceLock::new(), leader: OnceLock::new() }
+        Forward {
+            secret,
+            ca,
+            client: OnceLock::new(),
+            leader: OnceLock::new(),
+            complained: Mutex::default(),
+        }
     }
 
     fn client(&self) -> Result<&Outbound, OutboundError> {
@@ -101,12 +108,21 @@ impl Forward {
             Err(error) => Err(error),
         };
         let mut answer = answer.map_err(|error| {
-            tracing::warn!("a write could not be passed on: {error}");
+            self.complain(&error);
             ApiError::service_unavailable("The leader of the control plane cannot be reached.")
         })?;
         OF_THE_HOP.iter().for_each(|name| drop(answer.headers_mut().remove(name)));
         answer.headers_mut().remove(header::DATE);
         Ok(answer)
+    }
+
+    /// Thousands of writes a second may fail until another leads: the log is told once a second.
+    fn complain(&self, error: &OutboundError) {
+        let mut told = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+            *told = Some(Instant::now());
+            tracing::warn!("writes cannot be passed on: {error}");
+        }
     }
 
     /// Carry a websocket to the leader, byte by byte, for as long as it leads. The agent's signature

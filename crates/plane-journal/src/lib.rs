@@ -35,6 +35,7 @@ mod error;
 pub mod etcd;
 mod record;
 mod standing;
+mod turn;
 
 pub use embedded::{EmbeddedJournal, EmbeddedOptions};
 pub use error::{JournalError, SinkError};
@@ -43,6 +44,8 @@ pub use standing::{Follower, LeaderInfo, Role, Stop};
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use turn::Turn;
 
 /// One row's new content, as bytes that only its owner can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +126,8 @@ pub struct Installed {
     pub(crate) chunks: u64,
     pub(crate) seq: u64,
     pub(crate) term: u64,
+    /// Kept until this is installed, or dropped.
+    pub(crate) _turn: Turn,
 }
 
 /// Takes a snapshot's rows on any thread, off the append path.
@@ -166,7 +171,8 @@ pub trait Journal: Send {
         false
     }
 
-    /// Whether the log has grown enough that a snapshot pays. False while one is being written.
+    /// Whether the log has grown enough that a snapshot pays. False while one is being written or
+    /// waits to be installed.
     fn snapshot_due(&self) -> bool;
 
     /// Starts a snapshot of `rev`, which must be the last appended revision.

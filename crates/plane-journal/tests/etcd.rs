@@ -32,6 +32,7 @@ suite! {
     what_was_appended_comes_back
     snapshots_take_the_place_of_the_log
     appends_go_on_while_a_snapshot_is_written
+    the_next_snapshot_waits_until_one_is_installed
     a_snapshot_falls_due_as_the_log_grows
     an_unfinished_snapshot_costs_nothing
     large_groups_are_whole

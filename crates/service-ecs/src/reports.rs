@@ -16,7 +16,7 @@ use crate::rows::container_instance::{
 use crate::rows::exec_session::ExecSession;
 use crate::rows::service::ServiceKey;
 use crate::rows::service_history::DeploymentRecord;
-use crate::rows::task::{AttachmentStatus, ExecAgent, ExecStatus, Health, Task, TasksOn};
+use crate::rows::task::{AttachmentStatus, ExecAgent, ExecStatus, Health, Task};
 use crate::rows::timing::Timing;
 use crate::rules::{hooks, life, timing};
 
@@ -41,11 +41,7 @@ impl Report for TaskObserved {
 /// host learns from the next manifest what it should run.
 pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
     let (now, kept) = (tx.now(), timing::stopped_tasks_kept(tx));
-    let mut still_there = None;
     tx.edit::<Task>(&task, |task| {
-        if task.given_up && report.status.is_some_and(|status| status < TaskStatus::Stopped) {
-            still_there = task.host;
-        }
         // Its host has told of a task that was given up with it: by now it has stopped it.
         let settled = task.given_up && report.status == Some(TaskStatus::Stopped);
         task.given_up &= !settled;
@@ -71,12 +67,6 @@ pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
             life::stopped_on_host(task, report.reason, now, kept);
         }
     });
-    if let Some(host) = still_there {
-        // What it was to tell of is not gone: it has until later to stop it.
-        tx.edit::<ContainerInstance>(&host, |row| {
-            row.settled_at = row.settled_at.map(|_| now + timing::RETURNED_HOSTS_TELL_WITHIN);
-        });
-    }
 }
 
 /// An agent's connection stands.
@@ -87,8 +77,6 @@ pub struct AgentConnected {
 
 impl Report for AgentConnected {
     fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Nothing {
-        let settled_at = tx.now() + timing::RETURNED_HOSTS_TELL_WITHIN;
-        let waits = tx.by::<TasksOn>(&self.instance).any(|task| task.given_up);
         tx.edit::<ContainerInstance>(&self.instance, |row| {
             let gone = row.status == InstanceStatus::Inactive;
             if gone || self.session < row.observed_session {
@@ -98,7 +86,6 @@ impl Report for AgentConnected {
             row.observed_connected = true;
             row.observed_session = self.session;
             row.lost_at = None;
-            row.settled_at = waits.then_some(settled_at);
         });
         Box::new(())
     }
@@ -128,7 +115,6 @@ fn disconnect(row: &mut ContainerInstance, lost_at: Time) {
     if row.observed_connected {
         row.observed_connected = false;
         row.version += 1;
-        row.settled_at = None;
         row.lost_at = Some(lost_at);
     }
 }

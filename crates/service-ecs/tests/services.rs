@@ -282,7 +282,22 @@ fn tasks_of_lost_and_draining_hosts_are_replaced() {
     fleet.world.survives_a_restart();
 }
 
-/// On a slow line: what it tells comes before what it is told.
+#[test]
+fn what_keeps_a_task_out_is_told_anew_when_the_host_that_was_named_is_drained() {
+    let mut fleet = Fleet::new(1);
+    let host = fleet.hosts[0];
+    fleet.disconnect(host);
+    fleet.create("s", json!({"desiredCount": 1}));
+    let last = |fleet: &mut Fleet| fleet.events("s").pop().unwrap_or_default();
+    assert!(last(&mut fleet).contains("doesn't have the agent connected"));
+    let names = json!([host.to_string()]);
+    let input = json!({"cluster": "c", "containerInstances": names, "status": "DRAINING"});
+    fleet.world.call("UpdateContainerInstancesState", input);
+    assert!(last(&mut fleet).contains("No Container Instances were found in your cluster."));
+    fleet.world.survives_a_restart();
+}
+
+/// However slow its line is: time alone says nothing.
 #[test]
 fn what_a_host_that_is_back_still_runs_keeps_its_port() {
     let mut fleet = Fleet::new(1);
@@ -294,10 +309,8 @@ fn what_a_host_that_is_back_still_runs_keeps_its_port() {
     fleet.disconnect(host);
     fleet.world.pass(Duration::from_secs(61));
     fleet.connect(host);
-    // It has not heard yet that it shall stop the task, and tells that it runs.
-    fleet.world.pass(Duration::from_secs(50));
-    fleet.observe(task, TaskStatus::Running);
-    fleet.world.pass(Duration::from_secs(50));
+    // It has not heard yet that it shall stop the task.
+    fleet.world.pass(Duration::from_secs(600));
     assert_eq!(run(&mut fleet)["failures"][0]["reason"], "RESOURCE:PORTS");
     fleet.observe(task, TaskStatus::Stopped);
     assert_eq!(run(&mut fleet)["failures"], json!([]));

@@ -30,12 +30,13 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::record::Encoder;
 use crate::standing::{HeadFuture, RoleCallback, Standing};
+use crate::turn::Turns;
 use crate::{
     Batch, Follower, Installed, Journal, JournalError, LeaderInfo, Recovered, Role, Sink,
     SnapshotWriter, Status, Term,
@@ -101,7 +102,7 @@ pub struct EmbeddedJournal {
     /// The log's length when the snapshot that is being written began.
     log_at_begin: u64,
     due_at: u64,
-    snapshot_busy: Arc<AtomicBool>,
+    writing: Turns,
     last_sync: Duration,
     encoder: Encoder,
     standing: Arc<Alone>,
@@ -161,7 +162,7 @@ impl EmbeddedJournal {
             snapshot_bytes: 0,
             log_bytes: 0,
             log_at_begin: 0,
-            snapshot_busy: Arc::default(),
+            writing: Turns::default(),
             last_sync: Duration::ZERO,
             encoder: Encoder::default(),
             standing,
@@ -324,7 +325,7 @@ impl Journal for EmbeddedJournal {
     }
 
     fn snapshot_due(&self) -> bool {
-        if self.segment.is_none() || self.snapshot_busy.load(Ordering::Acquire) {
+        if self.segment.is_none() || self.writing.is_taken() {
             return false;
         }
         self.refused.is_some() || self.log_bytes >= self.due_at
@@ -338,9 +339,7 @@ impl Journal for EmbeddedJournal {
         let Some(segment) = &self.segment else {
             return Err(JournalError::Fenced { reason: "leadership was not taken".into() });
         };
-        if self.snapshot_busy.load(Ordering::Acquire) {
-            return Err(JournalError::Misuse("a snapshot is being written already".into()));
-        }
+        let turn = self.writing.take()?;
         // Should this one fail, the next is due only after some more log, not at once.
         self.due_at = self.log_bytes + self.options.snapshot_after / 4;
         if self.segment_bad || segment.head.first_rev != rev + 1 {
@@ -348,8 +347,7 @@ impl Journal for EmbeddedJournal {
         }
         self.log_at_begin = self.log_bytes;
         let (disk, dir) = (self.options.disk.clone(), &self.options.dir);
-        let busy = self.snapshot_busy.clone();
-        Ok(Box::new(FileSnapshot::create(disk, dir, rev, self.newest_ms, busy)?))
+        Ok(Box::new(FileSnapshot::create(disk, dir, rev, self.newest_ms, turn)?))
     }
 
     fn install(&mut self, done: Installed) -> Result<(), JournalError> {

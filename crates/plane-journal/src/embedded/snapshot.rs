@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::{Disk, DiskFile};
 use crate::codec::{Reader, TableNames, put_row};
+use crate::turn::Turn;
 use crate::{Installed, JournalError, RowChange, Sink, SnapshotWriter};
 
 const MAGIC: [u8; 8] = *b"WHARFSNP";
@@ -154,8 +154,7 @@ pub(crate) struct FileSnapshot {
     packer: BlockPacker,
     rev: u64,
     rows: u64,
-    /// Cleared when this writer is gone, whatever became of it.
-    busy: Arc<AtomicBool>,
+    turn: Turn,
 }
 
 impl FileSnapshot {
@@ -164,13 +163,12 @@ impl FileSnapshot {
         dir: &Path,
         rev: u64,
         at_ms: i64,
-        busy: Arc<AtomicBool>,
+        turn: Turn,
     ) -> Result<FileSnapshot, JournalError> {
         let fresh = dir.join(snapshot_name(rev)).with_extension("tmp");
         let file = disk.create(&fresh).map_err(JournalError::io("create", &fresh))?;
-        busy.store(true, Ordering::Release);
         let (dir, packer) = (dir.into(), BlockPacker::default());
-        let mut writer = FileSnapshot { disk, dir, fresh, file, at: 0, packer, rev, rows: 0, busy };
+        let mut writer = FileSnapshot { disk, dir, fresh, file, at: 0, packer, rev, rows: 0, turn };
         writer.write(&head_bytes(rev, at_ms))?;
         Ok(writer)
     }
@@ -205,7 +203,8 @@ impl SnapshotWriter for FileSnapshot {
         let path = self.dir.join(snapshot_name(self.rev));
         self.disk.rename(&self.fresh, &path).map_err(JournalError::io("rename", &self.fresh))?;
         self.disk.sync_dir(&self.dir).map_err(JournalError::io("sync", &self.dir))?;
-        Ok(Installed { rev: self.rev, rows: self.rows, bytes: self.at, chunks: 1, seq: 0, term: 0 })
+        let (rev, rows, bytes, _turn) = (self.rev, self.rows, self.at, self.turn.clone());
+        Ok(Installed { rev, rows, bytes, chunks: 1, seq: 0, term: 0, _turn })
     }
 }
 
@@ -213,7 +212,6 @@ impl Drop for FileSnapshot {
     fn drop(&mut self) {
         // After a rename there is nothing of that name; after a failure the rest must not stay.
         let _ = self.disk.remove(&self.fresh);
-        self.busy.store(false, Ordering::Release);
     }
 }
 

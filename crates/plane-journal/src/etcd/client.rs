@@ -2,7 +2,7 @@
 //! what the journal can do about them.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
@@ -207,8 +207,21 @@ impl Client {
         Ok(())
     }
 
+    /// Asked again where a connection breaks, for as long as one call may take: a read changes
+    /// nothing, and among several members the next one asked may be there.
     pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, CallError> {
-        self.unary("read", "/etcdserverpb.KV/Range", request).await
+        let until = Instant::now() + self.timeout;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let answer = self.unary("read", "/etcdserverpb.KV/Range", request.clone()).await;
+            let again = Instant::now() + pause < until;
+            match answer {
+                Err(error) if error.is_transient() && again => {}
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
     }
 
     pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, CallError> {

@@ -28,7 +28,6 @@ mod wire;
 pub use options::{EtcdOptions, TlsFiles};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -36,6 +35,7 @@ use tokio::task::AbortHandle;
 
 use crate::record::Encoder;
 use crate::standing::Standing;
+use crate::turn::Turns;
 use crate::{
     Batch, Follower, Installed, Journal, JournalError, LeaderInfo, Recovered, Sink, SnapshotWriter,
     Status, Term,
@@ -72,7 +72,7 @@ pub struct EtcdJournal {
     due_at: u64,
     /// The etcd revision before which no reader of ours looks any more.
     compact_at: i64,
-    snapshot_busy: Arc<AtomicBool>,
+    snapshots: Turns,
 }
 
 /// Our key in the election.
@@ -116,7 +116,7 @@ impl EtcdJournal {
             trouble: None,
             log_at_begin: 0,
             compact_at: 0,
-            snapshot_busy: Arc::default(),
+            snapshots: Turns::default(),
         })
     }
 
@@ -395,8 +395,7 @@ impl Journal for EtcdJournal {
     }
 
     fn snapshot_due(&self) -> bool {
-        let busy = self.snapshot_busy.load(Ordering::Acquire);
-        !busy && self.position.log_bytes >= self.due_at && self.fence().is_ok()
+        !self.snapshots.is_taken() && self.position.log_bytes >= self.due_at && self.fence().is_ok()
     }
 
     fn begin_snapshot(&mut self, rev: u64) -> Result<Box<dyn SnapshotWriter + Send>, JournalError> {
@@ -405,14 +404,11 @@ impl Journal for EtcdJournal {
         if rev != head {
             return Err(JournalError::Misuse(format!("a snapshot of {rev} was begun at {head}")));
         }
-        if self.snapshot_busy.load(Ordering::Acquire) {
-            return Err(JournalError::Misuse("a snapshot is being written already".into()));
-        }
+        let turn = self.snapshots.take()?;
         // Should this one fail, the next is due only after some more log, not at once.
         self.due_at = self.position.log_bytes + self.options.snapshot_after / 4;
         self.log_at_begin = self.position.log_bytes;
-        let busy = self.snapshot_busy.clone();
-        Ok(Box::new(EtcdSnapshot::new(fence, rev, self.position.seq, busy)))
+        Ok(Box::new(EtcdSnapshot::new(fence, rev, self.position.seq, turn)))
     }
 
     fn install(&mut self, done: Installed) -> Result<(), JournalError> {

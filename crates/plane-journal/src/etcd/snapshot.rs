@@ -1,12 +1,11 @@
 //! A snapshot in etcd: the same blocks as in a file, cut into chunks of at most 1 MiB. It counts
-//! once the manifest names it, which is written last and by itself.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+//! once the manifest names it, which is written last and by itself. Chunks of an unfinished one stay
+//! until the next is installed.
 
 use super::fence::Fence;
 use super::layout::PART;
 use crate::embedded::BlockPacker;
+use crate::turn::Turn;
 use crate::{Installed, JournalError, RowChange, SnapshotWriter};
 
 pub(super) struct EtcdSnapshot {
@@ -18,14 +17,13 @@ pub(super) struct EtcdSnapshot {
     chunks: u64,
     rows: u64,
     bytes: u64,
-    busy: Arc<AtomicBool>,
+    turn: Turn,
 }
 
 impl EtcdSnapshot {
-    pub fn new(fence: Fence, rev: u64, seq: u64, busy: Arc<AtomicBool>) -> EtcdSnapshot {
-        busy.store(true, Ordering::Release);
+    pub fn new(fence: Fence, rev: u64, seq: u64, turn: Turn) -> EtcdSnapshot {
         let (packer, pending) = (BlockPacker::default(), Vec::new());
-        EtcdSnapshot { fence, rev, seq, packer, pending, chunks: 0, rows: 0, bytes: 0, busy }
+        EtcdSnapshot { fence, rev, seq, packer, pending, chunks: 0, rows: 0, bytes: 0, turn }
     }
 
     fn send(&mut self, chunk: Vec<u8>) -> Result<(), JournalError> {
@@ -65,13 +63,7 @@ impl SnapshotWriter for EtcdSnapshot {
             self.send(chunk.to_vec())?;
         }
         let (rev, rows, bytes, chunks) = (self.rev, self.rows, self.bytes, self.chunks);
-        Ok(Installed { rev, rows, bytes, chunks, seq: self.seq, term: self.fence.term })
-    }
-}
-
-impl Drop for EtcdSnapshot {
-    fn drop(&mut self) {
-        // Chunks of an unfinished snapshot stay until the next one is installed.
-        self.busy.store(false, Ordering::Release);
+        let (seq, term, _turn) = (self.seq, self.fence.term, self.turn);
+        Ok(Installed { rev, rows, bytes, chunks, seq, term, _turn })
     }
 }

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plane_journal::{Batch, Journal, JournalError, RowChange, Sink, SinkError, Stop, Term};
+use plane_journal::{
+    Batch, Installed, Journal, JournalError, RowChange, Sink, SinkError, Stop, Term,
+};
 use proptest::prelude::*;
 
 type Rows = BTreeMap<(Arc<str>, Vec<u8>), (u32, Vec<u8>)>;
@@ -132,14 +134,18 @@ pub fn append(journal: &mut dyn Journal, model: &mut Model, batches: &[Batch]) {
 }
 
 pub fn try_snapshot(journal: &mut dyn Journal, model: &Model) -> Result<(), JournalError> {
+    let done = write_rows(journal, model)?;
+    journal.install(done)
+}
+
+fn write_rows(journal: &mut dyn Journal, model: &Model) -> Result<Installed, JournalError> {
     let mut writer = journal.begin_snapshot(model.rev)?;
     assert!(!journal.snapshot_due(), "one is being written");
     for ((table, key), (version, value)) in &model.rows {
         let (table, key, value) = (table.clone(), key.clone(), Some(value.clone()));
         writer.row(&RowChange { table, version: *version, key, value })?;
     }
-    let done = writer.finish()?;
-    journal.install(done)
+    writer.finish()
 }
 
 pub fn snapshot(journal: &mut dyn Journal, model: &Model) {
@@ -204,6 +210,27 @@ pub fn appends_go_on_while_a_snapshot_is_written(world: &mut dyn World) {
     let done = std::thread::spawn(move || writer.finish()).join().unwrap().expect("finish");
     append(&mut *journal, &mut model, &[plain(5)]);
     journal.install(done).expect("install");
+    drop(journal);
+    assert_eq!(start(world).1, model);
+}
+
+/// What is written but not installed yet is the only one as well: the next would be deleted with
+/// what this one replaces.
+pub fn the_next_snapshot_waits_until_one_is_installed(world: &mut dyn World) {
+    let (mut journal, mut model, _) = start(world);
+    append(&mut *journal, &mut model, &[plain(1)]);
+    let done = write_rows(&mut *journal, &model).expect("written");
+    while model.rev < 40 {
+        let next = model.rev + 1;
+        let value = noise(next, 500_000);
+        append(&mut *journal, &mut model, &[batch(next, vec![put("big", "k", value)])]);
+        assert!(!journal.snapshot_due(), "one waits to be installed");
+    }
+    let refused = journal.begin_snapshot(model.rev).err();
+    assert!(matches!(refused, Some(JournalError::Misuse(_))), "{refused:?}");
+    journal.install(done).expect("install");
+    let second = write_rows(&mut *journal, &model).expect("written");
+    journal.install(second).expect("install");
     drop(journal);
     assert_eq!(start(world).1, model);
 }

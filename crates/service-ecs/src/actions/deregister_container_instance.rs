@@ -51,7 +51,7 @@ impl WriteAction for DeregisterContainerInstance {
         tx.edit::<ContainerInstance>(&id, |row| {
             row.status = InstanceStatus::Inactive;
             row.observed_connected = false;
-            (row.lost_at, row.settled_at) = (None, None);
+            row.lost_at = None;
             row.version += 1;
             row.forget_at = Some(forget_at);
         });

@@ -104,7 +104,6 @@ impl WriteAction for RegisterContainerInstance {
                 observed_connected: false,
                 observed_session: 0,
                 lost_at: None,
-                settled_at: None,
                 registered_by: Some(call.caller.arn.clone()),
                 client_token,
                 gpus,

@@ -1,13 +1,13 @@
 //! Hosts that do not answer: after a grace their tasks are given up, so that others can take their
-//! place. When such a host comes back it is told to stop what was given up.
+//! place. When such a host comes back it is told to stop what was given up, and says when it has, or
+//! that it has no such task: until then nobody else gets what the task holds.
 
 use core_state::{Change, State, Tx};
 use core_step::Loop;
-use core_task::Desired;
 use core_types::Id128;
 
 use crate::rows::container_instance::ContainerInstance;
-use crate::rows::task::{StopCode, Task, TasksOn};
+use crate::rows::task::{StopCode, TasksOn};
 use crate::rules::life;
 
 pub struct Hosts;
@@ -17,7 +17,7 @@ impl Loop for Hosts {
     const NAME: &'static str = "ecs/hosts";
 
     fn wake(change: &Change, _: &State, add: &mut dyn FnMut(Id128)) {
-        let waits = |row: &&ContainerInstance| row.lost_at.is_some() || row.settled_at.is_some();
+        let waits = |row: &&ContainerInstance| row.lost_at.is_some();
         if let Some(row) = change.row::<ContainerInstance>().filter(waits) {
             add(row.id);
         }
@@ -34,17 +34,6 @@ impl Loop for Hosts {
                 life::give_up(tx, task, StopCode::TerminationNotice, &reason, true);
             }
             tx.edit::<ContainerInstance>(id, |row| row.lost_at = None);
-        } else if host.settled_at.is_some_and(|at| at <= now) {
-            // It has said by now which of them it runs and stops; of the rest nothing is left.
-            let gone = |task: &&Task| {
-                task.given_up && task.observed_acknowledged != Some(Desired::Stopped)
-            };
-            let tasks = tx.by::<TasksOn>(id).filter(gone);
-            let tasks: Vec<Id128> = tasks.map(|task| task.id).collect();
-            for task in tasks {
-                tx.edit::<Task>(&task, |task| task.given_up = false);
-            }
-            tx.edit::<ContainerInstance>(id, |row| row.settled_at = None);
         }
     }
 }

@@ -69,15 +69,20 @@ impl Loop for Services {
             // What it held is free for others.
             let freed = before.is_some_and(Task::holds) && !after.is_some_and(Task::holds);
             let host = row.host.filter(|_| freed);
-            if let Some(host) = host.and_then(|host| state.get::<ContainerInstance>(&host)) {
+            let host = host.and_then(|host| state.get::<ContainerInstance>(&host));
+            if let Some(host) = host.filter(|host| host.status == InstanceStatus::Active) {
                 wake_waiting(host, state, add);
             }
         }
         if let Some((before, Some(after))) = change.of::<ContainerInstance>() {
-            wake_waiting(after, state, add);
+            // One that leaves opens nothing, but may be the one that a service tells of in vain.
+            let turned = before.is_some_and(|before| before.status != after.status);
+            if turned || after.status == InstanceStatus::Active {
+                wake_waiting(after, state, add);
+            }
             state.by::<DaemonServices>(&after.cluster).for_each(|row| add(row.key.clone()));
             wake_balanced(before, after, state, add);
-            if before.is_some_and(|before| before.status != after.status) {
+            if turned {
                 for task in state.by::<TasksOn>(&after.id) {
                     let service = task.service.clone();
                     service.into_iter().for_each(|name| add((task.cluster.clone(), name)));
@@ -109,9 +114,6 @@ impl Loop for Services {
 }
 
 fn wake_waiting(host: &ContainerInstance, state: &State, add: &mut dyn FnMut(ServiceKey)) {
-    if host.status != InstanceStatus::Active {
-        return;
-    }
     state.by::<WaitingServices>(&host.cluster).for_each(|row| add(row.key.clone()));
     if host.fargate().is_some() {
         let pool = fargate_of(host.cluster.0);

@@ -88,9 +88,6 @@ pub struct ContainerInstance {
     /// When a host that does not answer is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Time>,
-    /// When a host that came back has told what it still runs of what was given up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled_at: Option<Time>,
     /// Whose it is: who registered it, and speaks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_by: Option<Arc<str>>,
@@ -199,7 +196,7 @@ impl Row for ContainerInstance {
     }
 
     fn wake_at(&self) -> Option<Time> {
-        [self.forget_at, self.lost_at, self.settled_at].into_iter().flatten().min()
+        [self.forget_at, self.lost_at].into_iter().flatten().min()
     }
 
     fn declare(declare: &mut Declare<'_, Self>) {

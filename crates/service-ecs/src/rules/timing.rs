@@ -15,9 +15,6 @@ pub const STOPPED_TASKS_KEPT: Duration = Duration::from_secs(3600);
 pub const CLIENT_TOKENS_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// A session of ExecuteCommand whose two sides have not come by then is none.
 pub const EXEC_SESSIONS_WAIT: Duration = Duration::from_secs(60);
-/// A host that has come back tells within this time what it still runs of what was given up; what
-/// it does not tell of is gone.
-pub const RETURNED_HOSTS_TELL_WITHIN: Duration = Duration::from_secs(60);
 
 pub fn host_lost_after(state: &State) -> Duration {
     let set = state.get::<Timing>(&()).map(|row| row.host_lost_after_ms);
