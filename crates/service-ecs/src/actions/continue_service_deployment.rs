@@ -2,15 +2,16 @@
 
 use aws_protocol::ApiError;
 use core_state::Tx;
-use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
+use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
-use crate::rows::cluster;
 use crate::rows::progress::HookStatus;
 use crate::rows::service_history::DeploymentRecord;
-use crate::rules::{lists, services};
+use crate::rules::{histories, lists};
 
 pub struct ContinueServiceDeployment;
+
+const KIND: &str = "service-deployment";
 
 fn invalid(text: &str) -> ApiError {
     errors::invalid_parameter_exception(text)
@@ -21,15 +22,7 @@ impl WriteAction for ContinueServiceDeployment {
 
     fn authorize(call: &Call, _: &View<'_>, input: &Input<Self::Op>) -> Demands {
         let arn = input.service_deployment_arn.clone().unwrap_or_default();
-        let child = services::child_of(call, &arn, "service-deployment");
-        let demand = Demand::on("ecs:ContinueServiceDeployment", arn);
-        match child {
-            Some((((scope, name), service), _)) => demand
-                .with("ecs:cluster", cluster::arn_of(scope, &name))
-                .with("ecs:service", services::told_arn(&(scope, name), &service))
-                .into(),
-            None => demand.into(),
-        }
+        histories::demand_beside(call, "ecs:ContinueServiceDeployment", &arn, KIND).into()
     }
 
     fn run(
@@ -53,8 +46,7 @@ impl WriteAction for ContinueServiceDeployment {
         let missing = || {
             errors::service_deployment_not_found_exception("The service deployment does not exist.")
         };
-        let (key, record) =
-            services::child_of(call, &arn, "service-deployment").ok_or_else(missing)?;
+        let (key, record) = histories::child_of(call, &arn, KIND).ok_or_else(missing)?;
         let key = (key, record.as_str().into());
         let row = tx.get::<DeploymentRecord>(&key).ok_or_else(missing)?;
         if row.status.is_over() {

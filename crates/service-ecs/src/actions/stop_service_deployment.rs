@@ -2,16 +2,17 @@
 
 use aws_protocol::ApiError;
 use core_state::Tx;
-use core_step::{Call, Demand, Demands, Input, Output, View, WriteAction};
+use core_step::{Call, Demands, Input, Output, View, WriteAction};
 use model_ecs::{self as api, errors};
 
-use crate::rows::cluster;
 use crate::rows::service::{Service, ServiceStatus};
 use crate::rows::service_history::{DeploymentRecord, RecordStatus};
 use crate::rules::deployments::{self, Why};
-use crate::rules::{lists, services};
+use crate::rules::{histories, lists};
 
 pub struct StopServiceDeployment;
+
+const KIND: &str = "service-deployment";
 
 fn by_the_user(back: bool) -> Why {
     let status = match back {
@@ -31,15 +32,7 @@ impl WriteAction for StopServiceDeployment {
 
     fn authorize(call: &Call, _: &View<'_>, input: &Input<Self::Op>) -> Demands {
         let arn = input.service_deployment_arn.clone().unwrap_or_default();
-        let child = services::child_of(call, &arn, "service-deployment");
-        let demand = Demand::on("ecs:StopServiceDeployment", arn);
-        match child {
-            Some((((scope, name), service), _)) => demand
-                .with("ecs:cluster", cluster::arn_of(scope, &name))
-                .with("ecs:service", services::told_arn(&(scope, name), &service))
-                .into(),
-            None => demand.into(),
-        }
+        histories::demand_beside(call, "ecs:StopServiceDeployment", &arn, KIND).into()
     }
 
     fn run(
@@ -56,7 +49,7 @@ impl WriteAction for StopServiceDeployment {
         };
         let missing =
             || errors::service_deployment_not_found_exception("Service deployment not found.");
-        let (key, id) = services::child_of(call, &arn, "service-deployment").ok_or_else(missing)?;
+        let (key, id) = histories::child_of(call, &arn, KIND).ok_or_else(missing)?;
         let id = id.as_str().into();
         let record = tx.get::<DeploymentRecord>(&(key.clone(), id)).ok_or_else(missing)?;
         // AWS: one that goes back already goes on with that.

@@ -12,6 +12,7 @@ pub mod daemon_task_definitions;
 pub mod daemons;
 pub mod deployment_settings;
 pub mod deployments;
+pub mod histories;
 pub mod hooks;
 pub mod instances;
 pub mod interfaces;

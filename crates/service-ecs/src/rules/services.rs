@@ -223,15 +223,3 @@ pub fn forget(tx: &mut Tx<'_>, key: &ServiceKey) {
     }
     tx.delete::<Service>(key);
 }
-
-/// The service, and what comes behind it, of an ARN like `…:service-revision/c/s/1`.
-pub fn child_of(call: &Call, given: &str, kind: &str) -> Option<(ServiceKey, String)> {
-    let arn = Arn::parse(given).ok().filter(|arn| arn.service == "ecs")?;
-    let scope = call.scope();
-    if arn.account.parse() != Ok(scope.account) || arn.region.parse() != Ok(scope.region) {
-        return None;
-    }
-    let mut rest = arn.resource_of(kind)?.split('/');
-    let (cluster, name, last) = (rest.next()?, rest.next()?, rest.next()?);
-    rest.next().is_none().then(|| (((scope, cluster.into()), name.into()), last.to_owned()))
-}
