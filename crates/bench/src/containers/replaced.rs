@@ -1,7 +1,7 @@
 //! A container of a service is killed from outside: how long until another one is RUNNING in its place.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -19,19 +19,21 @@ pub fn run(options: &Options, plane: &mut Plane) -> Result<()> {
     let input = json!({ "serviceName": "replaced", "taskDefinition": "replaced",
         "desiredCount": count });
     plane.ecs("CreateService", &input)?;
-    let first = plane.wait("the service's tasks run", |plane| {
-        Ok(Some(running(plane)?).filter(|tasks| tasks.len() == count))
+    let first = plane.wait("the service's tasks have run for long enough", |plane| {
+        Ok(Some(running(plane, PROVEN)?).filter(|tasks| tasks.len() == count))
     })?;
-    std::thread::sleep(PROVEN);
     let mut times = Vec::new();
     for victim in first {
         let process = kills::first_processes(plane)?;
         let (pid, _) = process.get(&victim).context("a container has a process")?;
-        let known = running(plane)?;
+        let known = running(plane, Duration::ZERO)?;
         signal(*pid, "KILL")?;
         let begun = Instant::now();
         plane.wait("another runs", |plane| {
-            Ok(running(plane)?.iter().any(|task| !known.contains(task)).then_some(()))
+            Ok(running(plane, Duration::ZERO)?
+                .iter()
+                .any(|task| !known.contains(task))
+                .then_some(()))
         })?;
         times.push(begun.elapsed());
     }
@@ -40,7 +42,8 @@ pub fn run(options: &Options, plane: &mut Plane) -> Result<()> {
     Ok(())
 }
 
-fn running(plane: &mut Plane) -> Result<BTreeSet<String>> {
+/// The service's tasks that have been RUNNING for at least so long.
+fn running(plane: &mut Plane, since: Duration) -> Result<BTreeSet<String>> {
     let listed = plane.ecs("ListTasks", &json!({ "serviceName": "replaced" }))?;
     let arns = listed["taskArns"].as_array().cloned().unwrap_or_default();
     if arns.is_empty() {
@@ -48,6 +51,10 @@ fn running(plane: &mut Plane) -> Result<BTreeSet<String>> {
     }
     let told = plane.ecs("DescribeTasks", &json!({ "tasks": arns }))?;
     let tasks = told["tasks"].as_array().cloned().unwrap_or_default();
-    let up = tasks.iter().filter(|task| task["lastStatus"] == "RUNNING");
+    let latest = (SystemTime::UNIX_EPOCH.elapsed()? - since).as_secs_f64();
+    let up = tasks.iter().filter(|task| {
+        let started = task["startedAt"].as_f64();
+        task["lastStatus"] == "RUNNING" && started.is_some_and(|at| at <= latest)
+    });
     Ok(up.filter_map(|task| task["taskArn"].as_str().map(str::to_owned)).collect())
 }

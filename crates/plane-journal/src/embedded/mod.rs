@@ -12,7 +12,7 @@
 //!
 //! Why not redb: a commit of one 1 KB batch took 94–106 µs here and 200–242 µs there, one of 64 took
 //! 173–185 µs and 654–1007 µs, at a quarter of the CPU (medians of 7 alternating rounds on two busy
-//! cores; `examples/throughput.rs`). etcd on the same disk: 490 µs and 670–730 µs.
+//! cores; `examples/journal_throughput.rs`). etcd on the same disk: 490 µs and 670–730 µs.
 
 mod disk;
 mod inspect;

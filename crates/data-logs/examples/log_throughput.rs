@@ -1,4 +1,4 @@
-//! How fast lines become durable: `cargo run --release -p data-logs --example throughput`.
+//! How fast lines become durable: `cargo run --release -p data-logs --example log_throughput`.
 //!
 //! One writer sends batches as an agent does (1 MiB, one after the other), then 1, 16 and 200
 //! writers send one line at a time. Afterwards all is read once from the beginning.

@@ -2,7 +2,7 @@
 //! and etcd where `--etcd etcd://host:port` names one. The kinds take turns round by round, so that
 //! a busy machine hits all of them; medians of the rounds are printed, with this process's own CPU.
 //!
-//! `cargo run --release -p plane-journal --example throughput -- [--dir DIR] [--etcd URL]`
+//! `cargo run --release -p plane-journal --example journal_throughput -- [--dir DIR] [--etcd URL]`
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
