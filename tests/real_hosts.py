@@ -1,17 +1,13 @@
-"""A server with hosts on this machine, for tests that need containers: what it takes, and waiting for it."""
+"""A server with hosts on this machine, for tests that need containers, and what it takes."""
 
 import os
 import shutil
 import subprocess
 import tarfile
-import time
 
 import pytest
 
 from wharf_server import Server, binary, clean_environment
-
-PATIENCE = 60
-BETWEEN_LOOKS = 0.02
 
 
 def lacking() -> str | None:
@@ -61,12 +57,3 @@ def connected(client, cluster="default"):
     arns = client.list_container_instances(cluster=cluster)["containerInstanceArns"]
     told = client.describe_container_instances(cluster=cluster, containerInstances=arns) if arns else {}
     return [one for one in told.get("containerInstances", []) if one["agentConnected"]]
-
-
-def until(what, holds):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := holds():
-            return found
-        time.sleep(BETWEEN_LOOKS)
-    raise AssertionError(f"not within {PATIENCE} s: {what}")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from real_hosts import connected, running, until
+from patience import until
+from real_hosts import connected, running
 from wharf_server import ACCOUNT, REGION
 
 ARN = f"arn:aws:ecs:{REGION}:{ACCOUNT}:"

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from real_hosts import BETWEEN_LOOKS, PATIENCE, connected, running, until
+from patience import BETWEEN_LOOKS, PATIENCE, until
+from real_hosts import connected, running
 
 PLUGIN = "session-manager-plugin"
 AWS = Path(sys.executable).parent / "aws"

@@ -6,23 +6,12 @@ A service of no tasks passes all stages at once, so that what holds it is what i
 import json
 import queue
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from patience import PATIENCE, until
 from wharf_server import Server
-
-BETWEEN_LOOKS = 0.02
-PATIENCE = 30
-
-
-def until(what, holds):
-    deadline = time.monotonic() + PATIENCE
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE} s"
-        time.sleep(BETWEEN_LOOKS)
-    return found
 
 
 class Webhook(ThreadingHTTPServer):

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from patience import until
 from wharf_server import ACCOUNT
 
 ARN = f"arn:aws:iam::{ACCOUNT}:"
@@ -218,6 +219,11 @@ def test_instance_profile(iam, name, refused):
                     iam.list_instance_profiles(PathPrefix="/p/")["InstanceProfiles"]]
 
 
+def last_used(iam, key):
+    told = iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]
+    return told if "LastUsedDate" in told else None
+
+
 def test_access_keys(iam, server, name, refused):
     iam.create_user(UserName=name)
     made = iam.create_access_key(UserName=name)["AccessKey"]
@@ -226,13 +232,16 @@ def test_access_keys(iam, server, name, refused):
     assert made["Status"] == "Active"
     mine = server.client("sts", made["AccessKeyId"], made["SecretAccessKey"])
     assert mine.get_caller_identity()["Arn"] == f"{ARN}user/{name}"
-    iam.create_access_key(UserName=name)
+    unused = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
+    used = iam.get_access_key_last_used(AccessKeyId=unused)
+    assert used["UserName"] == name
+    assert used["AccessKeyLastUsed"] == {"ServiceName": "N/A", "Region": "N/A"}
     with refused("LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2", 409):
         iam.create_access_key(UserName=name)
     listed = iam.list_access_keys(UserName=name)["AccessKeyMetadata"]
     assert len(listed) == 2 and all("SecretAccessKey" not in key for key in listed)
-    used = iam.get_access_key_last_used(AccessKeyId=made["AccessKeyId"])
-    assert used["UserName"] == name
+    seen = until("the key's use is told", lambda: last_used(iam, made["AccessKeyId"]))
+    assert (seen["ServiceName"], seen["Region"]) == ("sts", "us-east-1")
     iam.update_access_key(UserName=name, AccessKeyId=made["AccessKeyId"], Status="Inactive")
     with refused("InvalidClientTokenId", status=403):
         mine.get_caller_identity()

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from patience import until
 from wharf_server import ACCOUNT, ROOT_KEY, Server
 
 ARN = f"arn:aws:iam::{ACCOUNT}:"
@@ -60,6 +61,17 @@ def test_assume_role(server, user, role, name):
     assert inside["Arn"] == f"{STS}assumed-role/{name}/s-1"
     assert inside["UserId"] == got["AssumedRoleUser"]["AssumedRoleId"]
     server.client("ecs", *keys(got)).list_clusters()
+
+
+def test_a_session_is_a_use_of_its_role(server, iam, user, role, name):
+    assert iam.get_role(RoleName=name)["Role"]["RoleLastUsed"] == {}
+    got = server.client("sts", *user[1:]).assume_role(RoleArn=role, RoleSessionName="s-1")
+    server.client("ecs", *keys(got)).list_clusters()
+    told = lambda: iam.get_role(RoleName=name)["Role"]["RoleLastUsed"]
+    seen = until("the role's use is told", told)
+    assert seen["Region"] == "us-east-1"
+    details = iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]
+    assert [one["RoleLastUsed"] for one in details if one["RoleName"] == name] == [seen]
 
 
 def test_durations(server, user, role, refused):

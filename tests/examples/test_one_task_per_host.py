@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from real_hosts import connected, running, until
+from patience import until
+from real_hosts import connected, running
 from wharf_server import ROOT, binary
 
 NAME = "one-task-per-host"

@@ -27,7 +27,7 @@ pub use forward::Forward;
 pub use operator::{Answer, Operator, OperatorAnswer, OperatorCall, PREFIX, SIGNING_NAME};
 pub use outbound::{Outbound, OutboundError};
 pub use patience::Patience;
-pub use phases::{Gateway, Limits, MoreFigures, Parts, Peer};
+pub use phases::{Gateway, Limits, MoreFigures, Parts, Peer, Uses};
 pub use reply::{BrokenOff, ReplyBody};
 pub use serve::Serving;
 pub use socket::{Conversation, Gate, Opening, SocketRefused, Sockets, Stream};

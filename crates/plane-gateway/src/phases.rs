@@ -68,9 +68,14 @@ pub struct Parts {
     pub data: Handlers,
     /// Who carries on what is said on websockets; without it none is opened.
     pub sockets: Option<Arc<dyn Sockets>>,
+    /// Learns of each signed request before it is known whether it is granted.
+    pub uses: Option<Uses>,
     /// Writes further figures for `/metrics`, in Prometheus' text form.
     pub figures: Option<MoreFigures>,
 }
+
+/// Told of who calls which service, by its signing name.
+pub type Uses = Box<dyn Fn(&Call, &'static str) + Send + Sync>;
 
 /// Appends to the text of `/metrics`.
 pub type MoreFigures = Box<dyn Fn(&mut String) + Send + Sync>;
@@ -86,6 +91,7 @@ pub struct Gateway {
     operator: Option<Arc<dyn Operator>>,
     pub(crate) forward: Option<Forward>,
     data: Handlers,
+    uses: Option<Uses>,
     more_figures: Option<MoreFigures>,
     door: Option<Door>,
     /// Set when the server stops: replies that go on end then.
@@ -147,7 +153,7 @@ impl Gateway {
         let offered = Offered::new(&engine);
         let names = offered.0.iter().map(|(_, action)| (action.op.service.id, action.op.name));
         let figures = Figures::new(names.collect());
-        let Parts { limits, operator, forward, data, sockets, figures: more_figures } = parts;
+        let Parts { limits, operator, forward, data, sockets, uses, figures: more_figures } = parts;
         let places = Arc::new(Semaphore::new(limits.sockets));
         let door = sockets.map(|sockets| Door { sockets, places });
         let keys = SigningKeys::new(1024);
@@ -162,6 +168,7 @@ impl Gateway {
             operator,
             forward,
             data,
+            uses,
             more_figures,
             door,
             stopping,
@@ -312,6 +319,11 @@ impl Gateway {
             request_id: incoming.id.clone(),
             origin: Arc::new(origin(incoming.parts, peer.unwrap_or(incoming.peer))),
         };
+        if let Some(uses) = &self.uses
+            && signed
+        {
+            uses(&call, name);
+        }
         let input = route.operation.decode(route.protocol, incoming.parts, incoming.body)?;
         let caller = call.caller.arn.clone();
         let output = match action.run {

@@ -43,6 +43,7 @@ impl Report for HostSession {
                 boundary: None,
                 tags: Default::default(),
                 linked_to: None,
+                last_used: None,
             };
             role.held.attached.insert(POLICY.into());
             tx.put(role);

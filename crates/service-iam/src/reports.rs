@@ -1,6 +1,7 @@
-//! What the server itself tells: which accounts there are, and their root keys.
+//! What the server itself tells: which accounts there are, their root keys, and which keys are used.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use core_state::Tx;
 use core_step::Report;
@@ -8,6 +9,9 @@ use core_types::AccountId;
 
 use crate::rows::access_key::{AccessKey, KeysOf, Owner};
 use crate::rows::account::Account;
+use crate::rows::entity::key_of;
+pub use crate::rows::last_use::LastUse;
+use crate::rows::role::Role;
 use crate::rows::seal;
 
 /// An account with exactly this root key. Told at each start; telling it again changes nothing.
@@ -45,7 +49,36 @@ impl Report for EnsureRoot {
                 active: true,
                 created_at: now,
                 given_at_start: true,
+                last_used: None,
             });
+        }
+        Box::new(())
+    }
+}
+
+/// What a request was signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Used {
+    Key(Arc<str>),
+    /// A session of this role.
+    Role(AccountId, Arc<str>),
+}
+
+/// Keys and roles were used. Those that are gone by now are passed over.
+pub struct CredentialsUsed {
+    pub uses: Vec<(Used, LastUse)>,
+}
+
+impl Report for CredentialsUsed {
+    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Box<dyn Any + Send> {
+        for (used, last) in self.uses {
+            match used {
+                Used::Key(id) => tx.edit::<AccessKey>(&id, |row| last.join(&mut row.last_used)),
+                Used::Role(account, name) => {
+                    let key = key_of(account, &name);
+                    tx.edit::<Role>(&key, |row| last.join(&mut row.last_used))
+                }
+            };
         }
         Box::new(())
     }

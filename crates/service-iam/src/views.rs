@@ -104,10 +104,17 @@ pub fn role(row: &Role) -> api::Role {
     }
 }
 
-/// A role as GetRole shows it. When it was last used is not tracked, which AWS shows as an empty
-/// structure.
+/// A role as GetRole shows it.
 pub fn described_role(row: &Role) -> api::Role {
-    api::Role { role_last_used: Some(api::RoleLastUsed::default()), ..role(row) }
+    api::Role { role_last_used: Some(role_last_used(row)), ..role(row) }
+}
+
+/// AWS: an empty structure where the role was never used.
+pub fn role_last_used(row: &Role) -> api::RoleLastUsed {
+    api::RoleLastUsed {
+        last_used_date: row.last_used.as_ref().map(|last| time(last.at)),
+        region: row.last_used.as_ref().map(|last| last.region.to_string()),
+    }
 }
 
 /// An instance profile with its role, without tags.

@@ -24,6 +24,7 @@ mod small;
 mod state;
 mod supervisor;
 mod tls;
+mod uses;
 
 use std::process::ExitCode;
 

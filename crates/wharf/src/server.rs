@@ -28,6 +28,7 @@ use crate::root_key::RootKey;
 use crate::settings::{Settings, StateArgument};
 use crate::supervisor::{Signals, notify, raise_file_limit};
 use crate::tls::{self, Certificate};
+use crate::uses::Uses;
 use crate::{hooks, process, slices, state};
 
 /// Everything that one run needs, from the command line.
@@ -157,11 +158,13 @@ impl Run<'_> {
         };
         let events = Events::start(engine);
         let operator = Arc::new(HouseOperator { account: self.settings.account_id, events });
+        let uses = Uses::start(engine);
         let parts = Parts {
             operator: Some(operator),
             forward,
             data: stores.handlers(engine),
             sockets: Some(links),
+            uses: Some(Box::new(move |call, service| uses.note(call, service))),
             figures: Some(stores.figures()),
             ..Parts::default()
         };

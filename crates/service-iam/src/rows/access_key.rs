@@ -8,6 +8,7 @@ use core_types::{AccountId, Time};
 use serde::{Deserialize, Serialize};
 
 use super::entity::Key;
+use super::last_use::LastUse;
 
 /// Whose key it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub struct AccessKey {
     /// The root key that the server was started with; another one at its next start replaces it.
     #[serde(default)]
     pub given_at_start: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<LastUse>,
 }
 
 /// A secret does not get into logs by way of `{:?}`.

@@ -7,6 +7,7 @@ pub mod document;
 pub mod entity;
 pub mod group;
 pub mod instance_profile;
+pub mod last_use;
 pub mod mfa_device;
 pub mod policy;
 pub mod provider;

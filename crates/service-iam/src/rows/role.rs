@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Trust};
 use super::entity::{ByAttached, ByBoundary, Entity, Head, Held, Holder, Key, Tags, fold};
+use super::last_use::LastUse;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Role {
@@ -27,6 +28,8 @@ pub struct Role {
     /// The service that a service-linked role is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked_to: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<LastUse>,
 }
 
 impl Row for Role {

@@ -83,6 +83,7 @@ pub fn make(
         boundary: None,
         tags: Default::default(),
         linked_to: Some(service.into()),
+        last_used: None,
     })
 }
 

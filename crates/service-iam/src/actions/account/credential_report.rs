@@ -123,7 +123,7 @@ fn password(account: &Account, user: &User) -> [String; 4] {
     ]
 }
 
-/// MFA, two access keys and two certificates. Use is not tracked, which AWS writes `N/A`.
+/// MFA, two access keys and two certificates. AWS: what never was is `N/A`.
 fn credentials(state: &State, user: &Key) -> Vec<String> {
     let none = || "N/A".to_owned();
     let mut cells = vec![state.by::<DevicesOf>(user).next().is_some().to_string()];
@@ -132,7 +132,10 @@ fn credentials(state: &State, user: &Key) -> Vec<String> {
         let key = keys.next();
         cells.push(key.is_some_and(|key| key.active).to_string());
         cells.push(key.map_or_else(none, |key| shown(key.created_at)));
-        cells.extend([none(), none(), none()]);
+        let last = key.and_then(|key| key.last_used.as_ref());
+        cells.push(last.map_or_else(none, |last| shown(last.at)));
+        cells.push(last.map_or_else(none, |last| last.region.to_string()));
+        cells.push(last.map_or_else(none, |last| last.service.to_string()));
     }
     let mut certificates = state.by::<CertificatesOf>(user);
     for _ in 0..2 {

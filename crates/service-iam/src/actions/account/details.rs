@@ -165,7 +165,7 @@ fn role(view: &View<'_>, row: &Role) -> api::RoleDetail {
         path: Some(row.head.path.to_string()),
         permissions_boundary: views::boundary(row.boundary.as_deref()),
         role_id: Some(row.head.id.to_string()),
-        role_last_used: Some(api::RoleLastUsed::default()),
+        role_last_used: Some(views::role_last_used(row)),
         role_name: Some(row.head.name.to_string()),
         role_policy_list: embedded(&row.held),
         tags: Some(tags::shown(&row.tags)),

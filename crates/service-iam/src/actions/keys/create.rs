@@ -37,6 +37,7 @@ impl WriteAction for CreateAccessKey {
             active: true,
             created_at: tx.now(),
             given_at_start: false,
+            last_used: None,
         };
         let access_key = api::AccessKey {
             access_key_id: Some(id),

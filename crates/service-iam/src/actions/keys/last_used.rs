@@ -1,4 +1,4 @@
-//! GetAccessKeyLastUsed. Use is not tracked, which AWS tells of a key as `N/A`.
+//! GetAccessKeyLastUsed. AWS: `N/A` where a key was never used.
 
 use crate::actions::prelude::*;
 use crate::rows::access_key::{AccessKey, Owner};
@@ -26,12 +26,13 @@ impl ReadAction for GetAccessKeyLastUsed {
             return Err(errors::no_such_entity_exception(text));
         };
         let user = view.get::<User>(&(key.account, key.owner.name()));
+        let (last, never) = (key.last_used.as_ref(), || "N/A".to_owned());
         Ok(api::GetAccessKeyLastUsedResponse {
             user_name: user.map(|user| user.head.name.to_string()),
             access_key_last_used: Some(api::AccessKeyLastUsed {
-                last_used_date: None,
-                region: Some("N/A".to_owned()),
-                service_name: Some("N/A".to_owned()),
+                last_used_date: last.map(|last| views::time(last.at)),
+                region: Some(last.map_or_else(never, |last| last.region.to_string())),
+                service_name: Some(last.map_or_else(never, |last| last.service.to_string())),
             }),
         })
     }

@@ -50,6 +50,7 @@ impl WriteAction for CreateRole {
             boundary: input.permissions_boundary.as_deref().map(Into::into),
             tags: tags::parse(input.tags.as_deref())?,
             linked_to: None,
+            last_used: None,
         };
         let role = Some(views::role(&row));
         tx.put(row);
