@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use core_task::{Desired, TaskStatus};
 use core_types::{Dice, Id128, Time};
+use service_ecs::rows::task::Health;
 
 /// What becomes of a revision's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Fate {
     NeverStarts,
     /// It runs and is gone soon.
     Crashes,
+    /// It runs, and its check fails.
+    Sick,
 }
 
 /// A task as its host has it.
@@ -25,6 +28,8 @@ pub struct Local {
     /// When it goes on to what comes next.
     pub due: Option<Time>,
     pub fate: Fate,
+    /// What its check says, and since when; none where it has no check.
+    pub check: Option<(Health, Time)>,
     pub cpu: i64,
     pub memory: i64,
     pub ports: Vec<u16>,
@@ -43,10 +48,15 @@ pub struct Told {
     pub task: Id128,
     pub desired: Desired,
     pub fate: Fate,
+    pub has_check: bool,
     pub cpu: i64,
     pub memory: i64,
     pub ports: Vec<u16>,
 }
+
+/// How long a check takes to speak first, and how long a sick container is sick, in milliseconds.
+const CHECKED_IN: (u64, u64) = (300, 6_000);
+const WELL_IN: (u64, u64) = (1_000, 20_000);
 
 /// How long starts and stops take, in milliseconds: least and most.
 pub type Pace = ((u64, u64), (u64, u64));
@@ -102,6 +112,7 @@ impl Agent {
             status: TaskStatus::Pending,
             due: Some(after(now, dice, self.pace.0)),
             fate: told.fate,
+            check: told.has_check.then_some((Health::Unknown, now)),
             cpu: told.cpu,
             memory: told.memory,
             ports: told.ports.clone(),
@@ -144,11 +155,21 @@ impl Agent {
             let next = match (local.desired, local.fate, local.status) {
                 (Desired::Stopped, ..) | (_, Fate::NeverStarts, _) => TaskStatus::Stopped,
                 (_, Fate::Crashes, TaskStatus::Running) => TaskStatus::Stopped,
+                (_, fate, TaskStatus::Running) => {
+                    local.feels(
+                        if fate == Fate::Sick { Health::Unhealthy } else { Health::Healthy },
+                        now,
+                    );
+                    continue;
+                }
                 _ => TaskStatus::Running,
             };
             local.status = next;
             if next == TaskStatus::Running && local.fate == Fate::Crashes {
                 local.due = Some(after(now, dice, (100, 8_000)));
+            } else if next == TaskStatus::Running && local.check.is_some() {
+                local.feels(Health::Unknown, now);
+                local.due = Some(after(now, dice, CHECKED_IN));
             }
             self.say(id, next);
         }
@@ -156,6 +177,27 @@ impl Agent {
 
     pub fn next_due(&self) -> Option<Time> {
         self.tasks.values().filter_map(|local| local.due).min()
+    }
+
+    /// A container's check fails for a while.
+    pub fn sicken(&mut self, nth: usize, now: Time, dice: &mut Dice) {
+        let well = |local: &Local| {
+            local.desired == Desired::Running
+                && local.status == TaskStatus::Running
+                && local.check.is_some_and(|(health, _)| health == Health::Healthy)
+        };
+        let mut all = self.tasks.values_mut().filter(|local| well(local)).collect::<Vec<_>>();
+        if !all.is_empty() {
+            let place = nth % all.len();
+            all[place].feels(Health::Unhealthy, now);
+            all[place].due = Some(after(now, dice, WELL_IN));
+        }
+    }
+
+    /// What the checks of running containers say.
+    pub fn checks(&self) -> impl Iterator<Item = (Id128, Health, Time)> {
+        let running = self.running().filter(|(_, local)| local.status == TaskStatus::Running);
+        running.filter_map(|(id, local)| local.check.map(|(health, since)| (*id, health, since)))
     }
 
     /// The machine loses power: its containers are gone, its agent's file is not.
@@ -190,6 +232,16 @@ impl Agent {
         }
         self.outbox.insert(self.next_word, word);
         self.next_word += 1;
+    }
+}
+
+impl Local {
+    fn feels(&mut self, health: Health, now: Time) {
+        if let Some(check) = &mut self.check
+            && check.0 != health
+        {
+            *check = (health, now);
+        }
     }
 }
 

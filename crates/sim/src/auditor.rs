@@ -11,12 +11,13 @@ use core_types::{Id128, Time};
 use service_ecs::rows::progress::Progress;
 use service_ecs::rows::service::{Service, ServiceStatus};
 use service_ecs::rows::service_history::DeploymentRecord;
-use service_ecs::rows::task::{StopCode, Task, TasksOfService};
+use service_ecs::rows::task::{Health, StopCode, Task, TasksOfService};
+use service_ecs::rows::task_definition::TaskDefinition;
 
 use crate::agent::Agent;
 use crate::{Outcome, hold};
 
-/// A task without health checks serves once it has run for so long.
+/// A task that nobody looks at serves once it has run for so long.
 const SETTLES_IN: Duration = Duration::from_secs(2);
 
 /// One step of the plane.
@@ -43,10 +44,41 @@ pub fn audit(before: &State, after: &State, changes: &[Change], now: Time) -> Ou
     Ok(())
 }
 
-fn serves(task: &Task, now: Time) -> bool {
+/// Whether a task's containers are checked, which its definition says.
+pub fn has_check(state: &State, task: &Task) -> bool {
+    let key = (task.cluster.0, task.family.clone(), task.revision);
+    let definition = state.get::<TaskDefinition>(&key).map(|row| &row.definition);
+    let containers = definition.and_then(|one| one.container_definitions.as_deref());
+    containers.unwrap_or_default().iter().any(|one| one.health_check.is_some())
+}
+
+/// Whether users are served by it.
+fn serves(state: &State, task: &Task, now: Time) -> bool {
     task.observed_status == TaskStatus::Running
         && task.desired_status == Desired::Running
-        && task.started_at.is_some_and(|at| at + SETTLES_IN <= now)
+        && is_well(state, task, now)
+}
+
+/// Whether it served, is well still, and its service stops it all the same.
+fn is_ended((before, after): (&State, &State), task: &Task, now: Time) -> bool {
+    before.get::<Task>(&task.id).is_some_and(|was| serves(before, was, now))
+        && task.desired_status == Desired::Stopped
+        && task.stop_code == Some(StopCode::ServiceSchedulerInitiated)
+        && is_well(after, task, now)
+}
+
+/// Whether those who look at it find it well; with none, whether it has run for a while.
+fn is_well(state: &State, task: &Task, now: Time) -> bool {
+    let mut told = Vec::new();
+    if has_check(state, task) {
+        let one = |health: Option<(Health, Time)>| health.map_or(Health::Unknown, |(it, _)| it);
+        told.extend(task.containers.iter().map(|container| one(container.observed_health)));
+    }
+    told.extend(task.extras.as_ref().and_then(|extras| extras.observed_traffic));
+    match told.is_empty() {
+        true => task.started_at.is_some_and(|at| at + SETTLES_IN <= now),
+        false => told.iter().all(|one| *one == Health::Healthy),
+    }
 }
 
 /// Never under the minimum by our own doing, never over the maximum.
@@ -66,7 +98,7 @@ fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcom
     };
     let (were, are) = (own(before), own(after));
     if let Some(progress) = shifting(after, service) {
-        return versions(&progress, service, bounds, (before, &are), now);
+        return versions(&progress, service, bounds, (before, after, &are), now);
     }
     let new = are.iter().filter(|task| before.get::<Task>(&task.id).is_none()).count();
     hold!(
@@ -75,15 +107,9 @@ fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcom
         service.name(),
         are.len()
     );
-    let stopped = were.iter().filter(|task| serves(task, now)).filter(|task| {
-        let later = after.get::<Task>(&task.id);
-        later.is_some_and(|later| {
-            later.desired_status == Desired::Stopped
-                && later.stop_code == Some(StopCode::ServiceSchedulerInitiated)
-        })
-    });
-    let stopped = stopped.count();
-    let left = are.iter().filter(|task| serves(task, now)).count();
+    let later = were.iter().filter_map(|task| after.get::<Task>(&task.id));
+    let stopped = later.filter(|task| is_ended((before, after), task, now)).count();
+    let left = are.iter().filter(|task| serves(after, task, now)).count();
     hold!(
         stopped == 0 || left >= bounds.least as usize,
         "{}: {stopped} were stopped and {left} are left, {bounds:?}",
@@ -107,7 +133,7 @@ fn versions(
     progress: &Progress,
     service: &Service,
     bounds: Bounds,
-    (before, are): (&State, &[Task]),
+    (before, after, are): (&State, &State, &[Task]),
     now: Time,
 ) -> Outcome<()> {
     let name = service.name();
@@ -126,14 +152,9 @@ fn versions(
         if older.as_ref() != Some(&one.id) || ending {
             continue;
         }
-        let stopped = own.iter().filter(|task| {
-            let was = before.get::<Task>(&task.id);
-            was.is_some_and(|was| serves(was, now))
-                && task.desired_status == Desired::Stopped
-                && task.stop_code == Some(StopCode::ServiceSchedulerInitiated)
-        });
+        let stopped = own.iter().filter(|task| is_ended((before, after), task, now));
         let (stopped, left) =
-            (stopped.count(), own.iter().filter(|task| serves(task, now)).count());
+            (stopped.count(), own.iter().filter(|task| serves(after, task, now)).count());
         hold!(
             stopped == 0 || left >= bounds.least as usize,
             "{name}: {stopped} of the older version were stopped beside {newer}, {left} are left"
@@ -142,7 +163,7 @@ fn versions(
     let was = shifting(before, service).map_or(0, |progress| progress.at.production);
     if progress.at.production > was {
         let newer = are.iter().filter(|task| task.started_by.as_ref() == Some(&progress.newer));
-        let whole = newer.filter(|task| serves(task, now)).count();
+        let whole = newer.filter(|task| serves(after, task, now)).count();
         hold!(
             whole >= service.desired_count as usize,
             "{name}: users are sent to {whole} tasks of {}",

@@ -27,8 +27,11 @@ pub struct Ran {
 }
 
 const START: Time = Time(1_700_000_000_000);
-const FAMILIES: [&str; 3] = ["web", "fixed", "big"];
+/// The last one has a health check.
+const FAMILIES: [&str; 4] = ["web", "fixed", "big", "checked"];
 const SERVICES: [&str; 4] = ["s0", "s1", "s2", "s3"];
+/// Is behind a load balancer.
+const BALANCED: &str = "s3";
 const BOUNDS: [(i32, i32); 7] =
     [(100, 200), (50, 200), (50, 100), (0, 100), (0, 200), (100, 150), (75, 125)];
 
@@ -93,6 +96,7 @@ impl Story {
         for _ in 0..hosts {
             self.world.add_host(1024, 1024, &[])?;
         }
+        self.world.balance(BALANCED);
         self.pass(Duration::from_secs(1))?;
         let (lost, twice) = (self.below(100), self.below(100));
         let slowest_ms = self.pick(&[5, 200, 3_000]);
@@ -107,8 +111,11 @@ impl Story {
             "big" => (0, 400),
             _ => (0, 64),
         };
-        let container = json!({"name": "web", "image": "i", "cpu": 64, "memory": memory,
+        let mut container = json!({"name": "web", "image": "i", "cpu": 64, "memory": memory,
             "portMappings": [{"containerPort": 80, "hostPort": port}]});
+        if family == "checked" {
+            container["healthCheck"] = json!({"command": ["CMD", "true"]});
+        }
         let input = json!({"family": family, "containerDefinitions": [container]});
         let answer = self.world.must("RegisterTaskDefinition", &input)?;
         let revision = answer["taskDefinition"]["revision"].as_u64().unwrap_or_default();
@@ -136,8 +143,12 @@ impl Story {
                 let status = self.pick(&["DRAINING", "ACTIVE", "ACTIVE"]);
                 self.instance_state(host, status)
             }
-            64..72 => {
+            64..70 => {
                 self.world.exit_one(host);
+                Ok(())
+            }
+            70..72 => {
+                self.world.sicken_one(host);
                 Ok(())
             }
             72..79 => {
@@ -268,8 +279,14 @@ impl Story {
 
     fn deploy(&mut self) -> Outcome<()> {
         let family = self.pick(&FAMILIES);
-        let fate =
-            self.pick(&[Fate::Runs, Fate::Runs, Fate::Runs, Fate::NeverStarts, Fate::Crashes]);
+        let fate = self.pick(&[
+            Fate::Runs,
+            Fate::Runs,
+            Fate::Runs,
+            Fate::NeverStarts,
+            Fate::Crashes,
+            Fate::Sick,
+        ]);
         self.define(family, fate)?;
         self.update(json!({"taskDefinition": family}))
     }
@@ -336,8 +353,9 @@ impl Story {
         }
         self.pass(Duration::from_secs(200))?;
         for service in self.services(self.world.plane.view()) {
+            let family = self.pick(&["web", "web", "checked"]);
             let mut input = json!({"cluster": CLUSTER, "service": service.name(),
-                "forceNewDeployment": true, "taskDefinition": "web"});
+                "forceNewDeployment": true, "taskDefinition": family});
             if !service.daemon {
                 input["deploymentConfiguration"] = json!({"lifecycleHooks": []});
             }

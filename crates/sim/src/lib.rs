@@ -7,6 +7,7 @@
 
 mod agent;
 mod auditor;
+mod balancer;
 mod chaos;
 pub mod picture;
 pub mod plan;

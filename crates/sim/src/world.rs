@@ -9,12 +9,15 @@ use core_task::{Desired, TaskStatus};
 use core_types::{Dice, Id128, Time};
 use serde_json::{Value, json};
 use service_ecs::feeds;
-use service_ecs::reports::{AgentConnected, AgentDisconnected, PayloadAcknowledged};
+use service_ecs::reports::{
+    AgentConnected, AgentDisconnected, ContainerHealth, PayloadAcknowledged,
+};
 use service_ecs::rows::container_instance::ContainerInstance;
-use service_ecs::rows::task::{self, Task};
+use service_ecs::rows::task::{self, Health, Task};
 
 use crate::agent::{Agent, Fate, Pace, Told, Word};
 use crate::auditor::{self, Promises};
+use crate::balancer;
 use crate::plane::{Answer, Plane};
 use crate::{Outcome, Violation, hold};
 
@@ -54,6 +57,14 @@ enum Parcel {
     Taken {
         number: u64,
     },
+    /// What a container's check says, and since when.
+    Check {
+        task: Id128,
+        health: Health,
+        since: Time,
+    },
+    /// The load balancer looks at what is behind it.
+    Look,
     /// Something is due on the host itself.
     Turn,
     /// The host says again what nobody took, and connects if it is not.
@@ -65,6 +76,8 @@ pub const CLUSTER: &str = "c";
 /// The plane tells again what was not acknowledged.
 const TOLD_AGAIN: Duration = Duration::from_secs(10);
 const RETRIED: Duration = Duration::from_secs(5);
+/// How often a load balancer looks at its targets.
+const LOOKS: Duration = Duration::from_secs(2);
 
 pub struct World {
     pub plane: Plane,
@@ -76,6 +89,8 @@ pub struct World {
     /// By family and revision; the others run.
     pub fates: BTreeMap<(String, u32), Fate>,
     pub promises: Promises,
+    /// Services that a load balancer sends users to.
+    behind: Vec<&'static str>,
     /// Tell what happens on standard error, to look at a seed.
     pub told_aloud: bool,
     parcels: BTreeMap<(Time, u64), (usize, Parcel)>,
@@ -98,6 +113,7 @@ impl World {
             pace: ((100, 4_100), (50, 3_050)),
             fates: BTreeMap::new(),
             promises: Promises::default(),
+            behind: Vec::new(),
             told_aloud: false,
             parcels: BTreeMap::new(),
             sent: 0,
@@ -145,7 +161,12 @@ impl World {
         let zone = attributes.iter().find(|(name, _)| *name == "ecs.availability-zone");
         let zone = zone.map_or(["us-east-1a", "us-east-1b"][number % 2], |(_, zone)| zone);
         let document = json!({"instanceId": format!("i-{number:017x}"), "availabilityZone": zone});
-        let abilities = ["com.amazonaws.ecs.capability.docker-remote-api.1.18"];
+        let abilities = [
+            "com.amazonaws.ecs.capability.docker-remote-api.1.18",
+            "com.amazonaws.ecs.capability.docker-remote-api.1.24",
+            "com.amazonaws.ecs.capability.docker-remote-api.1.29",
+            "ecs.capability.container-health-check",
+        ];
         let mut told: Vec<Value> = abilities.iter().map(|name| json!({"name": name})).collect();
         let own = attributes.iter().filter(|(name, _)| *name != "ecs.availability-zone");
         told.extend(own.map(|(name, value)| json!({"name": name, "value": value})));
@@ -257,7 +278,7 @@ impl World {
 
     fn deliver(&mut self, host: usize, parcel: Parcel) -> Outcome<()> {
         let now = self.now();
-        if !matches!(parcel, Parcel::Retry | Parcel::Turn) {
+        if !matches!(parcel, Parcel::Retry | Parcel::Turn | Parcel::Look) {
             self.say(|| format!("host {host}: {parcel:?}"));
         }
         let agent = &mut self.agents[host];
@@ -297,6 +318,16 @@ impl World {
             Parcel::Word { number, word } => self.hear(host, number, &word)?,
             Parcel::Taken { number } if agent.is_reachable() => {
                 agent.outbox.remove(&number);
+            }
+            Parcel::Check { task, health, since } => {
+                let container = "web".to_owned();
+                self.plane.report(ContainerHealth { instance, task, container, health, since })?;
+                self.maybe_sync()?;
+            }
+            Parcel::Look => {
+                balancer::look(&mut self.plane, &self.agents, &self.behind)?;
+                self.maybe_sync()?;
+                self.post(host, Parcel::Look, LOOKS.as_millis() as u64);
             }
             Parcel::Turn if !agent.gone => {
                 agent.turn(now, &mut self.dice);
@@ -365,6 +396,10 @@ impl World {
             for (number, word) in words {
                 self.send(host, Parcel::Word { number, word });
             }
+            let checks: Vec<_> = self.agents[host].checks().collect();
+            for (task, health, since) in checks {
+                self.send(host, Parcel::Check { task, health, since });
+            }
         }
     }
 
@@ -423,6 +458,7 @@ impl World {
                 task: row.id,
                 desired: one.desired,
                 fate: fate(&self.fates, row),
+                has_check: auditor::has_check(view, row),
                 cpu: row.cpu.into(),
                 memory: row.memory.into(),
                 ports: row.ports.iter().map(|held| held.port).collect(),
@@ -438,6 +474,20 @@ impl World {
         let nth = self.dice.below(64) as usize;
         self.agents[host].exit(nth);
         self.speak(host);
+    }
+
+    /// A check somewhere fails for a while.
+    pub fn sicken_one(&mut self, host: usize) {
+        let (now, nth) = (self.now(), self.dice.below(64) as usize);
+        self.agents[host].sicken(nth, now, &mut self.dice);
+        self.speak(host);
+        self.plan_turn(host);
+    }
+
+    /// A load balancer sends users to this service from now on.
+    pub fn balance(&mut self, service: &'static str) {
+        self.behind.push(service);
+        self.post(0, Parcel::Look, 0);
     }
 
     /// What runs is what the rows say, on every host.
