@@ -71,10 +71,7 @@ impl Agent {
     /// Run until the host is refused for good. Dropping the future leaves all containers running.
     pub async fn run(self) -> Result<(), AgentError> {
         let config = self.config;
-        let (journal, mut values) = Journal::open(&config.data_dir)?;
-        if !config.checkpoint {
-            values.clear();
-        }
+        let journal = Journal::open(&config.data_dir, config.checkpoint)?;
         let connector = Arc::new(Connector::new(config.ca.as_deref()));
         let api = Api::new(&config.endpoint, &config.region, self.chain, connector)?;
         let api = Arc::new(api);
@@ -125,12 +122,12 @@ impl Agent {
         work.spawn(meter.clone().run(tasks.clone()));
         work.spawn(sweep_images(tasks.clone(), config.clone()));
         // Containers are looked after before the plane is asked anything: it may be away.
-        tasks.restore(&values).await;
+        tasks.restore().await;
+        work.spawn(tasks.clone().clean_up());
         if let Some(source) = self.identity {
             borrow(&api, source, &mut work).await?;
         }
-        let known = values.get("instance").filter(|_| config.checkpoint);
-        let arn = registration::register(&api, &config, &journal, known).await?;
+        let arn = registration::register(&api, &config, &journal).await?;
         let _ = instance.set(arn.clone());
         tracing::info!("registered as {arn}");
         let cluster = config.cluster.clone();

@@ -4,14 +4,18 @@
 //! One file of lines, each a checksum and a JSON record `[key, value]`; the last record of a key
 //! holds, `null` removes it. A line that was cut off by a crash ends the file. All writers share one
 //! `fsync`, so that a hundred tasks are durable after one or two of them.
+//!
+//! Values stay on the disk: in memory is where each one lies, so that what is rarely asked for (all
+//! that stopped tasks were) weighs nothing until it is.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +25,8 @@ pub enum JournalError {
     File { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("the agent's journal has stopped")]
     Stopped,
+    #[error("the journal's record {key} cannot be read")]
+    Record { key: String, source: std::io::Error },
 }
 
 /// Records that wait for the disk; beyond it writers wait.
@@ -40,20 +46,36 @@ struct Record {
 #[derive(Clone)]
 pub struct Journal {
     records: mpsc::Sender<Record>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// The file, and where in it the line of each key lies. All of these lines are durable.
+struct Kept {
+    file: Arc<File>,
+    places: Places,
+}
+
+type Places = BTreeMap<String, Place>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    offset: u64,
+    /// With its line feed.
+    length: u32,
 }
 
 struct Writer {
     dir: PathBuf,
-    file: File,
+    kept: Arc<Mutex<Kept>>,
+    file: Arc<File>,
     /// Where the durable part ends.
     length: u64,
-    live: BTreeMap<String, Box<RawValue>>,
     live_bytes: u64,
 }
 
 impl Journal {
-    /// Open it, and give what it holds.
-    pub fn open(dir: &Path) -> Result<(Journal, BTreeMap<String, Value>), JournalError> {
+    /// Open it. What it held is nothing where it is not to be trusted with the past.
+    pub fn open(dir: &Path, remember: bool) -> Result<Journal, JournalError> {
         let failed = |what| {
             let path = dir.join(NAME);
             move |source| JournalError::File { what, path: path.clone(), source }
@@ -61,25 +83,52 @@ impl Journal {
         std::fs::create_dir_all(dir).map_err(failed("make the folder of"))?;
         let mut bytes = Vec::new();
         match File::open(dir.join(NAME)) {
-            Ok(mut file) => {
+            Ok(mut file) if remember => {
                 file.read_to_end(&mut bytes).map_err(failed("read"))?;
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(failed("open")(source)),
         }
-        let live = read(&bytes);
-        let values = live.iter().filter_map(|(key, value)| {
-            Some((key.clone(), serde_json::from_str(value.get()).ok()?))
-        });
-        let values = values.collect();
-        let (file, length) = rewrite(dir, &live).map_err(failed("write"))?;
-        let writer = Writer { dir: dir.to_owned(), file, length, live, live_bytes: length };
+        let old = |place: Place| {
+            let from = place.offset as usize;
+            Ok(bytes[from..from + place.length as usize].to_vec())
+        };
+        let fresh = rewrite(dir, &read(&bytes), old).map_err(failed("write"))?;
+        let kept = Kept { file: fresh.file.clone(), places: fresh.places };
+        let kept = Arc::new(Mutex::new(kept));
+        let (file, length) = (fresh.file, fresh.length);
+        let writer =
+            Writer { dir: dir.to_owned(), kept: kept.clone(), file, length, live_bytes: length };
         let (sender, receiver) = mpsc::channel(WAITING);
         std::thread::Builder::new()
             .name("agent-journal".into())
             .spawn(move || writer.run(receiver))
             .map_err(failed("start the writer of"))?;
-        Ok((Journal { records: sender }, values))
+        Ok(Journal { records: sender, kept })
+    }
+
+    /// The durable value of a key. One that was only just noted may not be there yet.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, JournalError> {
+        let found = {
+            let kept = lock(&self.kept);
+            kept.places.get(key).map(|place| (kept.file.clone(), *place))
+        };
+        // A file that was replaced meanwhile still has its lines.
+        let Some((file, place)) = found else { return Ok(None) };
+        let value = line_at(&file, place).and_then(|line| value_of(&line));
+        value.map(Some).map_err(|source| JournalError::Record { key: key.to_owned(), source })
+    }
+
+    /// What follows `prefix` in the keys that begin so, in order.
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        let kept = lock(&self.kept);
+        let from = kept.places.range(prefix.to_owned()..);
+        from.map_while(|(key, _)| key.strip_prefix(prefix).map(str::to_owned)).collect()
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        lock(&self.kept).places.contains_key(key)
     }
 
     /// Write a value and wait until it is durable.
@@ -113,33 +162,54 @@ impl Journal {
     }
 }
 
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn raw<T: serde::Serialize>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("the agent's records are plain data")
 }
 
-/// All whole records from the beginning on.
-fn read(bytes: &[u8]) -> BTreeMap<String, Box<RawValue>> {
-    let mut live = BTreeMap::new();
-    let mut rest = bytes;
-    while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-        let Some((key, value)) = record(&rest[..end]) else { break };
-        match value {
-            Some(value) => drop(live.insert(key, value)),
-            None => drop(live.remove(&key)),
+/// Where all whole records lie, from the beginning on.
+fn read(bytes: &[u8]) -> Places {
+    let mut places = Places::new();
+    let mut offset = 0;
+    while let Some(end) = bytes[offset..].iter().position(|&byte| byte == b'\n') {
+        let Some((key, is_there)) = record(&bytes[offset..offset + end]) else { break };
+        let Ok(length) = u32::try_from(end + 1) else { break };
+        match is_there {
+            true => drop(places.insert(key, Place { offset: offset as u64, length })),
+            false => drop(places.remove(&key)),
         }
-        rest = &rest[end + 1..];
+        offset += end + 1;
     }
-    live
+    places
 }
 
-fn record(line: &[u8]) -> Option<(String, Option<Box<RawValue>>)> {
+/// A line's key, and whether it has a value.
+fn record(line: &[u8]) -> Option<(String, bool)> {
+    let (key, value): (String, Option<IgnoredAny>) = serde_json::from_str(text_of(line)?).ok()?;
+    Some((key, value.is_some()))
+}
+
+/// What a line's checksum vouches for.
+fn text_of(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line).ok()?;
     let (sum, text) = line.split_at_checked(9)?;
     let sum = u32::from_str_radix(sum.strip_suffix(' ')?, 16).ok()?;
-    if crc32fast::hash(text.as_bytes()) != sum {
-        return None;
-    }
-    serde_json::from_str(text).ok()
+    (crc32fast::hash(text.as_bytes()) == sum).then_some(text)
+}
+
+fn value_of<T: DeserializeOwned>(line: &[u8]) -> std::io::Result<T> {
+    let text = text_of(line.trim_ascii_end()).ok_or(ErrorKind::InvalidData)?;
+    let (_, value): (IgnoredAny, T) = serde_json::from_str(text)?;
+    Ok(value)
+}
+
+fn line_at(file: &File, place: Place) -> std::io::Result<Vec<u8>> {
+    let mut line = vec![0; place.length as usize];
+    file.read_exact_at(&mut line, place.offset)?;
+    Ok(line)
 }
 
 fn line(key: &str, value: Option<&RawValue>) -> Vec<u8> {
@@ -147,19 +217,42 @@ fn line(key: &str, value: Option<&RawValue>) -> Vec<u8> {
     format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes())).into_bytes()
 }
 
+struct Fresh {
+    file: Arc<File>,
+    places: Places,
+    length: u64,
+}
+
 /// A file with these records alone, in place of the old one.
-fn rewrite(dir: &Path, live: &BTreeMap<String, Box<RawValue>>) -> std::io::Result<(File, u64)> {
-    let fresh = dir.join(format!(".{NAME}"));
-    let _ = std::fs::remove_file(&fresh);
+fn rewrite(
+    dir: &Path,
+    old: &Places,
+    line_at: impl Fn(Place) -> std::io::Result<Vec<u8>>,
+) -> std::io::Result<Fresh> {
+    let path = dir.join(format!(".{NAME}"));
+    let _ = std::fs::remove_file(&path);
     // Credentials of tasks are in it.
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    let mut bytes = Vec::new();
-    live.iter().for_each(|(key, value)| bytes.extend(line(key, Some(value))));
-    file.write_all(&bytes)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    let mut writer = BufWriter::new(&file);
+    let (mut places, mut offset) = (Places::new(), 0);
+    for (key, place) in old {
+        let line = line_at(*place)?;
+        if text_of(line.trim_ascii_end()).is_none() {
+            // Waiting would not bring it back, and everything else would wait with it.
+            tracing::error!("the journal's record {key} has been damaged on the disk");
+            continue;
+        }
+        writer.write_all(&line)?;
+        places.insert(key.clone(), Place { offset, ..*place });
+        offset += u64::from(place.length);
+    }
+    writer.flush()?;
+    drop(writer);
     file.sync_all()?;
-    std::fs::rename(&fresh, dir.join(NAME))?;
+    std::fs::rename(&path, dir.join(NAME))?;
     File::open(dir)?.sync_all()?;
-    Ok((file, bytes.len() as u64))
+    Ok(Fresh { file: Arc::new(file), places, length: offset })
 }
 
 impl Writer {
@@ -172,15 +265,20 @@ impl Writer {
                 batch.push(next);
             }
             let mut bytes = Vec::new();
+            let mut lengths = Vec::new();
             for record in &batch {
-                bytes.extend(line(&record.key, record.value.as_deref()));
+                let line = line(&record.key, record.value.as_deref());
+                lengths.push(u32::try_from(line.len()).expect("a record is far below 4 GiB"));
+                bytes.extend(line);
             }
-            self.write(&bytes);
-            for record in batch {
+            let mut offset = self.write(&bytes);
+            let mut kept = lock(&self.kept);
+            for (record, length) in batch.into_iter().zip(lengths) {
                 match record.value {
-                    Some(value) => drop(self.live.insert(record.key, value)),
-                    None => drop(self.live.remove(&record.key)),
+                    Some(_) => drop(kept.places.insert(record.key, Place { offset, length })),
+                    None => drop(kept.places.remove(&record.key)),
                 }
+                offset += u64::from(length);
                 if let Some(done) = record.done {
                     let _ = done.send(());
                 }
@@ -188,12 +286,13 @@ impl Writer {
         }
     }
 
-    /// Until it is on the disk: a full disk is waited out, as nothing may be promised meanwhile.
-    fn write(&mut self, bytes: &[u8]) {
+    /// Until it is on the disk: a full disk is waited out, as nothing may be promised meanwhile. Says
+    /// where it was written.
+    fn write(&mut self, bytes: &[u8]) -> u64 {
         let mut warned = false;
         loop {
             match self.try_write(bytes) {
-                Ok(()) => return,
+                Ok(offset) => return offset,
                 Err(error) if !warned => {
                     tracing::error!("the agent's journal cannot be written: {error}");
                     warned = true;
@@ -201,24 +300,33 @@ impl Writer {
                 Err(_) => {}
             }
             // A file whose write or sync failed is never written again: it may end in half a line.
-            let (file, length) = loop {
+            loop {
                 std::thread::sleep(AGAIN);
-                if let Ok(fresh) = rewrite(&self.dir, &self.live) {
-                    break fresh;
+                if self.rewrite().is_ok() {
+                    break;
                 }
-            };
-            (self.file, self.length, self.live_bytes) = (file, length, length);
+            }
         }
     }
 
-    fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
         if self.length > 2 * self.live_bytes + SLACK {
-            let (file, length) = rewrite(&self.dir, &self.live)?;
-            (self.file, self.length, self.live_bytes) = (file, length, length);
+            self.rewrite()?;
         }
-        self.file.write_all(bytes)?;
+        let offset = self.length;
+        (&*self.file).write_all(bytes)?;
         self.file.sync_data()?;
         self.length += bytes.len() as u64;
+        Ok(offset)
+    }
+
+    fn rewrite(&mut self) -> std::io::Result<()> {
+        // Nobody else changes where the lines lie.
+        let old = lock(&self.kept).places.clone();
+        let fresh = rewrite(&self.dir, &old, |place| line_at(&self.file, place))?;
+        (self.file, self.length, self.live_bytes) =
+            (fresh.file.clone(), fresh.length, fresh.length);
+        *lock(&self.kept) = Kept { file: fresh.file, places: fresh.places };
         Ok(())
     }
 }
@@ -227,27 +335,65 @@ impl Writer {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
+    fn all(journal: &Journal) -> BTreeMap<String, Value> {
+        let keys = journal.keys("").into_iter();
+        keys.map(|key| (key.clone(), journal.get(&key).unwrap().unwrap())).collect()
+    }
+
     #[test]
     fn what_was_put_is_there_and_what_was_removed_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, empty) = Journal::open(dir.path()).unwrap();
-        assert!(empty.is_empty());
+        let journal = Journal::open(dir.path(), true).unwrap();
+        assert!(all(&journal).is_empty());
         block_on(async {
             journal.put("a", &json!({"x": 1})).await.unwrap();
             journal.put("b", &json!("old")).await.unwrap();
             journal.note("b", &json!("new")).await.unwrap();
             journal.remove("a").await.unwrap();
-            journal.put("c", &json!(3)).await.unwrap();
+            journal.put("c/1", &json!(3)).await.unwrap();
         });
-        let (_, values) = Journal::open(dir.path()).unwrap();
-        let expected = [("b".to_owned(), json!("new")), ("c".to_owned(), json!(3))];
-        assert_eq!(values, BTreeMap::from(expected));
+        let expected = [("b".to_owned(), json!("new")), ("c/1".to_owned(), json!(3))];
+        let expected = BTreeMap::from(expected);
+        assert_eq!(all(&journal), expected);
+        assert_eq!(journal.keys("c/"), ["1"]);
+        assert!(!journal.has("a") && journal.get::<Value>("a").unwrap().is_none());
+        assert_eq!(all(&Journal::open(dir.path(), true).unwrap()), expected);
+        assert!(all(&Journal::open(dir.path(), false).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn a_journal_that_has_grown_is_written_anew_and_says_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), true).unwrap();
+        let much = "x".repeat(100 << 10);
+        block_on(async {
+            journal.put("stays", &json!("as it is")).await.unwrap();
+            for nth in 0..60 {
+                journal.put("changes", &json!([nth, much])).await.unwrap();
+            }
+        });
+        let length = std::fs::metadata(dir.path().join(NAME)).unwrap().len();
+        assert!(length < 60 * (100 << 10), "{length}");
+        let expected = [("changes", json!([59, much])), ("stays", json!("as it is"))];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value)).into();
+        assert_eq!(all(&journal), expected);
+        assert_eq!(all(&Journal::open(dir.path(), true).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_record_that_the_disk_has_damaged_is_told_from_one_that_is_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), true).unwrap();
+        block_on(async { journal.put("a", &json!("whole")).await.unwrap() });
+        let file = OpenOptions::new().write(true).open(dir.path().join(NAME)).unwrap();
+        file.write_all_at(b"W", 16).unwrap();
+        assert!(matches!(journal.get::<Value>("a"), Err(JournalError::Record { .. })));
     }
 
     proptest! {
@@ -266,7 +412,14 @@ mod tests {
             let mut torn = bytes[..keep].to_vec();
             torn.extend(noise);
             prop_assert!(read(&torn).len() >= whole);
-            prop_assert_eq!(read(&bytes[..keep]).len(), whole);
+            let places = read(&bytes[..keep]);
+            prop_assert_eq!(places.len(), whole);
+            for (nth, place) in places.values().enumerate() {
+                let from = place.offset as usize;
+                let value: std::io::Result<Value> =
+                    value_of(&bytes[from..from + place.length as usize]);
+                prop_assert_eq!(value.unwrap(), json!({"n": nth}));
+            }
         }
 
         #[test]

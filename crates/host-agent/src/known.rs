@@ -33,9 +33,12 @@ impl Shown {
         &self.tasks.driver
     }
 
-    fn task(&self, live: &Live) -> Arc<TaskMetadata> {
-        let given = &live.given;
+    fn live_task(&self, live: &Live) -> Arc<TaskMetadata> {
         let state = live.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.task(&live.given, &state)
+    }
+
+    fn task(&self, given: &Given, state: &TaskState) -> Arc<TaskMetadata> {
         let task = &given.task;
         let text = |time: Option<Time>| time.map(|time| time.to_string());
         let desired = if state.stop_wanted || state.all_stopped() { "STOPPED" } else { "RUNNING" };
@@ -50,7 +53,7 @@ impl Shown {
             .then_some(Limits { cpu: task.cpu, memory: task.memory });
         let containers = (0..task.containers.len())
             .filter(|part| state.parts.get(*part).is_some_and(|p| p.reached >= Phase::Pulled))
-            .map(|part| self.container_of(given, &state, part, desired));
+            .map(|part| self.container_of(given, state, part, desired));
         Arc::new(TaskMetadata {
             cluster: self.cluster.clone(),
             task_arn: task.arn.clone(),
@@ -237,22 +240,34 @@ impl Host for Shown {
     }
 
     fn tasks(&self) -> Vec<Arc<TaskMetadata>> {
-        self.tasks.all().iter().map(|live| self.task(live)).collect()
+        let all = self.tasks.all();
+        // One that ended just now is among the others already.
+        let is_new = |arn: &str| all.iter().all(|live| live.given.task.arn != arn);
+        let ended = self.tasks.ended().filter(|ended| is_new(&ended.given.task.arn));
+        let ended = ended.map(|ended| self.task(&ended.given, &ended.state));
+        all.iter().map(|live| self.live_task(live)).chain(ended).collect()
     }
 
     fn container(&self, endpoint: &str) -> Option<Found> {
         let all = self.tasks.all();
         let of = |live: &&Arc<Live>| live.given.endpoints.iter().any(|known| known == endpoint);
-        let live = all.iter().find(of)?;
-        let part = live.given.endpoints.iter().position(|known| known == endpoint)?;
-        let id = live.given.container_id(part);
-        let task = self.task(live);
+        let id_in = |given: &Given| {
+            let part = given.endpoints.iter().position(|known| known == endpoint)?;
+            Some(given.container_id(part))
+        };
+        let (id, task) = match all.iter().find(of) {
+            Some(live) => (id_in(&live.given)?, self.live_task(live)),
+            None => {
+                let ended = self.tasks.ended_with(endpoint)?;
+                (id_in(&ended.given)?, self.task(&ended.given, &ended.state))
+            }
+        };
         let container = task.containers.iter().position(|container| container.docker_id == id)?;
         Some(Found { task, container })
     }
 
     fn task_at(&self, address: IpAddr) -> Option<Arc<TaskMetadata>> {
-        self.live_at(address).map(|live| self.task(&live))
+        self.live_at(address).map(|live| self.live_task(&live))
     }
 
     fn credentials(&self, id: &str) -> Known {

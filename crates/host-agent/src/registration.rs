@@ -153,14 +153,14 @@ fn identity(config: &Config) -> String {
     document.to_string()
 }
 
-/// Register, patiently, and give the instance's ARN. `known`: what the journal remembers.
+/// Register, patiently, and give the instance's ARN.
 pub async fn register(
     api: &Api,
     config: &Config,
     journal: &Journal,
-    known: Option<&Value>,
 ) -> Result<String, RegistrationError> {
-    let remembered = known.filter(|known| known["cluster"] == config.cluster.as_str());
+    let known: Option<Value> = journal.get(INSTANCE)?;
+    let remembered = known.as_ref().filter(|known| known["cluster"] == config.cluster.as_str());
     let mut arn = remembered.and_then(|known| known["arn"].as_str()).map(str::to_owned);
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(64), 2.0);
     let begun = tokio::time::Instant::now();

@@ -35,6 +35,12 @@ impl Store {
         files::remove(&self.dir("leases").join(check_holder(holder)?))
     }
 
+    /// What a holder holds.
+    pub fn leased(&self, holder: &str) -> Option<Digest> {
+        let path = self.dir("leases").join(check_holder(holder).ok()?);
+        fs::read_to_string(path).ok()?.parse().ok()
+    }
+
     /// All leases by holder.
     pub fn leases(&self) -> Result<BTreeMap<String, Digest>> {
         let mut all = BTreeMap::new();

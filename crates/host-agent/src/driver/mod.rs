@@ -343,8 +343,7 @@ impl Driver {
     }
 
     /// Everything that a task left on this host.
-    pub async fn remove_traces(&self, live: &Live) {
-        let given = &live.given;
+    pub async fn remove_traces(&self, given: &Given) {
         for part in 0..given.task.containers.len() {
             let id = given.container_id(part);
             if let Err(error) = self.runtime.delete(&id).await {

@@ -83,14 +83,28 @@ impl Driver {
         let held = self.images.lease(container_id, &image.id.to_string());
         held.map_err(|e| Failure::new(Failure::PULL, reason(&e)))?;
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.insert(container_id.to_owned(), image.clone());
+        // A hundred containers of one image have it in memory once.
+        let is_same =
+            |other: &&Arc<Image>| other.id == image.id && other.references == image.references;
+        let image = used.values().find(is_same).unwrap_or(image).clone();
+        used.insert(container_id.to_owned(), image);
         Ok(())
     }
 
-    /// The id of the image that a container is of, while its task lives.
+    /// The id of the image that a container is of, while there are traces of it.
     pub(crate) fn image_id(&self, container_id: &str) -> Option<String> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.get(container_id).map(|image| image.id.to_string())
+        let loaded = used.get(container_id).map(|image| image.id);
+        drop(used);
+        loaded.or_else(|| self.images.leased(container_id)).map(|id| id.to_string())
+    }
+
+    /// A task's images stay, but what they say is not needed any more.
+    pub(crate) fn unload_images(&self, given: &Given) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in 0..given.task.containers.len() {
+            used.remove(&given.container_id(part));
+        }
     }
 
     pub(super) fn let_go(&self, container_id: &str) {

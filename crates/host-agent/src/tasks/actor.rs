@@ -1,4 +1,4 @@
-//! One task, followed from its arrival to its last trace: it hands the engine what is observed,
+//! One task, followed from its arrival until its end is told: it hands the engine what is observed,
 //! the driver what the engine plans, and the control plane what changed.
 
 use std::sync::{Arc, PoisonError};
@@ -22,7 +22,6 @@ pub struct Actor {
     /// The report that is on its way.
     telling: Option<(Report, JoinHandle<()>)>,
     released: bool,
-    expired: bool,
 }
 
 impl Actor {
@@ -33,7 +32,7 @@ impl Actor {
         seen: mpsc::Receiver<Event>,
     ) -> Actor {
         let state = live.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Actor { tasks, live, state, told, seen, telling: None, released: false, expired: false }
+        Actor { tasks, live, state, told, seen, telling: None, released: false }
     }
 
     pub async fn run(mut self) {
@@ -44,15 +43,15 @@ impl Actor {
             let now = clock::now();
             settle(&self.live.given.spec, &mut self.state, now);
             let wake = self.act(now).await;
-            if self.is_over(now) {
+            if self.is_over() {
                 break;
             }
             self.wait(wake, now).await;
         }
-        self.tasks.driver.remove_traces(&self.live).await;
-        if let Err(error) = self.tasks.forget(&self.live.given.task.arn).await {
-            tracing::error!("{error}");
-        }
+        // From here on the journal alone remembers it.
+        self.keep(true).await;
+        let stopped_at = self.state.stopped_at.unwrap_or_else(clock::now);
+        self.tasks.retire(&self.live.given, stopped_at);
     }
 
     /// Begin what is due, and say when to look again.
@@ -78,8 +77,7 @@ impl Actor {
             }
             wake = [wake, later].into_iter().flatten().min();
         }
-        let cleanup = self.state.stopped_at.map(|stopped| stopped + self.tasks.cleanup_wait);
-        [wake, cleanup].into_iter().flatten().min()
+        wake
     }
 
     /// Show the state to whoever looks, and keep it.
@@ -128,13 +126,10 @@ impl Actor {
         self.telling = Some((due, telling));
     }
 
-    fn is_over(&self, now: Time) -> bool {
-        let stopped = self.state.stopped_at;
+    fn is_over(&self) -> bool {
         self.telling.is_none()
             && self.told.task == Status::Stopped
-            && stopped.is_some_and(|stopped| {
-                self.expired || now.since(stopped) >= self.tasks.cleanup_wait
-            })
+            && self.state.stopped_at.is_some()
     }
 
     async fn wait(&mut self, wake: Option<Time>, now: Time) {
@@ -160,7 +155,6 @@ impl Actor {
                     self.keep(false).await;
                 }
             }
-            () = self.live.expire.notified() => self.expired = true,
             () = tokio::time::sleep(nap) => {}
         }
     }

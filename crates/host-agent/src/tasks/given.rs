@@ -47,11 +47,14 @@ pub enum NetworkMode {
 
 impl Given {
     pub fn read(record: Record, stop_timeout: Duration) -> Given {
-        let Record { task, endpoints, .. } = record;
+        let Record { mut task, endpoints, .. } = record;
         let id = task.arn.rsplit('/').next().unwrap_or_default().to_owned();
         let (mut configs, mut refused) = (Vec::new(), None);
-        for container in &task.containers {
-            match read_configs(container) {
+        for container in &mut task.containers {
+            let read = read_configs(container);
+            // As texts they are not needed any more.
+            container.docker_config = None;
+            match read {
                 Ok(pair) => configs.push(pair),
                 Err(text) => {
                     let name = &container.name;

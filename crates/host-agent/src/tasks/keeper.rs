@@ -1,20 +1,21 @@
 //! All tasks of the host: taking what the control plane gives, letting tasks in while there is room,
 //! and finding again after a restart what ran before.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_agent::acs::TaskIdentifier;
 use aws_agent::task::{RoleCredentials, STOPPED, Task};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::actor::Actor;
+use super::ended::Ended;
 use super::firelens::{self, Around};
 use super::given::{Given, Record};
-use crate::driver::Driver;
-use crate::engine::{Event, Failure, Queue, Room, TaskState, Told};
+use crate::driver::{Driver, Found};
+use crate::engine::{Event, Failure, Queue, Room, Status, TaskState, Told};
 use crate::journal::{Journal, JournalError};
 use crate::plane::api::Api;
 
@@ -22,8 +23,6 @@ use crate::plane::api::Api;
 const EVENTS: usize = 64;
 /// No host runs nearly as many.
 const MOST_TASKS: usize = 4096;
-/// AWS: stopped containers are kept for three hours. Where tasks are short that would be many.
-const MOST_STOPPED: usize = 500;
 const SEQUENCE: &str = "sequence";
 
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +40,6 @@ pub struct Live {
     pub state: Mutex<TaskState>,
     pub credentials: Mutex<Credentials>,
     pub events: mpsc::Sender<Event>,
-    /// Its traces are to go before their time.
-    pub expire: Notify,
 }
 
 /// The task's roles' keys, as they were told last.
@@ -54,6 +51,8 @@ pub struct Credentials {
 
 pub struct Tasks {
     inner: Mutex<Inner>,
+    /// Told when a task has ended.
+    pub(super) retired: Notify,
     taking: Mutex<()>,
     pub journal: Journal,
     pub driver: Arc<Driver>,
@@ -66,13 +65,13 @@ pub struct Tasks {
 }
 
 #[derive(Default)]
-struct Inner {
-    live: BTreeMap<String, Arc<Live>>,
+pub(super) struct Inner {
+    pub live: BTreeMap<String, Arc<Live>>,
+    /// Whose traces are kept for a while.
+    pub ended: BTreeMap<String, Ended>,
     room: Room,
     queue: Queue,
     sequence: i64,
-    /// Whose traces are kept for a while, the oldest first.
-    stopped: VecDeque<String>,
 }
 
 /// What `Tasks` is made of.
@@ -92,6 +91,7 @@ impl Tasks {
         let room = Room::new(parts.cpu, parts.memory);
         Arc::new(Tasks {
             inner: Mutex::new(Inner { room, ..Inner::default() }),
+            retired: Notify::new(),
             taking: Mutex::default(),
             journal: parts.journal,
             driver: parts.driver,
@@ -103,10 +103,11 @@ impl Tasks {
         })
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those whose end was not told yet.
     pub fn all(&self) -> Vec<Arc<Live>> {
         self.inner().live.values().cloned().collect()
     }
@@ -146,19 +147,21 @@ impl Tasks {
             match self.find(&task.arn) {
                 Some(live) => {
                     self.renew(&live, &task);
-                    (live, None)
+                    (Some(live), None)
                 }
+                // There is nothing to begin or to stop any more.
+                None if self.has_ended(&task.arn) => (None, None),
                 None => {
                     let (live, record) = self.take_new(task, sequence, stop)?;
-                    (live, Some(record))
+                    (Some(live), Some(record))
                 }
             }
         };
-        match (record, stop) {
+        match (record, live) {
             (Some(record), _) => self.journal.put(&task_key(&record.task.arn), &record).await?,
-            (None, true) => self.stop(&live).await?,
+            (None, Some(live)) if stop => self.stop(&live).await?,
             // Whatever was written before is durable when this is.
-            (None, false) => self.journal.put(SEQUENCE, &self.sequence()).await?,
+            (None, _) => self.journal.put(SEQUENCE, &self.sequence()).await?,
         }
         Ok(())
     }
@@ -173,7 +176,7 @@ impl Tasks {
     ) -> Result<(Arc<Live>, Record), TasksError> {
         {
             let inner = self.inner();
-            if inner.live.len() - inner.stopped.len() >= MOST_TASKS {
+            if inner.live.len() >= MOST_TASKS {
                 return Err(TasksError::TooMany);
             }
         }
@@ -194,7 +197,7 @@ impl Tasks {
     pub async fn take_lost(self: &Arc<Self>, named: &TaskIdentifier) -> Result<(), TasksError> {
         let record = {
             let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.find(&named.task_arn).is_some() {
+            if self.find(&named.task_arn).is_some() || self.has_ended(&named.task_arn) {
                 return Ok(());
             }
             tracing::warn!(task = named.task_arn, "nobody here remembers a task that shall run");
@@ -235,11 +238,15 @@ impl Tasks {
     }
 
     fn begin(self: &Arc<Self>, record: Record, state: Option<TaskState>, told: Told) -> Arc<Live> {
-        let arn = record.task.arn.clone();
-        let credentials = Credentials {
-            task: record.task.role_credentials.clone(),
-            execution: record.task.execution_role_credentials.clone(),
-        };
+        let (live, seen) = self.live_of(record, state);
+        self.inner().live.insert(live.given.task.arn.clone(), live.clone());
+        let actor = Actor::new(self.clone(), live.clone(), told, seen);
+        tokio::spawn(actor.run());
+        live
+    }
+
+    /// What a task says, read.
+    pub(super) fn given_of(&self, record: Record) -> Given {
         let mut given = Given::read(record, self.stop_timeout);
         let around = Around {
             dir: &self.driver.task_dir(&given),
@@ -247,6 +254,19 @@ impl Tasks {
             instance_id: self.driver.settings.instance_id.as_deref(),
         };
         firelens::wire(&mut given, &around);
+        given
+    }
+
+    fn live_of(
+        &self,
+        record: Record,
+        state: Option<TaskState>,
+    ) -> (Arc<Live>, mpsc::Receiver<Event>) {
+        let credentials = Credentials {
+            task: record.task.role_credentials.clone(),
+            execution: record.task.execution_role_credentials.clone(),
+        };
+        let given = self.given_of(record);
         let mut state = state.unwrap_or_else(|| TaskState::new(&given.spec));
         // A journal of another version, or a stop for a task that never came here.
         state.parts.resize_with(given.spec.parts.len(), Default::default);
@@ -256,12 +276,8 @@ impl Tasks {
             state: Mutex::new(state),
             credentials: Mutex::new(credentials),
             events,
-            expire: Notify::new(),
         });
-        self.inner().live.insert(arn, live.clone());
-        let actor = Actor::new(self.clone(), live.clone(), told, seen);
-        tokio::spawn(actor.run());
-        live
+        (live, seen)
     }
 
     /// Let in whoever has room now.
@@ -289,23 +305,12 @@ impl Tasks {
         let mut inner = self.inner();
         inner.room.give_back(arn);
         inner.queue.remove(arn);
-        inner.stopped.push_back(arn.to_owned());
-        if inner.stopped.len() > MOST_STOPPED
-            && let Some(oldest) = inner.stopped.pop_front()
-            && let Some(oldest) = inner.live.get(&oldest)
-        {
-            oldest.expire.notify_one();
-        }
         drop(inner);
         self.admit_waiting();
     }
 
     pub(super) async fn forget(&self, arn: &str) -> Result<(), JournalError> {
-        {
-            let mut inner = self.inner();
-            inner.live.remove(arn);
-            inner.stopped.retain(|stopped| stopped != arn);
-        }
+        self.inner().ended.remove(arn);
         for key in [task_key(arn), state_key(arn), stop_key(arn)] {
             self.journal.remove(&key).await?;
         }
@@ -325,7 +330,8 @@ impl Tasks {
 
     /// New credentials for a task's role; false where there is no such task.
     pub fn give_credentials(&self, arn: &str, execution: bool, fresh: RoleCredentials) -> bool {
-        let Some(live) = self.find(arn) else { return false };
+        // AWS: a role's keys end with their task, and nobody asks for them any more.
+        let Some(live) = self.find(arn) else { return self.has_ended(arn) };
         let mut kept = live.credentials.lock().unwrap_or_else(PoisonError::into_inner);
         match execution {
             true => kept.execution = Some(fresh),
@@ -335,52 +341,64 @@ impl Tasks {
     }
 
     /// Take back what the journal holds. What still runs is found through the runtime.
-    pub async fn restore(self: &Arc<Self>, values: &BTreeMap<String, Value>) {
-        self.inner().sequence = values.get(SEQUENCE).and_then(Value::as_i64).unwrap_or(0);
+    pub async fn restore(self: &Arc<Self>) {
+        self.inner().sequence = self.kept(SEQUENCE).unwrap_or(0);
         let mut found = self.driver.found().await;
-        for (key, value) in values {
-            let Some(arn) = key.strip_prefix("task/") else { continue };
-            let Ok(record) = serde_json::from_value::<Record>(value.clone()) else {
-                tracing::error!(task = arn, "the journal's record of this task cannot be read");
-                continue;
-            };
-            let kept = values.get(&state_key(arn)).cloned();
-            let kept: Option<(TaskState, Told)> = kept.and_then(|v| serde_json::from_value(v).ok());
-            let (mut state, told) = match kept {
-                Some((state, told)) => (Some(state), told),
-                None => (None, Told::default()),
-            };
-            if let Some(state) = &mut state {
-                state.forget_doing();
-            }
-            if values.contains_key(&stop_key(arn)) {
-                state.get_or_insert_default().stop_wanted = true;
-            }
-            let admitted = state.as_ref().is_some_and(|state| state.admitted);
-            let ended = state.as_ref().is_some_and(|state| state.stopped_at.is_some());
-            let live = self.begin(record, state, told);
-            let seen = found.remove(&live.given.id).unwrap_or_default();
-            self.driver.resume_logs(&live, &seen);
-            if !ended {
-                self.driver.adopt(&live, &seen).await;
-            }
-            match (ended, admitted) {
-                (true, _) => {}
-                (false, true) => {
-                    let mut inner = self.inner();
-                    inner.room.take(arn, live.given.spec.needs.clone());
-                }
-                (false, false) => self.admit(&live),
-            }
+        for arn in self.journal.keys(TASK) {
+            let Some(record) = self.kept::<Record>(&task_key(&arn)) else { continue };
+            self.restore_one(&arn, record, &mut found).await;
         }
         // Containers that nobody remembers: their task was never acknowledged, or is long forgotten.
         self.driver.remove_strangers(found).await;
         self.driver.remove_stray_networks(self.all()).await;
     }
+
+    /// A value of the journal; one that does not read is told, and as good as none.
+    pub(super) fn kept<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.journal.get(key).unwrap_or_else(|error| {
+            tracing::error!("{}", host_runtime::reason(&error));
+            None
+        })
+    }
+
+    async fn restore_one(self: &Arc<Self>, arn: &str, record: Record, found: &mut Found) {
+        let kept: Option<(TaskState, Told)> = self.kept(&state_key(arn));
+        let (mut state, told) = match kept {
+            Some((state, told)) => (Some(state), told),
+            None => (None, Told::default()),
+        };
+        if let Some(state) = &mut state {
+            state.forget_doing();
+        }
+        let stopped_at = state.as_ref().and_then(|state| state.stopped_at);
+        if let Some(stopped_at) = stopped_at.filter(|_| told.task == Status::Stopped) {
+            let (live, _) = self.live_of(record, state);
+            let seen = found.remove(&live.given.id).unwrap_or_default();
+            self.driver.resume_logs(&live, &seen);
+            return self.retire(&live.given, stopped_at);
+        }
+        if self.journal.has(&stop_key(arn)) {
+            state.get_or_insert_default().stop_wanted = true;
+        }
+        let admitted = state.as_ref().is_some_and(|state| state.admitted);
+        let live = self.begin(record, state, told);
+        let seen = found.remove(&live.given.id).unwrap_or_default();
+        self.driver.resume_logs(&live, &seen);
+        if stopped_at.is_some() {
+            return;
+        }
+        self.driver.adopt(&live, &seen).await;
+        match admitted {
+            true => self.inner().room.take(arn, live.given.spec.needs.clone()),
+            false => self.admit(&live),
+        }
+    }
 }
 
+const TASK: &str = "task/";
+
 pub(super) fn task_key(arn: &str) -> String {
-    format!("task/{arn}")
+    format!("{TASK}{arn}")
 }
 
 pub(super) fn state_key(arn: &str) -> String {

@@ -2,10 +2,12 @@
 //! messages come in.
 
 mod actor;
+mod ended;
 pub mod firelens;
 mod given;
 mod keeper;
 mod submit;
 
+pub use ended::Remembered;
 pub use given::{Given, NetworkMode, Record};
 pub use keeper::{Credentials, Live, Parts, Tasks, TasksError, random};

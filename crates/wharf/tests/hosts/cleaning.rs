@@ -1,19 +1,74 @@
 //! What an agent removes by itself: what stopped tasks left, and what belongs to no task.
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::metadata::ask;
 use crate::world::{Machine, kill, wait_for};
 
-#[test]
-fn traces_of_stopped_tasks_go_after_their_time() {
-    let Some(mut machine) = Machine::start() else { return };
+/// Agents that keep traces for a moment only.
+fn restart_tidy(machine: &mut Machine) {
     machine.terminate();
     for host in std::fs::read_dir(machine.dir().join("hosts")).unwrap().flatten() {
         let config = "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=1s\n";
         std::fs::write(host.path().join("ecs.config"), config).unwrap();
     }
     machine.up();
+}
+
+/// Memory has let go of an ended task; what is asked of it is read from the disk.
+#[test]
+fn what_an_ended_task_was_is_told_until_its_traces_go() {
+    let Some(mut machine) = Machine::start() else { return };
+    let ports = json!([{ "containerPort": 80 }]);
+    let app = json!({ "command": ["sh", "-c", "exit 3"], "portMappings": ports,
+        "environment": [{ "name": "LONG", "value": "x".repeat(10_000) }] });
+    machine.define("short", app, json!({}));
+    let arns = machine.run("short", 6);
+    let tasks: Vec<Value> = arns.iter().map(|arn| machine.wait(arn, "STOPPED")).collect();
+    let told = |machine: &Machine, task: &Value| {
+        let arn = task["taskArn"].as_str().unwrap();
+        ask(&machine.host_address(task), &format!("/v1/tasks?taskarn={arn}"))
+    };
+    let before: Vec<Value> = tasks.iter().map(|task| told(&machine, task)).collect();
+    for (task, told) in tasks.iter().zip(&before) {
+        assert_eq!(told["Arn"], task["taskArn"], "{told:#}");
+        assert_eq!(told["KnownStatus"], "STOPPED", "{told:#}");
+        let (container, seen) = (&told["Containers"][0], &task["containers"][0]);
+        assert_eq!(container["DockerId"], seen["runtimeId"], "{told:#}");
+        assert!(container["ImageID"].as_str().unwrap().starts_with("sha256:"), "{told:#}");
+        assert!(container["CreatedAt"].is_string() && container["StartedAt"].is_string());
+    }
+    // Another agent tells the same.
+    let old = machine.agents();
+    old.iter().for_each(|agent| kill(*agent, Signal::KILL));
+    wait_for("the agents are back", || {
+        let agents = machine.agents();
+        let fresh = agents.len() == old.len() && agents.iter().all(|agent| !old.contains(agent));
+        let listen = || {
+            tasks.iter().all(|task| {
+                std::net::TcpStream::connect((machine.host_address(task), 51678)).is_ok()
+            })
+        };
+        (fresh && listen() && machine.instances(true).len() == 2).then_some(())
+    });
+    let after: Vec<Value> = tasks.iter().map(|task| told(&machine, task)).collect();
+    assert_eq!(after, before);
+    restart_tidy(&mut machine);
+    for task in &tasks {
+        wait_for("it is told no more", || (told(&machine, task) == json!({})).then_some(()));
+        let host = machine.host_dir(task);
+        let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
+        let left = std::fs::read_dir(host.join("containers")).unwrap().flatten();
+        let left = left.filter(|entry| entry.file_name().to_string_lossy().contains(id)).count();
+        assert_eq!(left, 0, "its containers are gone");
+    }
+}
+
+#[test]
+fn traces_of_stopped_tasks_go_after_their_time() {
+    let Some(mut machine) = Machine::start() else { return };
+    restart_tidy(&mut machine);
     let ports = json!([{ "containerPort": 80 }]);
     let command = json!(["sh", "-c", "echo > /v/x; echo > /m/x; exit 3"]);
     let mounts = json!([{ "sourceVolume": "v", "containerPath": "/v" },

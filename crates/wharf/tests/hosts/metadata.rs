@@ -85,7 +85,7 @@ fn each_version_tells_of_the_task_with_figures() {
     assert!(all.iter().any(|task| task["Arn"] == json!(arn)), "{told:#}");
 }
 
-fn ask(host: &str, path: &str) -> Value {
+pub fn ask(host: &str, path: &str) -> Value {
     let mut stream = TcpStream::connect((host, 51678)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");

@@ -80,7 +80,7 @@ impl Stage {
 
 #[test]
 fn a_payload_that_comes_often_runs_once() {
-    let Some(stage) = Stage::new() else { return };
+    let Some(mut stage) = Stage::new() else { return };
     let mut socket = stage.plane().socket();
     assert!(socket.query.contains("sendCredentials=true"), "{}", socket.query);
     let one = task(1, "RUNNING");
@@ -100,8 +100,22 @@ fn a_payload_that_comes_often_runs_once() {
     socket.payload("again", number(1, 2), &[one]);
     socket.wait("AckRequest", "again");
     stage.end(&mut socket, number(1, 3), 1);
+    // Its end is told and its memory let go; whoever names it again does not make it a new one.
+    socket.payload("late", number(1, 4), &[task(1, "RUNNING")]);
+    socket.wait("AckRequest", "late");
+    stage.elsewhere.kill();
+    stage.start();
+    let mut socket = stage.plane().socket();
+    socket.payload("later", number(1, 5), &[task(1, "RUNNING")]);
+    socket.wait("AckRequest", "later");
+    socket.payload("stop again", number(1, 6), &[task(1, "STOPPED")]);
+    socket.wait("AckRequest", "stop again");
+    // One more task, so that what the others might have begun would be seen.
+    socket.payload("next", number(1, 7), &[task(2, "RUNNING")]);
+    stage.wait_running(2);
     assert_eq!(stage.begun(1), 1);
     assert_eq!(stage.plane().told(&arn(1)), ["RUNNING", "STOPPED"]);
+    stage.end(&mut socket, number(1, 8), 2);
 }
 
 #[test]
