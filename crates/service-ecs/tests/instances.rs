@@ -227,6 +227,60 @@ fn attributes_are_put_listed_and_deleted() {
     world.survives_a_restart();
 }
 
+/// Such a host lost what its configuration says of it when its agent was started again.
+#[test]
+fn what_an_agent_told_of_its_configuration_stays() {
+    let mut world = world();
+    let told = |attributes: Value, arn: Option<&str>| {
+        let mut input = registration();
+        input["attributes"] = attributes;
+        if let Some(arn) = arn {
+            input["containerInstanceArn"] = json!(arn);
+        }
+        input
+    };
+    let first = json!([{"name": "ecs.os-type", "value": "linux"}, {"name": "ecs.capability.old"},
+        {"name": "stack", "value": "blue"}, {"name": "rack", "value": "7"}]);
+    let arn = register(&mut world, told(first.clone(), None));
+    let own = |world: &mut World, input: Value| {
+        let input = json!({"cluster": "c", "containerInstances": [input]});
+        let shown = world.call("DescribeContainerInstances", input);
+        let all = shown["containerInstances"][0]["attributes"].as_array().unwrap().clone();
+        let pair = |a: Value| {
+            let text = |name: &str| a[name].as_str().unwrap_or_default().to_owned();
+            (text("name"), text("value"))
+        };
+        let mut all: Vec<_> = all.into_iter().map(pair).collect();
+        all.retain(|(name, _)| !name.starts_with("ecs.") || name.contains("capability"));
+        all.sort();
+        all
+    };
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    };
+    // AWS: an agent that remembers its ARN tells what it can do, and nothing of its configuration.
+    let again = json!([{"name": "ecs.os-type", "value": "linux"}, {"name": "ecs.capability.new"}]);
+    register(&mut world, told(again.clone(), Some(&arn)));
+    let expected = pairs(&[("ecs.capability.new", ""), ("rack", "7"), ("stack", "blue")]);
+    assert_eq!(own(&mut world, json!(arn)), expected);
+    // A user has changed one and deleted the other: that stays, too.
+    let put = |list: Value| json!({"cluster": "c", "attributes": list});
+    let green = json!([{"name": "stack", "value": "green", "targetId": arn}]);
+    world.call("PutAttributes", put(green));
+    world.call("DeleteAttributes", put(json!([{"name": "rack", "targetId": arn}])));
+    register(&mut world, told(again, Some(&arn)));
+    let expected = pairs(&[("ecs.capability.new", ""), ("stack", "green")]);
+    assert_eq!(own(&mut world, json!(arn)), expected);
+    // One that was put away is gone with what it hid.
+    world.call("DeleteAttributes", put(json!([{"name": "stack", "targetId": arn}])));
+    assert_eq!(own(&mut world, json!(arn)), pairs(&[("ecs.capability.new", "")]));
+    // An agent without memory tells everything.
+    register(&mut world, told(first, None));
+    let expected = pairs(&[("ecs.capability.old", ""), ("rack", "7"), ("stack", "blue")]);
+    assert_eq!(own(&mut world, json!(arn)), expected);
+    world.survives_a_restart();
+}
+
 #[test]
 fn everything_that_is_there_takes_tags() {
     let mut world = world();

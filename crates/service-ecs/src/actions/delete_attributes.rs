@@ -44,9 +44,14 @@ impl WriteAction for DeleteAttributes {
                     && (attribute.value.is_none() || attribute.value == there.value)
             };
             tx.edit::<ContainerInstance>(&id, |row| {
-                let had = row.custom_attributes.len();
-                row.custom_attributes.retain(|one| !meant(one));
-                let gone = row.custom_attributes.len() < had;
+                // Also what the agent told of its configuration: it will not tell it again.
+                let all = [&mut row.agent_attributes, &mut row.custom_attributes];
+                let mut gone = false;
+                for attributes in all {
+                    let had = attributes.len();
+                    attributes.retain(|one| !meant(one));
+                    gone |= attributes.len() < had;
+                }
                 if gone && attribute.name.as_deref() == Some(PROVIDER) {
                     row.capacity_provider = None;
                 }

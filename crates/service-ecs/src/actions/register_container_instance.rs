@@ -17,7 +17,9 @@ use crate::rows::container_instance::{
 };
 use crate::rows::task::{StopCode, Task, TasksOn};
 use crate::rules::tags;
-use crate::rules::{capacity_providers, clusters, daemons, instances, life, resources};
+use crate::rules::{
+    attributes, capacity_providers, clusters, daemons, instances, life, resources,
+};
 use crate::views;
 
 pub struct RegisterContainerInstance;
@@ -59,7 +61,7 @@ impl WriteAction for RegisterContainerInstance {
         let given_tags = input.tags.clone().unwrap_or_default();
         tags::check_tags(&given_tags)?;
         let machine = Machine::of(tx, call, &input)?;
-        let attributes = attributes(&input, &machine)?;
+        let attributes = told(&input, &machine)?;
         let capacity_provider = capacity_providers::of_machine(&attributes)?;
         let awaits = daemons::first_wait(tx, &cluster, capacity_provider.as_ref());
         let known = known(call, tx, &cluster, &input, &machine)?.cloned();
@@ -75,9 +77,14 @@ impl WriteAction for RegisterContainerInstance {
         let row = match known {
             Some(there) => {
                 check_type(&there, &attributes)?;
+                let told = match named {
+                    true => attributes::told_again(attributes, &there.agent_attributes),
+                    // Who has lost its memory tells all of them, as if for the first time.
+                    false => attributes,
+                };
                 ContainerInstance {
                     version: there.version + 1,
-                    agent_attributes: attributes,
+                    agent_attributes: told,
                     resources,
                     version_info: input.version_info.or(there.version_info),
                     tags: if given_tags.is_empty() { there.tags } else { given_tags },
@@ -176,7 +183,7 @@ impl Machine {
 /// The agent's attributes, every one of them, and what the document adds.
 ///
 /// The agent ends itself when one that it sent does not come back with the same value.
-fn attributes(
+fn told(
     input: &api::RegisterContainerInstanceRequest,
     machine: &Machine,
 ) -> Result<Vec<api::Attribute>, ApiError> {

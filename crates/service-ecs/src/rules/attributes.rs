@@ -24,6 +24,23 @@ pub fn check_target_type(given: Option<&api::TargetType>) -> Result<(), ApiError
     }
 }
 
+/// AWS: what the service and the agent say of an instance is theirs.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("ecs.") || name.starts_with("com.amazonaws.")
+}
+
+/// What an agent that comes back has told by now. AWS: it tells the attributes of its configuration
+/// when it registers first, and never again; they stay until a user deletes them.
+pub fn told_again(mut new: Vec<api::Attribute>, old: &[api::Attribute]) -> Vec<api::Attribute> {
+    for attribute in old {
+        let name = attribute.name.as_deref().unwrap_or_default();
+        if !is_reserved(name) && !new.iter().any(|other| other.name == attribute.name) {
+            new.push(attribute.clone());
+        }
+    }
+    new
+}
+
 /// A name and value that users may set.
 pub fn check(attribute: &api::Attribute) -> Result<(), ApiError> {
     check_target_type(attribute.target_type.as_ref())?;
@@ -32,8 +49,7 @@ pub fn check(attribute: &api::Attribute) -> Result<(), ApiError> {
     if name.is_empty() || name.len() > 128 || !name.bytes().all(good) {
         return Err(invalid(format!("Invalid attribute name: {name}")));
     }
-    // AWS: what the service and the agent say of an instance is theirs.
-    if name.starts_with("ecs.") || name.starts_with("com.amazonaws.") {
+    if is_reserved(name) {
         return Err(invalid(format!("The attribute name {name} is reserved.")));
     }
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.@:/\\ ".contains(c);
