@@ -17,9 +17,7 @@ use crate::rows::container_instance::{
 };
 use crate::rows::task::{StopCode, Task, TasksOn};
 use crate::rules::tags;
-use crate::rules::{
-    attributes, capacity_providers, clusters, daemons, instances, life, resources,
-};
+use crate::rules::{attributes, capacity_providers, clusters, daemons, instances, life, resources};
 use crate::views;
 
 pub struct RegisterContainerInstance;
