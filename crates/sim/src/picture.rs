@@ -142,9 +142,9 @@ fn summary(course: &Course) -> String {
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 180.0;
 const LEFT: f64 = 48.0;
-const TOP: f64 = 34.0;
+const TOP: f64 = 46.0;
 /// Versions in turn: colours that stay apart for people who see few.
-const COLOURS: [&str; 5] = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#aa3377"];
+const COLOURS: [&str; 5] = ["#4477aa", "#228833", "#ccbb44", "#aa3377", "#66ccee"];
 
 /// The same as a drawing: a chart a service, its versions stacked.
 pub fn svg(timeline: &Timeline) -> String {
@@ -185,14 +185,25 @@ fn chart(out: &mut String, timeline: &Timeline, course: &Course, top: f64) {
         looks.iter().flat_map(|look| look.versions.keys().copied()).collect();
     versions.sort_unstable();
     versions.dedup();
+    // From the right, over the chart's end: the plan's steps are written from the left.
+    for (nth, version) in versions.iter().rev().enumerate() {
+        let (x, y, colour) =
+            (LEFT + WIDTH - 20.0 - nth as f64 * 44.0, top - 28.0, colour_of(*version));
+        let _ = writeln!(
+            out,
+            "<rect x=\"{}\" y=\"{}\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\
+             <text x=\"{x}\" y=\"{y}\" fill=\"#555\">v{version}</text>",
+            x - 14.0,
+            y - 9.0
+        );
+    }
     let mut below = vec![0_u32; looks.len()];
     // What runs lies below, of all versions: so it shows against the minimum.
     let parts: [(Pick, f64); 3] =
         [(|one| one.running, 1.0), (|one| one.starting, 0.35), (|one| one.stopping, 0.5)];
     for (nth, (pick, opacity)) in parts.into_iter().enumerate() {
         for version in &versions {
-            let colour =
-                if nth == 2 { "#999999" } else { COLOURS[*version as usize % COLOURS.len()] };
+            let colour = if nth == 2 { "#999999" } else { colour_of(*version) };
             let counts = looks.iter().map(|look| look.versions.get(version).map_or(0, pick));
             let counts: Vec<u32> = counts.collect();
             if counts.iter().any(|n| *n > 0) {
@@ -241,6 +252,10 @@ fn chart(out: &mut String, timeline: &Timeline, course: &Course, top: f64) {
             escaped(text)
         );
     }
+}
+
+fn colour_of(version: u32) -> &'static str {
+    COLOURS[version.saturating_sub(1) as usize % COLOURS.len()]
 }
 
 type Pick = fn(&Counts) -> u32;
