@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
+use crate::world::PATIENCE;
 use crate::world::client::Client;
 use crate::world::ledger::Ledger;
 use crate::world::server::{Server, Setup};
 use crate::world::wait_for;
-
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What the gateway takes at most.
 const PLACES: usize = 4096;

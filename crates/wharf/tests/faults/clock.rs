@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::world::client::{Client, Failure};
 use crate::world::ledger::Ledger;
 use crate::world::server::{Server, Setup};
-use crate::world::{has, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(40);
+use crate::world::{PATIENCE, has, wait_for};
 
 /// A clock that a process reads in place of the system's, moved by writing a file.
 struct Clock {

@@ -7,16 +7,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::world::client::Failure;
 use crate::world::ledger::{Ledger, found};
 use crate::world::server::Setup;
-use crate::world::{Chance, end_of, last_segment, rounds, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(40);
+use crate::world::{Chance, PATIENCE, end_of, last_segment, rounds, wait_for};
 
 /// A small file system of memory, gone at the end.
 pub struct SmallDisk {

@@ -7,12 +7,10 @@ use crate::world::client::Failure;
 use crate::world::etcd::{Etcd, etcd};
 use crate::world::ledger::{Ledger, found};
 use crate::world::server::{Server, Setup};
-use crate::world::{rounds, wait_for};
+use crate::world::{PATIENCE, rounds, wait_for};
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Servers that share a state, each with a folder of its own.
 struct Team {

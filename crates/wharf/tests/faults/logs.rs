@@ -11,9 +11,8 @@ use tempfile::TempDir;
 use crate::disk::SmallDisk;
 use crate::world::client::{Client, Failure};
 use crate::world::server::{Server, Setup};
-use crate::world::{Chance, rounds, wait_for};
+use crate::world::{Chance, PATIENCE, rounds, wait_for};
 
-const PATIENCE: Duration = Duration::from_secs(40);
 const GROUP: &str = "faults";
 
 fn now() -> u64 {

@@ -10,9 +10,7 @@ use crate::world::etcd::{Etcd, etcd};
 use crate::world::ledger::{Ledger, found};
 use crate::world::proxy::Proxy;
 use crate::world::server::{Server, Setup};
-use crate::world::{rounds, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(40);
+use crate::world::{PATIENCE, rounds, wait_for};
 
 /// Two servers, each with a wire of its own to etcd.
 struct Pair {

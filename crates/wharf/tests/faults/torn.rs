@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::world::client::Client;
 use crate::world::ledger::pages;
 use crate::world::server::Setup;
-use crate::world::{Chance, copy_folder, end_of, last_segment, rounds};
+use crate::world::{Chance, PATIENCE, copy_folder, end_of, last_segment, rounds, wait_for};
 
 /// A journal with one writer's clusters in its last segment.
 struct Written {
@@ -36,6 +36,10 @@ fn write() -> Written {
     let mut server = Setup::on(folder.path()).start();
     let mut client = server.client();
     let segment = last_segment(folder.path());
+    // That the key is used is a record too; the next of its kind comes a minute later.
+    let before = end_of(&segment);
+    client.ecs("ListClusters", &serde_json::json!({})).unwrap();
+    wait_for("the key's use is told", PATIENCE, || (end_of(&segment) > before).then_some(()));
     let mut ends = vec![end_of(&segment)];
     for n in 0..WRITES {
         let input = serde_json::json!({ "clusterName": name(n) });

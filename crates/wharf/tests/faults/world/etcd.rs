@@ -10,9 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{has, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(40);
+use super::{PATIENCE, has, wait_for};
 
 struct Member {
     child: Option<Child>,

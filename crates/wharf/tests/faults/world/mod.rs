@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub const KEY: &str = "AKIAWHARFFAULTTESTS0";
 pub const SECRET: &str = "fault-tests-secret-fault-tests-secret-00";
 
+/// How long a test waits for what is to come, on a machine that has much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(40);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Looks again and again until `look` finds something; a test that waits in vain fails.

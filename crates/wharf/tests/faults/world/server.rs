@@ -14,10 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::{KEY, SECRET, wait_for};
-
-/// A debug build on a busy machine may need a while.
-const PATIENCE: Duration = Duration::from_secs(40);
+use super::{KEY, PATIENCE, SECRET, wait_for};
 
 /// How servers of one test are started.
 #[derive(Clone)]
