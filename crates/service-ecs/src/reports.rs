@@ -18,7 +18,7 @@ use crate::rows::service::ServiceKey;
 use crate::rows::service_history::DeploymentRecord;
 use crate::rows::task::{AttachmentStatus, ExecAgent, ExecStatus, Health, Task};
 use crate::rows::timing::Timing;
-use crate::rules::{hooks, life, timing};
+use crate::rules::{hooks, images, life, timing};
 
 pub use crate::rules::hooks::Answer;
 
@@ -67,6 +67,7 @@ pub fn apply(tx: &mut Tx<'_>, task: Id128, report: &TaskReport<'_>) {
             life::stopped_on_host(task, report.reason, now, kept);
         }
     });
+    images::learn(tx, task);
 }
 
 /// An agent's connection stands.

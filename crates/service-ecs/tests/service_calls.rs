@@ -266,7 +266,9 @@ fn the_history_of_deployments_is_told() {
     let revision = fleet.world.call("DescribeServiceRevisions", revisions);
     let revision = &revision["serviceRevisions"][0];
     assert!(revision["taskDefinition"].as_str().unwrap().ends_with("/web:2"));
-    let image = json!({"containerName": "web", "image": "busybox"});
+    let image = format!("busybox@sha256:{}", "b".repeat(64));
+    let image = json!({"containerName": "web", "image": image,
+        "imageDigest": image.split_once('@').unwrap().1});
     assert_eq!(revision["containerImages"], json!([image]));
 
     // It is stopped by hand: the last good one takes its place again.

@@ -409,7 +409,8 @@ fn a_protected_task_outlives_a_scale_in() {
 #[test]
 fn many_tasks_come_in_batches() {
     let mut fleet = Fleet::new(2);
-    let small = json!([{"name": "web", "image": "i", "memory": 4, "cpu": 1}]);
+    let image = format!("i@sha256:{}", "a".repeat(64));
+    let small = json!([{"name": "web", "image": image, "memory": 4, "cpu": 1}]);
     let input = json!({"family": "small", "containerDefinitions": small});
     fleet.world.call("RegisterTaskDefinition", input);
     fleet.create("s", json!({"taskDefinition": "small", "desiredCount": 510}));

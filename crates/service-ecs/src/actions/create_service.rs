@@ -252,6 +252,8 @@ fn revision(
         network: input.network_configuration.clone(),
         platform_version: input.platform_version.clone(),
         connect: input.service_connect_configuration.clone(),
+        observed_digests: Vec::new(),
+        images_settled: false,
     })
 }
 

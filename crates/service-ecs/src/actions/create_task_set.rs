@@ -126,6 +126,8 @@ fn revision(
         network: input.network_configuration.clone(),
         platform_version: input.platform_version.clone(),
         connect: None,
+        observed_digests: Vec::new(),
+        images_settled: false,
     };
     check_parses(tx, &row.constraints, &row.strategy, Some(&revision))?;
     Ok(revision)

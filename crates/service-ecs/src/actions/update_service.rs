@@ -147,8 +147,7 @@ fn roll(
     let new = revision(call, tx, cluster, row, &old, input)?;
     settings::check_placement(&row.constraints, &row.strategy, new.launch, row.daemon)?;
     check_parses(tx, &row.constraints, &row.strategy, Some(&new))?;
-    let same = ServiceRevision { created_at: old.created_at, ..new.clone() } == old;
-    let revision = match (same, input.force_new_deployment == Some(true)) {
+    let revision = match (new.is_like(&old), input.force_new_deployment == Some(true)) {
         (true, false) => return Ok(()),
         _ => {
             let number = deployments::number(tx.dice);
@@ -171,7 +170,8 @@ fn revision(
     old: &ServiceRevision,
     input: &api::UpdateServiceRequest,
 ) -> Result<ServiceRevision, ApiError> {
-    let mut new = ServiceRevision { created_at: tx.now(), ..old.clone() };
+    // AWS: a new deployment resolves the images' names anew.
+    let mut new = old.anew(old.key.clone(), tx.now());
     if input.task_definition.is_some() {
         let found = launch::find_definition(tx, call, input.task_definition.as_deref())?;
         (new.family, new.revision) = (found.key.1.clone(), found.key.2);

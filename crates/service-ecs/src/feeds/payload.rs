@@ -12,7 +12,9 @@ use model_ecs as api;
 use super::docker;
 use crate::rows::cluster;
 use crate::rows::container_instance::ContainerInstance;
+use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::{Extras, Launch, Task};
+use crate::rules::images;
 use crate::rules::interfaces;
 use crate::rules::launch::definition_of;
 use crate::rules::overrides;
@@ -98,7 +100,8 @@ pub fn payload(
         ..Default::default()
     };
     let around = docker::Around { endpoint, log_mode: settings::log_mode(state, row.cluster.0) };
-    let context = Context { row, extras, definition, around };
+    let revision = images::revision_of(state, row);
+    let context = Context { row, extras, definition, revision, around };
     told.containers = row
         .containers
         .iter()
@@ -202,6 +205,7 @@ struct Context<'a> {
     row: &'a Task,
     extras: &'a Extras,
     definition: &'a api::TaskDefinition,
+    revision: Option<&'a ServiceRevision>,
     around: docker::Around<'a>,
 }
 
@@ -213,7 +217,7 @@ impl Context<'_> {
         agent::Container {
             name: name.to_owned(),
             container_arn: views::container_arn(&self.row.cluster, self.row.id, id),
-            image: text(given.image.as_deref()),
+            image: images::told(self.revision, given),
             cpu: number(given.cpu),
             memory: number(given.memory),
             essential: given.essential.unwrap_or(true),

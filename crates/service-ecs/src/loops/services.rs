@@ -29,7 +29,7 @@ use crate::rules::service_placing::{self, Next, Started};
 use crate::rules::services::{self, tell};
 use crate::rules::shifts::rolling;
 use crate::rules::task_sets::all as sets_of;
-use crate::rules::{balance, deployments, life};
+use crate::rules::{balance, deployments, images, life};
 
 pub struct Services;
 
@@ -211,7 +211,11 @@ fn start(
     let Some(next) = next.or_else(|| service_placing::next(tx, row)) else {
         return Started::default();
     };
-    let most = count.min(MOST_STARTS);
+    let most = row.primary().map_or(0, |one| images::may_start(tx, row, one, count));
+    let most = most.min(MOST_STARTS);
+    if most == 0 {
+        return Started::default();
+    }
     let started = match row.daemon {
         true => service_placing::start_on(tx, row, &next, &hosts[..most.min(hosts.len())]),
         false => service_placing::start(tx, row, &next, most),

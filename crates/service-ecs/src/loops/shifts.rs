@@ -19,7 +19,7 @@ use crate::rules::pictures::{self, Seen};
 use crate::rules::rollout::{self, earliest};
 use crate::rules::service_placing::{self, Started};
 use crate::rules::shifts::{self, Want, governing};
-use crate::rules::{deployments, hooks};
+use crate::rules::{deployments, hooks, images};
 
 /// More than there are stages, on the way there and on the way back, with steps of three percent.
 const MOST_MOVES: usize = 256;
@@ -214,8 +214,10 @@ impl Pass {
         let own = Seen::of(tx, row).alone(place);
         let mut plan = plan_version(&own, count, bounds, may_start, false);
         if plan.start > 0 && row.batch_at != Some(now) {
-            let most = (plan.start as usize).min(MOST_STARTS);
-            let next = service_placing::next_of(tx, row, &row.deployments[place].clone());
+            let deployment = &row.deployments[place];
+            let most = images::may_start(tx, row, deployment, plan.start as usize);
+            let next = service_placing::next_of(tx, row, deployment).filter(|_| most > 0);
+            let most = most.min(MOST_STARTS);
             let started = next.map(|next| service_placing::start(tx, row, &next, most));
             let started = started.unwrap_or_default();
             if started.tasks.len() == MOST_STARTS {

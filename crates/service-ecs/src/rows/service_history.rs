@@ -30,7 +30,7 @@ impl Row for ServiceEvent {
     }
 }
 
-/// What a deployment brings; it never changes.
+/// What a deployment brings; it never changes, but for what is learned of its images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceRevision {
     /// The service, and the number in the revision's ARN.
@@ -47,9 +47,32 @@ pub struct ServiceRevision {
     pub platform_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<api::ServiceConnectConfiguration>,
+    /// What the images' names meant when the first host looked, by container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed_digests: Vec<(Arc<str>, Arc<str>)>,
+    /// No more digests are waited for, nor taken.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub images_settled: bool,
 }
 
 impl ServiceRevision {
+    /// What it brings as another revision would, at its beginning.
+    pub fn anew(&self, key: (ServiceKey, u64), created_at: Time) -> ServiceRevision {
+        let (observed_digests, images_settled) = (Vec::new(), false);
+        ServiceRevision { key, created_at, observed_digests, images_settled, ..self.clone() }
+    }
+
+    /// Whether it brings what the other does.
+    pub fn is_like(&self, other: &ServiceRevision) -> bool {
+        let as_other = |one: &ServiceRevision| one.anew(other.key.clone(), other.created_at);
+        as_other(self) == as_other(other)
+    }
+
+    pub fn digest(&self, container: &str) -> Option<&str> {
+        let found = self.observed_digests.iter().find(|(name, _)| **name == *container);
+        found.map(|(_, digest)| &**digest)
+    }
+
     pub fn arn(&self) -> String {
         revision_arn(&self.key.0, self.key.1)
     }

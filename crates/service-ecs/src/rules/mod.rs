@@ -14,6 +14,7 @@ pub mod deployment_settings;
 pub mod deployments;
 pub mod histories;
 pub mod hooks;
+pub mod images;
 pub mod instances;
 pub mod interfaces;
 pub mod launch;

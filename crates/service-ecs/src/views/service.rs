@@ -16,6 +16,7 @@ use crate::rows::task::{Count, CurrentTasksOf, DeploymentTasks, Launch, Task};
 use crate::rows::task_definition::{self, TaskDefinition};
 use crate::rows::task_set::TaskSet;
 use crate::rules::deployments::revision_of;
+use crate::rules::images;
 use crate::rules::service_settings::breaker;
 use crate::rules::services;
 use crate::rules::shifts;
@@ -190,8 +191,8 @@ pub fn service_revision(state: &State, row: &ServiceRevision) -> api::ServiceRev
     let images = definition.map(containers_of).unwrap_or_default().iter();
     let images = images.map(|container| api::ContainerImage {
         container_name: Some(name_of(container).to_owned()),
+        image_digest: images::digest_of(row, container).map(str::to_owned),
         image: container.image.clone(),
-        ..Default::default()
     });
     let fargate = row.launch == Launch::Fargate;
     api::ServiceRevision {

@@ -104,10 +104,18 @@ impl Fleet {
         });
     }
 
+    /// Its image means one thing, so that no task waits for what the first one finds.
     pub fn define(&mut self, family: &str, port: u16) {
-        let ports = json!([{"containerPort": 80, "hostPort": port}]);
-        let container = json!({"name": "web", "image": "busybox", "cpu": 64, "memory": 64,
-            "portMappings": ports});
+        let image = format!("busybox@sha256:{}", "b".repeat(64));
+        self.define_with(
+            family,
+            json!({"image": image,
+            "portMappings": [{"containerPort": 80, "hostPort": port}]}),
+        );
+    }
+
+    pub fn define_with(&mut self, family: &str, more: Value) {
+        let container = with(json!({"name": "web", "cpu": 64, "memory": 64}), more);
         let input = json!({"family": family, "containerDefinitions": [container]});
         self.world.call("RegisterTaskDefinition", input);
     }
