@@ -55,7 +55,18 @@ impl Image {
         self.config.platform()
     }
 
-    /// The digest by which a registry knows the image, for `imageDigest`.
+    /// The digest that a name of this image stands for, which is `imageDigest`: the one in the name,
+    /// else the one that its repository led to, be it an index. An image that no registry has is
+    /// known by its own manifest.
+    pub fn digest_of(&self, name: &crate::Reference) -> Digest {
+        let repository = format!("{}@", name.name());
+        let led = self.references.iter().filter_map(|text| text.strip_prefix(&*repository));
+        let mut led = led.filter_map(|text| text.parse().ok());
+        let index = || led.find(|digest| *digest != self.manifest);
+        name.digest().or_else(index).unwrap_or(self.manifest)
+    }
+
+    /// The digest by which a registry knows the image; none where it was loaded or built here.
     pub fn repository_digest(&self) -> Option<Digest> {
         let digests = self.references.iter().filter_map(|name| name.split_once('@'));
         let mut digests = digests.filter_map(|(_, digest)| digest.parse().ok());

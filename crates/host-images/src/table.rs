@@ -78,7 +78,7 @@ impl Table {
             return Ok(self.images.contains_key(&id).then_some(id));
         }
         if let Ok(reference) = text.parse::<crate::Reference>()
-            && let Some(id) = self.by_reference(&reference)
+            && let Some(id) = self.by_reference(&reference).or_else(|| self.by_manifest(&reference))
         {
             return Ok(Some(id));
         }
@@ -92,6 +92,14 @@ impl Table {
             (Some(_), Some(_)) => Err(Error::Ambiguous(text.into())),
             (found, _) => Ok(found.copied()),
         }
+    }
+
+    /// What was loaded or built here stands under no repository's digest, and may have lost its tag
+    /// to another; its content is what a digest asks for.
+    fn by_manifest(&self, reference: &crate::Reference) -> Option<Digest> {
+        let wanted = reference.digest()?;
+        let mut all = self.images.iter().filter(|(_, record)| record.manifest == wanted);
+        all.next().map(|(id, _)| *id)
     }
 
     /// A digest is a stronger claim than the tag beside it.

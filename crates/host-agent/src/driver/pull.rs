@@ -1,9 +1,9 @@
 //! Getting a container's image, as `ECS_IMAGE_PULL_BEHAVIOR` says.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use aws_agent::task::Container;
-use host_images::{Credentials, Image, PullOptions, PullPlan, Reference};
+use host_images::{Credentials, Digest, Image, Progress, PullOptions, PullPlan, Reference};
 use tokio::sync::Notify;
 
 use super::{Driver, reason};
@@ -25,9 +25,12 @@ impl Driver {
         match pulled {
             None => Event::PullCancelled { part },
             Some(Err(failure)) => Event::Failed { part, failure },
-            Some(Ok(image)) => match self.hold(&id, &image) {
+            Some(Ok((image, digest))) => match self.hold(&id, &image) {
                 Ok(()) => {
-                    let digest = image.repository_digest().map(|digest| digest.to_string());
+                    let digest = digest.map(|digest| digest.to_string());
+                    if let Some(digest) = digest.clone().filter(|_| !names_digest(live, part)) {
+                        let _ = live.events.send(Event::Resolved { part, digest }).await;
+                    }
                     Event::Pulled { part, digest }
                 }
                 Err(failure) => Event::Failed { part, failure },
@@ -35,24 +38,34 @@ impl Driver {
         }
     }
 
-    async fn get_image(&self, live: &Live, part: usize) -> Result<Arc<Image>, Failure> {
+    /// The image, and the digest that its name stands for.
+    async fn get_image(
+        &self,
+        live: &Live,
+        part: usize,
+    ) -> Result<(Arc<Image>, Option<Digest>), Failure> {
         let name = &live.given.task.containers[part].image;
         let here = self.find_image(name)?;
+        let known = |image: Arc<Image>| {
+            let reference: Option<Reference> = name.parse().ok();
+            let digest = reference.map(|reference| image.digest_of(&reference));
+            (image, digest)
+        };
         let from_registry = |image: &Arc<Image>| image.repository_digest().is_some();
         if let Some(image) = here.as_ref().filter(|image| !from_registry(image)) {
             // Loaded or built here: no registry has it, so there is nothing to ask for.
-            return Ok(image.clone());
+            return Ok(known(image.clone()));
         }
         let plan = self.settings.pull.plan(here.is_some(), here.is_some());
         if let (PullPlan::Cached, Some(image)) = (plan, &here) {
-            return Ok(image.clone());
+            return Ok(known(image.clone()));
         }
         let _place = self.pulling.acquire().await;
         match (self.fetch(live, part).await, plan, here) {
-            (Ok(image), _, _) => Ok(Arc::new(image)),
+            (Ok((image, digest)), _, _) => Ok((Arc::new(image), digest)),
             (Err(failure), PullPlan::PullElseCached, Some(image)) => {
                 tracing::warn!("{name} was not pulled, the one that is here is used: {failure}");
-                Ok(image)
+                Ok(known(image))
             }
             (Err(failure), _, _) => Err(failure),
         }
@@ -70,10 +83,11 @@ impl Driver {
         if let Some(image) = self.used.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(image.clone());
         }
-        // Pulled by the agent before this one.
+        // Pulled by the agent before this one. Its name may mean another by now.
         let name = &given.task.containers[part].image;
         let gone = || Failure::new(Failure::CREATE, format!("No such image: {name}"));
-        let image = self.find_image(name)?.ok_or_else(gone)?;
+        let held = self.images.leased(&id).map(|image| image.to_string());
+        let image = self.find_image(held.as_deref().unwrap_or(name))?.ok_or_else(gone)?;
         self.hold(&id, &image)?;
         Ok(image)
     }
@@ -116,7 +130,7 @@ impl Driver {
 }
 
 impl Driver {
-    async fn fetch(&self, live: &Live, part: usize) -> Result<Image, Failure> {
+    async fn fetch(&self, live: &Live, part: usize) -> Result<(Image, Option<Digest>), Failure> {
         let container = &live.given.task.containers[part];
         let failed = |e: host_images::Error| Failure::new(host_images::error_name(&e), reason(&e));
         let reference: Reference =
@@ -124,7 +138,20 @@ impl Driver {
         let credentials = self.registry_credentials(container, &reference)?;
         let options = PullOptions { credentials, ..PullOptions::default() };
         let registry = &self.settings.registry;
-        self.images.pull(registry, &reference, &options, Arc::new(|_| ())).await.map_err(failed)
+        let resolved = Arc::new(OnceLock::new());
+        let (events, meant) = (live.events.clone(), resolved.clone());
+        let early = !names_digest(live, part);
+        let listener = Arc::new(move |progress| {
+            if let Progress::Resolved { digest, .. } = progress {
+                let _ = meant.set(digest);
+                if early {
+                    // Where there is no room for it, it is told when the pull is done.
+                    let _ = events.try_send(Event::Resolved { part, digest: digest.to_string() });
+                }
+            }
+        });
+        let pulled = self.images.pull(registry, &reference, &options, listener).await;
+        Ok((pulled.map_err(failed)?, resolved.get().copied()))
     }
 
     fn registry_credentials(
@@ -147,4 +174,9 @@ impl Driver {
             Credentials::from_docker_config(auth.to_string().as_bytes(), reference.registry());
         found.map_err(|error| Failure::new("CannotPullContainerAuthError", error.to_string()))
     }
+}
+
+/// AWS: what names a digest has nothing to be resolved.
+fn names_digest(live: &Live, part: usize) -> bool {
+    live.given.task.containers[part].image.contains('@')
 }

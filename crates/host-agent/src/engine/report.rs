@@ -14,6 +14,9 @@ use super::state::{Binding, PartState, Phase, TaskState};
 
 /// How long a container's news waits for company.
 const BATCH: Duration = Duration::from_secs(1);
+/// How long a digest waits for the task to run, whose report carries it. Others wait for it, so that
+/// is short.
+const SOON: Duration = Duration::from_millis(250);
 
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -42,12 +45,19 @@ impl Status {
 pub struct Told {
     pub task: Status,
     pub parts: Vec<Status>,
+    /// Whose image's digest.
+    #[serde(default)]
+    pub digests: Vec<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     Task(TaskChange),
     Container(PartChange),
+    /// What images' names mean, before they are here: containers, and digests.
+    ///
+    /// AWS: the control plane lets the other tasks of a service's version run just that.
+    Digests(Vec<(usize, String)>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +94,13 @@ pub fn report(
         let due = told.task < Status::Stopped;
         return (due.then(|| Report::Task(change(state, Status::Stopped, told))), None);
     }
-    let mut later = None::<Time>;
+    let digests = untold_digests(state, told);
+    let mut later = digests.iter().filter_map(|(_, seen)| seen.resolved_at).min();
+    later = later.map(|at| at + SOON);
+    if later.is_some_and(|due| due <= now) {
+        let digest = |(nth, seen): (usize, &PartState)| Some((nth, seen.image_digest.clone()?));
+        return (Some(Report::Digests(digests.into_iter().filter_map(digest).collect())), None);
+    }
     for (nth, seen) in state.parts.iter().enumerate() {
         if known(seen) <= told_of(told, nth) {
             continue;
@@ -96,6 +112,18 @@ pub fn report(
         later = Some(later.map_or(due, |other| other.min(due)));
     }
     (None, later)
+}
+
+/// Containers whose image's digest is known, and not known to the control plane.
+fn untold_digests<'s>(state: &'s TaskState, told: &Told) -> Vec<(usize, &'s PartState)> {
+    let parts = state.parts.iter().enumerate();
+    let news = |(nth, seen): &(usize, &PartState)| is_news(seen, *nth, told);
+    parts.filter(news).collect()
+}
+
+fn is_news(seen: &PartState, part: usize, told: &Told) -> bool {
+    let known = seen.resolved_at.is_some() && seen.image_digest.is_some();
+    known && !told.digests.get(part).copied().unwrap_or_default()
 }
 
 /// The call that says RUNNING. It may come late, when containers have ended already: that is told
@@ -127,7 +155,8 @@ fn told_of(told: &Told, part: usize) -> Status {
 
 fn change(state: &TaskState, status: Status, told: &Told) -> TaskChange {
     let parts = state.parts.iter().enumerate();
-    let news = parts.filter(|(nth, seen)| known(seen) > told_of(told, *nth));
+    let news =
+        parts.filter(|(nth, seen)| known(seen) > told_of(told, *nth) || is_news(seen, *nth, told));
     TaskChange {
         status,
         reason: state.reason.clone(),
@@ -154,6 +183,21 @@ impl Told {
     /// A report was accepted.
     pub fn accept(&mut self, report: &Report, parts: usize) {
         self.parts.resize(parts.max(self.parts.len()), Status::Pending);
+        self.digests.resize(self.parts.len(), false);
+        // AWS: the call for a container alone has no place for a digest.
+        let digests: Vec<usize> = match report {
+            Report::Container(_) => Vec::new(),
+            Report::Digests(all) => all.iter().map(|(part, _)| *part).collect(),
+            Report::Task(change) => {
+                let told = change.parts.iter().filter(|part| part.image_digest.is_some());
+                told.map(|part| part.part).collect()
+            }
+        };
+        for part in digests {
+            if let Some(told) = self.digests.get_mut(part) {
+                *told = true;
+            }
+        }
         let mut learn = |change: &PartChange| {
             if let Some(told) = self.parts.get_mut(change.part) {
                 *told = change.status.max(*told);
@@ -161,6 +205,7 @@ impl Told {
         };
         match report {
             Report::Container(change) => learn(change),
+            Report::Digests(_) => {}
             Report::Task(change) => {
                 change.parts.iter().for_each(&mut learn);
                 self.task = self.task.max(change.status);

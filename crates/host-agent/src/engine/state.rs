@@ -89,6 +89,8 @@ pub struct PartState {
     /// Restarts so far.
     pub run: u32,
     pub image_digest: Option<String>,
+    /// Since when it is known what the image's name means, where the name itself does not say so.
+    pub resolved_at: Option<Time>,
     pub bindings: Vec<Binding>,
     pub created_at: Option<Time>,
     pub started_at: Option<Time>,
@@ -143,6 +145,11 @@ pub enum Event {
     NetworkReady,
     NetworkFailed(Failure),
     NetworkReleased,
+    /// What the image's name means; its pull goes on.
+    Resolved {
+        part: usize,
+        digest: String,
+    },
     Pulled {
         part: usize,
         digest: Option<String>,
@@ -223,6 +230,10 @@ impl TaskState {
                 self.reason.get_or_insert(failure.to_string());
             }
             Event::NetworkReleased => self.network = Network::Released,
+            Event::Resolved { part, digest } => self.on_part(part, |state| {
+                state.image_digest.get_or_insert(digest);
+                state.resolved_at.get_or_insert(now);
+            }),
             Event::Pulled { part, digest } => self.on_part(part, |state| {
                 state.image_digest = digest;
                 state.come_from(Phase::New, Phase::Pulled, Doing::Pulling, now);

@@ -100,7 +100,11 @@ impl World<'_> {
         let failed = |part, name| Event::Failed { part, failure: Failure::new(name, "so drawn") };
         match step {
             Step::Pull { part } if fails(Phase::Pulled) => self.later(takes, failed(part, "P")),
-            Step::Pull { part } => self.later(takes, Event::Pulled { part, digest: None }),
+            Step::Pull { part } => {
+                let digest = format!("sha256:{part}");
+                self.later(takes / 2, Event::Resolved { part, digest: digest.clone() });
+                self.later(takes, Event::Pulled { part, digest: Some(digest) });
+            }
             Step::CancelPull { part } => self.later(1, Event::PullCancelled { part }),
             Step::Create { part, .. } if fails(Phase::Created) => {
                 self.later(takes, failed(part, "C"));
@@ -320,6 +324,7 @@ proptest! {
             let parts = match report {
                 Report::Task(change) => change.parts.clone(),
                 Report::Container(change) => vec![change.clone()],
+                Report::Digests(_) => continue,
             };
             for part in parts.iter().filter(|part| part.status == Status::Stopped) {
                 ends[part.part] += 1;
@@ -327,6 +332,11 @@ proptest! {
             }
         }
         prop_assert!(ends.iter().all(|&times| times == 1), "{ends:?} {:?}", world.reports);
+        // A digest is told by the time the task runs, and before it where that takes long.
+        let whole = world.state.parts.iter().zip(&world.told.digests);
+        for (seen, told) in whole {
+            prop_assert_eq!(seen.resolved_at.is_some(), *told, "{:?}", world.reports);
+        }
     }
 
     #[test]
@@ -367,7 +377,7 @@ fn a_task_that_says_hello_was_running() {
         .iter()
         .map(|report| match report {
             Report::Task(change) => change.status,
-            Report::Container(_) => Status::Pending,
+            Report::Container(_) | Report::Digests(_) => Status::Pending,
         })
         .collect();
     assert_eq!(statuses, [Status::Running, Status::Stopped]);

@@ -63,6 +63,18 @@ fn call(given: &Given, cluster: &str, report: &Report) -> (&'static str, Value) 
             input.extend(container(given, change));
             "SubmitContainerStateChange"
         }
+        Report::Digests(all) => {
+            input.insert("status".into(), MANIFEST_PULLED.into());
+            let parts = all.iter().map(|(part, digest)| {
+                json!({
+                    "containerName": given.task.containers.get(*part).map(|c| c.name.as_str()),
+                    "status": MANIFEST_PULLED,
+                    "imageDigest": digest,
+                })
+            });
+            input.insert("containers".into(), parts.collect());
+            "SubmitTaskStateChange"
+        }
         Report::Task(change) => {
             input.insert("status".into(), change.status.as_str().into());
             optional(&mut input, "reason", change.reason.clone());
@@ -83,6 +95,9 @@ fn call(given: &Given, cluster: &str, report: &Report) -> (&'static str, Value) 
     };
     (operation, Value::from(input))
 }
+
+/// AWS: how far a container is that has nothing of its image but the digest.
+const MANIFEST_PULLED: &str = "MANIFEST_PULLED";
 
 /// AWS's name of the program that ExecuteCommand speaks to. Here it is this agent itself, so it runs
 /// while its container does.
