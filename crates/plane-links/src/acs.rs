@@ -52,7 +52,7 @@ pub(crate) enum End {
     Deregistered,
     /// It lives, as far as TCP knows, but answers nothing.
     #[error("no heartbeat was answered")]
-    Silent,
+    Silent { since: Instant },
     #[error(transparent)]
     Broken(#[from] Broken),
     /// It says what no agent says.
@@ -93,6 +93,8 @@ pub(crate) struct Connection {
     messages: u64,
     unanswered: u32,
     beat_at: Instant,
+    /// The last sign of life.
+    heard_at: Instant,
     ends_at: Instant,
     /// After the engine had no credentials to give: nothing is delivered until then.
     paused_until: Option<Instant>,
@@ -128,6 +130,7 @@ impl Connection {
             messages: 0,
             unanswered: 0,
             beat_at: start,
+            heard_at: start,
             ends_at,
             paused_until: None,
         }
@@ -146,7 +149,7 @@ impl Connection {
     async fn farewell(mut self, end: &End) {
         let code = match end {
             // Nobody there would hear it, and others wait to be told.
-            End::Broken(_) | End::Silent => return,
+            End::Broken(_) | End::Silent { .. } => return,
             End::Leaving => CloseCode::Away,
             End::Nonsense(_) => CloseCode::Policy,
             End::Deregistered => {
@@ -302,7 +305,7 @@ impl Connection {
             return Ok(());
         }
         if self.unanswered >= UNANSWERED {
-            return Err(End::Silent);
+            return Err(End::Silent { since: self.heard_at });
         }
         self.heartbeat()
     }
@@ -319,12 +322,14 @@ impl Connection {
     }
 
     fn signed(&mut self) {
+        self.heard_at = Instant::now();
         if self.hello.protocol_version < 2 {
             self.unanswered = 0;
         }
     }
 
     async fn take(&mut self, text: &str) -> Result<(), End> {
+        self.heard_at = Instant::now();
         let frame = FromAgent::decode(text).map_err(|error| End::Nonsense(error.to_string()))?;
         match frame {
             FromAgent::HeartbeatAck(_) => self.unanswered = 0,

@@ -33,9 +33,22 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// AWS: an agent expects to be hung up on after half an hour, and hangs up itself soon after.
     pub life: Duration,
-    /// How long an agent may be away before its instance counts as disconnected: hung up on, it dials
-    /// anew at once.
+    /// How long an agent may be away, from its last sign of life on, before its instance counts as
+    /// disconnected: hung up on, it dials anew at once.
     pub linger: Duration,
+}
+
+/// How many heartbeats an agent lets pass before it is found to be silent.
+const BEATS: u32 = 3;
+
+impl Pace {
+    /// For hosts that are given up when they have not answered for `grace`: by then it is known that
+    /// they do not, and it is not said of those that answer in time.
+    pub fn for_grace(grace: Duration) -> Pace {
+        let usual = Pace::default();
+        let heartbeat = (grace / BEATS).clamp(Duration::from_millis(500), usual.heartbeat);
+        Pace { heartbeat, ..usual }
+    }
 }
 
 impl Default for Pace {
@@ -281,13 +294,17 @@ impl Links {
             socket,
         );
         let ((), end) = tokio::join!(telling, connection.run());
-        let gone = tokio::time::Instant::now();
+        // Who fell silent was gone before that was noticed, and does not dial anew for our sake.
+        let gone = match end {
+            End::Silent { since } => since,
+            _ => tokio::time::Instant::now(),
+        };
         tracing::info!(instance = arn, session, "an agent is gone: {end}");
         self.end_session(&host, session, matches!(end, End::Deregistered));
         if matches!(end, End::Leaving | End::Superseded) {
             return;
         }
-        tokio::time::sleep(self.pace.linger).await;
+        tokio::time::sleep_until(gone + self.pace.linger).await;
         let disconnected = Told::Disconnected { instance, session, away: gone.elapsed() };
         self.tell_until_taken(&engine, disconnected, stands).await;
         self.forget_unregistered(&engine, instance);

@@ -118,6 +118,30 @@ async fn an_agent_that_answers_no_heartbeat_is_dropped_and_one_that_does_stays()
     plane.stop().await;
 }
 
+/// A host's grace began when its silence was noticed, so that its tasks were replaced too late.
+#[tokio::test]
+async fn silence_counts_from_the_last_sign_of_life() {
+    let linger = Duration::from_millis(100);
+    let pace = Pace { heartbeat: Duration::from_millis(80), linger, ..Pace::default() };
+    let plane = Plane::start(pace).await;
+    plane.add_machine(1).await;
+    let mut deaf = plane.agent(1).await;
+    plane.until("connected", |plane| plane.machine(1).connected).await;
+    // It does not answer, and the connection stands until that is one too many.
+    while deaf.hear().await.is_some() {}
+    plane.until("disconnected", |plane| !plane.machine(1).connected).await;
+    let away = plane.machine(1).away;
+    assert!(away >= 2 * 80, "two heartbeats went unanswered in {away} ms");
+    plane.stop().await;
+}
+
+#[test]
+fn a_short_grace_asks_for_signs_of_life_more_often() {
+    let beat = |grace| Pace::for_grace(Duration::from_millis(grace)).heartbeat.as_millis();
+    let beats = [1, 3_000, 60_000, 90_000, 86_400_000].map(beat);
+    assert_eq!(beats, [500, 1_000, 20_000, 30_000, 30_000]);
+}
+
 #[tokio::test]
 async fn a_connection_is_hung_up_on_at_its_age() {
     let pace = Pace { life: Duration::from_millis(60), ..Pace::default() };

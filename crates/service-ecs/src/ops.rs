@@ -2,6 +2,8 @@
 //! registries and alarms. They own what brings a task its users; a service only minds whether it is
 //! healthy, and says which of its versions has which share of them.
 
+use std::time::Duration;
+
 use core_state::{State, Tx};
 use core_task::{Desired, TaskStatus};
 use core_types::{Id128, Scope};
@@ -9,7 +11,12 @@ use core_types::{Id128, Scope};
 use crate::rows::alarm::Alarm;
 use crate::rows::service::{Service, ServiceKey};
 use crate::rows::task::{CurrentTasksOf, Health, Task};
-use crate::rules::shifts;
+use crate::rules::{shifts, timing};
+
+/// How long a host may be silent before its tasks are given up.
+pub fn host_grace(state: &State) -> Duration {
+    timing::host_lost_after(state)
+}
 
 /// The tasks of a service that users may be sent to, the oldest first.
 pub fn serving_tasks(state: &State, service: &ServiceKey) -> Vec<Id128> {

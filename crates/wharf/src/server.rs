@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use plane_engine::{Engine, Options, Refusal};
 use plane_gateway::{Forward, Gateway, Parts, Serving};
-use plane_links::{LastFigures, Links, Pace};
+use plane_links::{LastFigures, Links};
 use serde_json::{Value, json};
 use service_ecs::reports::Configured;
 use service_iam::operator;
@@ -182,7 +182,8 @@ impl Run<'_> {
     ) -> Result<()> {
         let mut signals = Signals::new()?;
         let rows = Arc::new(Rows { engine: engine.clone() });
-        let pace = Pace { heartbeat: self.settings.timing.heartbeat(), ..Pace::default() };
+        let grace = service_ecs::ops::host_grace(&engine.view().state);
+        let pace = self.settings.timing.pace(grace);
         let links = Links::new(rows, Arc::new(LastFigures::default()), pace);
         tokio::spawn(links.clone().run(engine.clone()));
         let gateway = self.gateway(engine, stores, links.clone(), endpoint);

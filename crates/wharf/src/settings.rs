@@ -9,6 +9,7 @@ use anyhow::Result;
 use core_types::{AccountId, Region};
 use http::Uri;
 use plane_journal::EtcdOptions;
+use plane_links::Pace;
 
 use crate::commands::misuse;
 use crate::data_dir::DataDirArgument;
@@ -66,7 +67,7 @@ pub struct TimingArguments {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     host_grace: Option<u64>,
     /// Ask hosts for a sign of life every so many seconds; three that go unanswered are too many
-    /// [default: 30]
+    /// [default: a third of the grace, 30 at most]
     #[arg(long, env = "WHARF_HOST_HEARTBEAT", value_name = "SECONDS", hide_short_help = true)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=45))]
     host_heartbeat: Option<u64>,
@@ -77,9 +78,12 @@ pub struct TimingArguments {
 }
 
 impl TimingArguments {
-    /// AWS: agents hang up on a control plane that was silent for a minute.
-    pub fn heartbeat(&self) -> Duration {
-        Duration::from_secs(self.host_heartbeat.unwrap_or(30))
+    /// AWS: agents hang up on a control plane that was silent for a minute. `kept`: the grace that an
+    /// earlier start was told.
+    pub fn pace(&self, kept: Duration) -> Pace {
+        let usual = Pace::for_grace(self.host_grace.map_or(kept, Duration::from_secs));
+        let heartbeat = self.host_heartbeat.map_or(usual.heartbeat, Duration::from_secs);
+        Pace { heartbeat, ..usual }
     }
 
     /// The two that are kept, if either was told.

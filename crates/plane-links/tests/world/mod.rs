@@ -41,6 +41,8 @@ pub struct Machine {
     pub connected: bool,
     pub session: u64,
     pub connections: u32,
+    /// Milliseconds that it was away when it was said to be.
+    pub away: u64,
 }
 
 impl Row for Machine {
@@ -303,7 +305,11 @@ fn take(tx: &mut Tx<'_>, told: Told) {
             }
         }
         Told::Connected { instance, session } => stands(tx, instance, session, true),
-        Told::Disconnected { instance, session, .. } => stands(tx, instance, session, false),
+        Told::Disconnected { instance, session, away } => {
+            stands(tx, instance, session, false);
+            let away = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
+            tx.edit::<Machine>(&instance, |machine| machine.away = away);
+        }
         Told::Acknowledged { tasks, .. } => {
             for (task, desired) in tasks {
                 let told = if desired == Desired::Running { 1 } else { 2 };
