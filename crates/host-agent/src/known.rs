@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use core_types::Time;
 use host_endpoints::{
     Association, ContainerMetadata, ContainerStats, Found, Health, Host, HostMetadata, Known,
-    Later, Limits, Network, NetworkProperties, Port, Question, Refused, RoleCredentials,
+    Later, Limits, Loss, Network, NetworkProperties, Port, Question, Refused, RoleCredentials,
     TaskMetadata, Volume,
 };
 use serde_json::{Value, json};
@@ -323,6 +323,17 @@ impl Host for Shown {
             networks: traffic.counters,
             network_rates: traffic.rates,
         })
+    }
+
+    fn losses(&self) -> Vec<Loss> {
+        let all = self.driver().settings.logs.losses().into_iter();
+        all.map(|loss| Loss {
+            task_arn: loss.task_arn,
+            container: loss.container,
+            lines: loss.dropped.lines,
+            bytes: loss.dropped.bytes,
+        })
+        .collect()
     }
 
     fn ask(&self, question: Question) -> Later<'_, Result<Value, Refused>> {

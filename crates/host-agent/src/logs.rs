@@ -76,6 +76,16 @@ pub struct Logs {
     api: Arc<Api>,
     cluster: String,
     under_way: Mutex<BTreeMap<String, Shipment>>,
+    /// What was dropped of containers' output and told so far, by container, while its files are there.
+    lost: Mutex<BTreeMap<String, Loss>>,
+}
+
+/// Lines of one container that its driver did not keep up with.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    pub task_arn: String,
+    pub container: String,
+    pub dropped: Dropped,
 }
 
 struct Shipment {
@@ -92,11 +102,21 @@ impl Drop for Shipment {
 
 impl Logs {
     pub fn new(runtime: Arc<dyn Runtime>, api: Arc<Api>, cluster: String) -> Arc<Logs> {
-        Arc::new(Logs { runtime, api, cluster, under_way: Mutex::default() })
+        let (under_way, lost) = Default::default();
+        Arc::new(Logs { runtime, api, cluster, under_way, lost })
     }
 
     fn under_way(&self) -> MutexGuard<'_, BTreeMap<String, Shipment>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lost(&self) -> MutexGuard<'_, BTreeMap<String, Loss>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All containers of which lines were dropped.
+    pub fn losses(&self) -> Vec<Loss> {
+        self.lost().values().cloned().collect()
     }
 
     fn opening(&self, live: &Arc<Live>, part: usize) -> Opening {
@@ -152,9 +172,9 @@ impl Logs {
         let Some(driver) = ready else { return };
         let id = given.container_id(part);
         let (tell, done) = watch::channel(false);
-        let (logs, key, dir) = (self.clone(), id.clone(), dir.to_owned());
+        let (logs, whose, dir) = (self.clone(), whose(given, part), dir.to_owned());
         let work = tokio::spawn(async move {
-            logs.follow(&key, &dir, driver).await;
+            logs.follow(&whose, &dir, driver).await;
             let _ = tell.send(true);
         });
         // An earlier run's shipment ends here: the new one begins at its place.
@@ -169,16 +189,18 @@ impl Logs {
         }
         let id = live.given.container_id(part);
         let (tell, done) = watch::channel(false);
-        let (logs, live, key, dir) = (self.clone(), live.clone(), id.clone(), dir.to_owned());
+        let (logs, live, dir) = (self.clone(), live.clone(), dir.to_owned());
+        let whose = whose(&live.given, part);
         let work = tokio::spawn(async move {
-            if ended && logs.is_delivered(&key, &dir).await {
+            if ended && logs.is_delivered(&whose.id, &dir).await {
+                logs.tell_losses(&whose, &dir);
                 let _ = tell.send(true);
                 return;
             }
             let opening = logs.opening(&live, part);
             // The container runs: there is no giving up on it.
             if let Ok(Some(driver)) = logs.try_to_open(&driver, &opening, |_| false).await {
-                logs.follow(&key, &dir, driver).await;
+                logs.follow(&whose, &dir, driver).await;
             }
             let _ = tell.send(true);
         });
@@ -194,18 +216,18 @@ impl Logs {
         }
     }
 
-    async fn follow(&self, id: &str, dir: &Path, driver: Box<dyn host_logs::Driver>) {
+    async fn follow(&self, whose: &Whose, dir: &Path, driver: Box<dyn host_logs::Driver>) {
+        let id = &whose.id;
         let from = LogsFrom { position: host_runtime::acknowledged(dir), follow: true };
         match self.runtime.logs(id, from).await {
             Ok(reader) => {
                 let output = Output { reader, dir: dir.to_owned() };
                 let shipping = Shipping::start(Box::new(output), driver);
-                let mut losses = Losses { id, dir, told: Dropped::default() };
                 tokio::select! {
                     _ = shipping.finish(LONGEST) => {}
-                    () = losses.tell_of_each() => {}
+                    () = self.watch_losses(whose, dir) => {}
                 }
-                losses.tell();
+                self.tell_losses(whose, dir);
             }
             Err(error) => tracing::warn!("{id}: its output cannot be read: {error}"),
         }
@@ -229,37 +251,48 @@ impl Logs {
     /// The files go.
     pub fn forget(&self, id: &str) {
         self.under_way().remove(id);
+        self.lost().remove(id);
     }
-}
 
-/// Lines that were dropped, so that whoever looks for them learns of it.
-struct Losses<'a> {
-    id: &'a str,
-    dir: &'a Path,
-    told: Dropped,
-}
-
-impl Losses<'_> {
-    async fn tell_of_each(&mut self) {
+    async fn watch_losses(&self, whose: &Whose, dir: &Path) {
         loop {
-            self.tell();
+            self.tell_losses(whose, dir);
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    fn tell(&mut self) {
-        let now = host_runtime::dropped(self.dir);
-        if now.lines > self.told.lines {
-            tracing::warn!(
-                "{}: {} lines ({} bytes) of its output were dropped so far, as its log driver did \
-                 not keep up and its buffer (max-buffer-size) was full",
-                self.id,
-                now.lines,
-                now.bytes
-            );
-            self.told = now;
+    /// Lines that were dropped are told, so that whoever looks for them learns of it; at most once in
+    /// ten seconds for a container, however often it loses some.
+    fn tell_losses(&self, whose: &Whose, dir: &Path) {
+        let now = host_runtime::dropped(dir);
+        let told = self.lost().get(&whose.id).map_or(0, |loss| loss.dropped.lines);
+        if now.lines <= told {
+            return;
         }
+        let Whose { id, task_arn, container } = whose;
+        tracing::warn!(
+            task = task_arn,
+            container,
+            "{} lines ({} bytes) of its output were dropped so far, as its log driver did not keep \
+             up and its buffer (max-buffer-size) was full",
+            now.lines,
+            now.bytes
+        );
+        let (task_arn, container) = (task_arn.clone(), container.clone());
+        self.lost().insert(id.clone(), Loss { task_arn, container, dropped: now });
     }
+}
+
+/// Whose output it is.
+struct Whose {
+    id: String,
+    task_arn: String,
+    container: String,
+}
+
+fn whose(given: &Given, part: usize) -> Whose {
+    let container = given.task.containers[part].name.clone();
+    Whose { id: given.container_id(part), task_arn: given.task.arn.clone(), container }
 }
 
 /// Whether the same may work later.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::reply::{Reply, json, not_found};
-use crate::{ContainerMetadata, Host, TaskMetadata};
+use crate::reply::{Reply, json, not_found, text};
+use crate::{ContainerMetadata, Host, Loss, TaskMetadata};
 
 pub(crate) fn answer(host: &dyn Host, path: &[&str], query: &BTreeMap<String, String>) -> Reply {
     match path {
@@ -16,9 +16,37 @@ pub(crate) fn answer(host: &dyn Host, path: &[&str], query: &BTreeMap<String, St
         ),
         ["v1", "metadata"] => json(StatusCode::OK, &host.about()),
         ["v1", "tasks"] => tasks(host, query),
+        ["metrics"] => metrics(&host.losses()),
         ["license"] => json(StatusCode::OK, &"Apache-2.0"),
         _ => not_found(),
     }
+}
+
+/// A counter, what it counts, and where it is read.
+type Counter = (&'static str, &'static str, fn(&Loss) -> u64);
+
+/// Counters in Prometheus' text format, one of a kind for each container that has lost lines.
+fn metrics(losses: &[Loss]) -> Reply {
+    let counters: [Counter; 2] = [
+        (
+            "wharf_container_log_lines_dropped_total",
+            "Lines of a container's output that its log driver did not keep up with.",
+            |loss| loss.lines,
+        ),
+        ("wharf_container_log_bytes_dropped_total", "Bytes of these lines.", |loss| loss.bytes),
+    ];
+    let mut body = String::new();
+    for (name, help, value) in counters {
+        body.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n"));
+        for loss in losses {
+            let (task, container, value) = (&loss.task_arn, &loss.container, value(loss));
+            // Neither has a character that would need to be escaped.
+            body.push_str(&format!(
+                "{name}{{task=\"{task}\",container=\"{container}\"}} {value}\n"
+            ));
+        }
+    }
+    text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
 }
 
 /// AWS: one task by `taskarn` or `dockerid` (a short id will do where it is one container's), else all.

@@ -66,6 +66,15 @@ pub struct Refused {
     pub request_id: Option<String>,
 }
 
+/// Lines of a container's output that its log driver did not keep up with.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    pub task_arn: String,
+    pub container: String,
+    pub lines: u64,
+    pub bytes: u64,
+}
+
 /// What the endpoints read.
 pub trait Host: Send + Sync + 'static {
     fn about(&self) -> HostMetadata;
@@ -76,5 +85,7 @@ pub trait Host: Send + Sync + 'static {
     fn task_at(&self, address: IpAddr) -> Option<Arc<TaskMetadata>>;
     fn credentials(&self, id: &str) -> Known;
     fn stats(&self, runtime_id: &str) -> Option<ContainerStats>;
+    /// Containers of whose output lines were dropped.
+    fn losses(&self) -> Vec<Loss>;
     fn ask(&self, question: Question) -> Later<'_, Result<Value, Refused>>;
 }

@@ -28,8 +28,12 @@ pub(crate) fn bytes(status: StatusCode, body: Vec<u8>) -> Reply {
 }
 
 pub(crate) fn not_found() -> Reply {
-    let mut reply = bytes(StatusCode::NOT_FOUND, b"404 page not found\n".to_vec());
-    let text = header::HeaderValue::from_static("text/plain; charset=utf-8");
-    reply.headers_mut().insert(header::CONTENT_TYPE, text);
+    let body = "404 page not found\n".to_owned();
+    text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", body)
+}
+
+pub(crate) fn text(status: StatusCode, kind: &'static str, body: String) -> Reply {
+    let mut reply = bytes(status, body.into_bytes());
+    reply.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     reply
 }

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use host_endpoints::{
-    ContainerMetadata, ContainerStats, Door, Found, Host, HostMetadata, Known, Later, Network,
-    Pace, Port, Question, Refused, RoleCredentials, TaskMetadata, serve,
+    ContainerMetadata, ContainerStats, Door, Found, Host, HostMetadata, Known, Later, Loss,
+    Network, Pace, Port, Question, Refused, RoleCredentials, TaskMetadata, serve,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -60,6 +60,10 @@ impl Host for World {
     fn container(&self, endpoint: &str) -> Option<Found> {
         let n: usize = endpoint.strip_prefix("id-")?.parse().ok()?;
         Some(Found { task: self.tasks.get(n)?.clone(), container: 0 })
+    }
+    fn losses(&self) -> Vec<Loss> {
+        let (task_arn, container) = ("arn:task".to_owned(), "app".to_owned());
+        vec![Loss { task_arn, container, lines: 7, bytes: 350 }]
     }
     fn task_at(&self, _: IpAddr) -> Option<Arc<TaskMetadata>> {
         self.asking.lock().unwrap().map(|n| self.tasks[n].clone())
@@ -231,6 +235,23 @@ async fn introspection_finds_tasks() {
     assert_eq!(get("/v1/tasks?dockerid=0123456789ab").await.1["Arn"], "arn:task/0");
     assert_eq!(get("/v1/tasks?dockerid=nobody").await.0, 404);
     assert_eq!(get("/v2/credentials/secret-0").await.0, 404, "not through this door");
+}
+
+#[tokio::test]
+async fn an_operator_counts_what_log_drivers_dropped() {
+    let served = world(FREE).await;
+    let (status, told) = ask(served.operator, "GET", "/metrics", "").await;
+    let told = told.as_str().unwrap();
+    let labels = r#"{task="arn:task",container="app"}"#;
+    for (name, value) in [("lines", 7), ("bytes", 350)] {
+        let name = format!("wharf_container_log_{name}_dropped_total");
+        assert!(
+            told.contains(&format!("# TYPE {name} counter\n{name}{labels} {value}\n")),
+            "{told}"
+        );
+    }
+    assert_eq!(status, 200);
+    assert_eq!(ask(served.containers, "GET", "/metrics", "").await.0, 404);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{container, run};
 use crate::inside::{LOGGING, awslogs, events, role};
+use crate::metadata::fetch;
 use crate::world::{Machine, wait_for, wharf};
 
 fn log(driver: &str, options: Value) -> Value {
@@ -265,6 +266,18 @@ pub fn lines_arrive_or_are_counted(machine: &Machine) {
         let shown = wharf(&["logs", "--data-dir", dir.to_str().unwrap(), id]).output().unwrap();
         let said = String::from_utf8_lossy(&shown.stderr).contains("of app were dropped");
         assert_eq!(said, dropped > 0, "{name}: {dropped} dropped: {shown:?}");
+        // The host's operator can count it, by task and container.
+        let name = "wharf_container_log_lines_dropped_total";
+        let expected = format!("{name}{{task=\"{arn}\",container=\"app\"}} {dropped}\n");
+        let host = machine.host_address(&task);
+        if dropped > 0 {
+            wait_for("its host counts them", || {
+                fetch(&host, "/metrics").contains(&expected).then_some(())
+            });
+            let log = std::fs::read_to_string(machine.host_dir(&task).join("agent.log")).unwrap();
+            let warns = |line: &&str| line.contains(&arn) && line.contains("were dropped so far");
+            assert!(log.lines().any(|line| warns(&line)), "{log}");
+        }
         // It is less than the buffer that nobody asked to be smaller.
         assert!(buffer.is_some() || dropped == 0, "{name}: {dropped} dropped");
     }
