@@ -323,9 +323,12 @@ impl Driver {
         process::signal(&given.configs[part].0.stop_signal).or_else(of_image).unwrap_or(SIGTERM)
     }
 
-    /// Networks and cgroup of a task whose containers have all ended.
+    /// Networks, cgroup and memory of a task whose containers have all ended.
     async fn release(&self, given: &Given) {
         self.let_namespaces_go(given).await;
+        // Docker: a volume in memory is there while a container has it.
+        let volumes = self.task_dir(given).join("volumes");
+        let _ = tokio::task::spawn_blocking(move || tmpfs::remove_all(&volumes)).await;
         let network = self.network.clone();
         let mut ids = vec![given.id.clone()];
         ids.extend((0..given.task.containers.len()).map(|part| given.container_id(part)));

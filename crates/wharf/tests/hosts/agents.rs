@@ -139,3 +139,61 @@ fn no_kill_is_one_too_many() {
         arns.extend(more);
     }
 }
+
+/// Volumes in memory are mounted on the host, whichever agent has mounted them.
+#[test]
+fn a_volume_in_memory_outlives_its_agent_and_goes_with_its_task() {
+    let Some(machine) = Machine::start() else { return };
+    let share = machine.folder("share");
+    let memory = json!({ "scope": "task", "driver": "local", "driverOpts": { "type": "tmpfs" } });
+    let volumes = json!([{ "name": "v", "dockerVolumeConfiguration": memory },
+        { "name": "share", "host": { "sourcePath": share } }]);
+    let points = json!([{ "sourceVolume": "v", "containerPath": "/v" },
+        { "sourceVolume": "share", "containerPath": "/share" }]);
+    let container = |name: &str, command: &str, after: &[(&str, &str)]| {
+        let after = after.iter().map(|(on, c)| json!({ "containerName": on, "condition": c }));
+        json!({ "name": name, "image": "busybox:latest", "memory": 32, "mountPoints": points,
+            "command": ["sh", "-c", command], "essential": name == "app",
+            "dependsOn": after.collect::<Vec<_>>() })
+    };
+    let stays = "echo kept > /v/note; trap 'exit 0' TERM; while true; do sleep 0.1; done";
+    let gate = "while [ ! -e /share/go ]; do sleep 0.1; done";
+    let reads = "cat /v/note; grep ' /v ' /proc/mounts";
+    machine.call(
+        "RegisterTaskDefinition",
+        json!({ "family": "memory", "volumes": volumes, "containerDefinitions": [
+            container("writer", stays, &[]),
+            container("gate", gate, &[("writer", "START")]),
+            container("app", reads, &[("gate", "COMPLETE")]),
+        ] }),
+    );
+    let arn = machine.run("memory", 1).remove(0);
+    let part = |task: &serde_json::Value, name: &str| {
+        let all = task["containers"].as_array().unwrap();
+        all.iter().find(|container| container["name"] == name).unwrap().clone()
+    };
+    let task = wait_for("the gate stands", || {
+        let task = machine.task(&arn);
+        (part(&task, "gate")["lastStatus"] == "RUNNING").then_some(task)
+    });
+    let host = machine.host_dir(&task);
+    let id = arn.rsplit('/').next().unwrap();
+    let mounted = || {
+        let of = |agent: &i32| std::fs::read_to_string(format!("/proc/{agent}/mounts")).ok();
+        let all: String = machine.agents().iter().filter_map(of).collect();
+        let here = |line: &&str| line.contains(&format!("/tasks/{id}/volumes/v"));
+        all.lines().filter(here).count()
+    };
+    assert_eq!(mounted(), 1, "{}", host.display());
+    let old = machine.agents();
+    old.iter().for_each(|agent| kill(*agent, Signal::KILL));
+    wait_for("new agents", || {
+        let now = machine.agents();
+        (now.len() == 2 && now.iter().all(|agent| !old.contains(agent))).then_some(())
+    });
+    std::fs::write(share.join("go"), "").unwrap();
+    let task = machine.wait(&arn, "STOPPED");
+    let output = machine.output(&arn, "app");
+    assert!(output.starts_with("kept\ntmpfs /v tmpfs "), "{output} {task:#}");
+    wait_for("the memory is free", || (mounted() == 0).then_some(()));
+}
