@@ -20,6 +20,8 @@ use crate::plane::socket::{Socket, SocketError, query};
 use crate::registration::DOCKER_VERSION;
 use crate::tasks::{Live, Tasks, random};
 
+/// Health that has changed is published sooner, but no more often than this.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// AWS: the interval of publications, and tasks in one frame.
 const EVERY: Duration = Duration::from_secs(20);
 const TASKS_A_FRAME: usize = 10;
@@ -71,6 +73,7 @@ impl Tcs {
         let mut silent_at = Instant::now() + patience();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut last_health, mut health_at) = (Instant::now(), None);
         loop {
             tokio::select! {
                 text = socket.next() => {
@@ -78,10 +81,21 @@ impl Tcs {
                     silent_at = Instant::now() + patience();
                 }
                 _ = ticks.tick() => {
-                    for message in self.publications() {
+                    for message in self.metric_publications().into_iter().chain(self.health()) {
                         let frame = self.signed(&uri, &message)?;
                         socket.send(frame).await?;
                     }
+                    (last_health, health_at) = (Instant::now(), None);
+                }
+                () = self.tasks.health_changed.notified() => {
+                    health_at = Some(last_health + HEALTH_EVERY);
+                }
+                () = until(health_at) => {
+                    if let Some(message) = self.health() {
+                        let frame = self.signed(&uri, &message)?;
+                        socket.send(frame).await?;
+                    }
+                    (last_health, health_at) = (Instant::now(), None);
                 }
                 () = sleep_until(silent_at) => return Err(SocketError::Silent),
             }
@@ -108,24 +122,28 @@ impl Tcs {
         Ok(message.encode_signed(&lines))
     }
 
-    fn publications(&self) -> Vec<FromAgent> {
-        let all: Vec<Arc<Live>> = self.tasks.all();
-        let mut frames = Vec::new();
-        if self.metrics {
-            let metrics: Vec<_> = all.iter().filter_map(|live| self.metrics_of(live)).collect();
-            frames.extend(self.metric_frames(metrics));
+    fn metric_publications(&self) -> Vec<FromAgent> {
+        if !self.metrics {
+            return Vec::new();
         }
+        let all = self.tasks.all();
+        self.metric_frames(all.iter().filter_map(|live| self.metrics_of(live)).collect())
+    }
+
+    /// Nothing where no container has a health check.
+    fn health(&self) -> Option<FromAgent> {
+        let all = self.tasks.all();
         let health: Vec<_> = all.iter().filter_map(|live| health_of(live)).collect();
-        if !health.is_empty() {
-            let metadata = HealthMetadata {
-                cluster: self.cluster.clone(),
-                container_instance: self.instance.clone(),
-                message_id: hex::encode(random::<16>()),
-                fin: true,
-            };
-            frames.push(PublishHealth { metadata, tasks: health, timestamp: seconds() }.into());
+        if health.is_empty() {
+            return None;
         }
-        frames
+        let metadata = HealthMetadata {
+            cluster: self.cluster.clone(),
+            container_instance: self.instance.clone(),
+            message_id: hex::encode(random::<16>()),
+            fin: true,
+        };
+        Some(PublishHealth { metadata, tasks: health, timestamp: seconds() }.into())
     }
 
     fn metric_frames(&self, metrics: Vec<TaskMetric>) -> Vec<FromAgent> {
@@ -192,6 +210,13 @@ impl Tcs {
             container_metrics,
             ..TaskMetric::default()
         })
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

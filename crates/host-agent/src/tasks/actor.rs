@@ -87,6 +87,10 @@ impl Actor {
             if *shown == self.state {
                 return;
             }
+            let mut both = shown.parts.iter().zip(&self.state.parts);
+            if both.any(|(old, new)| old.health.status != new.health.status) {
+                self.tasks.health_changed.notify_one();
+            }
             shown.clone_from(&self.state);
         }
         self.keep(false).await;

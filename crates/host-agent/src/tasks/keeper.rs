@@ -51,6 +51,8 @@ pub struct Credentials {
 
 pub struct Tasks {
     inner: Mutex<Inner>,
+    /// Told when a container's health is another.
+    pub health_changed: Notify,
     /// Told when a task has ended.
     pub(super) retired: Notify,
     taking: Mutex<()>,
@@ -91,6 +93,7 @@ impl Tasks {
         let room = Room::new(parts.cpu, parts.memory);
         Arc::new(Tasks {
             inner: Mutex::new(Inner { room, ..Inner::default() }),
+            health_changed: Notify::new(),
             retired: Notify::new(),
             taking: Mutex::default(),
             journal: parts.journal,

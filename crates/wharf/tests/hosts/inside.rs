@@ -190,7 +190,8 @@ fn a_task_has_an_address_of_its_own() {
     let subnets = ec2(&machine, "Action=DescribeSubnets");
     assert_eq!(subnets.status, 200, "{}", subnets.text);
     let subnet = between(&subnets.text, "<subnetId>", "</subnetId>");
-    let command = "echo hi > /tmp/hello; exec httpd -f -p 80 -h /tmp";
+    // A first process that has no word for it is not ended by SIGTERM.
+    let command = "echo hi > /tmp/hello; trap 'exit 0' TERM; httpd -f -p 80 -h /tmp & wait";
     machine.define("own", json!({ "command": shell(command) }), json!({ "networkMode": "awsvpc" }));
     let input = json!({ "taskDefinition": "own", "count": 2,
         "networkConfiguration": { "awsvpcConfiguration": { "subnets": [subnet] } } });

@@ -149,6 +149,8 @@ pub fn health_is_told(machine: &Machine) {
         container("other", FOR_EVER, json!({})),
     ]);
     let arn = run(machine, "well", containers, json!({}));
+    let sick = container("app", FOR_EVER, check(json!(["CMD", "cat", "/no/such/file"])));
+    let sick = run(machine, "sick", json!([sick]), json!({}));
     assert_eq!(machine.wait(&arn, "RUNNING")["healthStatus"], "UNKNOWN");
     let task = wait_for("it is healthy", || {
         let task = machine.task(&arn);
@@ -157,8 +159,6 @@ pub fn health_is_told(machine: &Machine) {
     assert_eq!(part(&task, "app")["healthStatus"], "HEALTHY");
     assert_eq!(part(&task, "other")["healthStatus"], "UNKNOWN");
 
-    let sick = container("app", FOR_EVER, check(json!(["CMD", "cat", "/no/such/file"])));
-    let sick = run(machine, "sick", json!([sick]), json!({}));
     let task = wait_for("it is unhealthy", || {
         let task = machine.task(&sick);
         (task["healthStatus"] == "UNHEALTHY").then_some(task)
