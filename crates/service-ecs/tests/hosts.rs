@@ -17,7 +17,7 @@ use world::World;
 const WEB: &str = "arn:aws:sts::123456789012:assumed-role/web/host-1";
 const OTHER: &str = "arn:aws:sts::123456789012:assumed-role/web/host-2";
 
-const CAPABILITIES: [&str; 14] = [
+const CAPABILITIES: [&str; 15] = [
     "com.amazonaws.ecs.capability.docker-remote-api.1.17",
     "com.amazonaws.ecs.capability.docker-remote-api.1.18",
     "com.amazonaws.ecs.capability.docker-remote-api.1.19",
@@ -31,6 +31,7 @@ const CAPABILITIES: [&str; 14] = [
     "com.amazonaws.ecs.capability.task-iam-role",
     "ecs.capability.container-health-check",
     "ecs.capability.container-ordering",
+    "ecs.capability.container-restart-policy",
     "ecs.capability.execution-role-awslogs",
 ];
 
@@ -233,7 +234,8 @@ fn definition() -> Value {
             "logConfiguration": {"logDriver": "awslogs", "options": {
                 "awslogs-group": "g", "awslogs-region": "us-east-1",
                 "awslogs-stream-prefix": "p"}}},
-        {"name": "b", "image": "i:2", "memory": 8, "essential": false},
+        {"name": "b", "image": "i:2", "memory": 8, "essential": false, "restartPolicy": {
+            "enabled": true, "ignoredExitCodes": [0, 7], "restartAttemptPeriod": 60}},
     ]})
 }
 
@@ -279,6 +281,10 @@ fn a_payload_says_everything_with_the_overrides_in_it() {
     assert_eq!(environment("AWS_ENDPOINT_URL"), "http://here");
     assert_eq!((a.port_mappings[0].container_port, a.port_mappings[0].host_port), (80, 0));
     assert!(a.mount_points[0].read_only && !payload.containers[1].essential);
+    let restarts = payload.containers[1].restart_policy.as_ref().unwrap();
+    assert!(restarts.enabled && a.restart_policy.is_none());
+    assert_eq!(restarts.ignored_exit_codes, [0, 7]);
+    assert_eq!(restarts.restart_attempt_period, Some(60));
     assert_eq!(a.depends_on[0].condition, "START");
     assert_eq!(a.health_check_type, "docker");
     let docker = a.docker_config.as_ref().unwrap();

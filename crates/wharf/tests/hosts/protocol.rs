@@ -396,3 +396,26 @@ fn a_deregistered_host_stays_away_and_its_tasks_go_on() {
     assert!(!stage.plane().dialled());
     assert_eq!(stage.plane().told(&arn(1)), ["RUNNING"]);
 }
+
+/// The API takes no attempt period below a minute; what the agent does with one is the same.
+#[test]
+fn a_restart_is_the_same_container() {
+    let Some(stage) = Stage::new() else { return };
+    let script = "echo run >> /tmp/runs; echo $(wc -l < /tmp/runs) runs; \
+                  [ $(wc -l < /tmp/runs) = 2 ] && \
+                  { wget -qO- $ECS_CONTAINER_METADATA_URI_V4; exit 7; }; \
+                  sleep 1.5; exit 3";
+    let mut restarts = task(1, "RUNNING");
+    restarts["containers"][0]["command"] = json!(["sh", "-c", script]);
+    restarts["containers"][0]["restartPolicy"] =
+        json!({ "enabled": true, "ignoredExitCodes": [7], "restartAttemptPeriod": 1 });
+    stage.plane().socket().payload("p", number(1, 1), &[restarts]);
+    stage.plane().wait_told(&arn(1), "STOPPED");
+    // What the first run wrote was there, and a code that is to be ignored ended it.
+    let call = stage.plane().calls("SubmitTaskStateChange").pop().unwrap();
+    assert_eq!(call["containers"][0]["exitCode"], 7, "{call}");
+    let output = output_of(&stage.dir, &arn(1), "app");
+    for said in ["1 runs\n", "2 runs\n", "\"RestartCount\":1"] {
+        assert!(output.contains(said), "{output}");
+    }
+}

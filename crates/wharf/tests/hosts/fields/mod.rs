@@ -149,7 +149,7 @@ fn order_and_health() {
         order::health_is_told
         order::only_essential_containers_end_a_task
         order::namespaces_are_the_tasks
-        order::a_restart_is_the_same_container
+        order::who_ends_too_early_stays_ended
     };
     look(&machine, all);
 }
