@@ -146,6 +146,7 @@ fn waits_for(row: &Task, host: Option<&ContainerInstance>) -> Option<String> {
             "Its host was lost with it; what it held stays held until the host has answered for it."
         }
         _ if row.is_stopped() => return None,
+        _ if row.waiting().is_some() => "It waits for an instance of its capacity provider.",
         (Desired::Running, Some(_)) if row.observed_status == TaskStatus::Running => return None,
         (_, acknowledged) if acknowledged != Some(row.desired_status) && !connected => {
             "It waits for its instance's agent to connect."

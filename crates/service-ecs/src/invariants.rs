@@ -130,6 +130,9 @@ fn tasks(state: &State, tell: &mut dyn FnMut(String)) {
         if row.given_up && !row.is_stopped() {
             tell(format!("task {id} was given up and has not stopped"));
         }
+        if row.host.is_none() && !row.is_stopped() && row.waiting().is_none() {
+            tell(format!("task {id} is nowhere and waits for nothing"));
+        }
         if row.is_stopped() && row.desired_status == Desired::Running {
             tell(format!("task {id} has stopped and is wanted running"));
         }

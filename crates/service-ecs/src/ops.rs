@@ -1,17 +1,21 @@
 //! What neighbouring slices may ask of this one, and tell it: the seam for load balancers,
-//! registries and alarms. They own what brings a task its users; a service only minds whether it is
-//! healthy, and says which of its versions has which share of them.
+//! registries, alarms and Auto Scaling groups. The former own what brings a task its users: a service
+//! only minds whether it is healthy, and says which of its versions has which share of them. The
+//! latter own the machines: they are told how many there shall be, and say which are to go.
 
 use std::time::Duration;
 
 use core_state::{State, Tx};
 use core_task::{Desired, TaskStatus};
 use core_types::{Id128, Scope};
+use model_ecs as api;
 
 use crate::rows::alarm::Alarm;
+use crate::rows::cluster::ClusterKey;
+use crate::rows::managed_scaling::{ManagedScaling, ScaledProviders, ScalingKey};
 use crate::rows::service::{Service, ServiceKey};
 use crate::rows::task::{CurrentTasksOf, Health, Task};
-use crate::rules::{shifts, timing};
+use crate::rules::{capacity, shifts, timing};
 
 /// How long a host may be silent before its tasks are given up.
 pub fn host_grace(state: &State) -> Duration {
@@ -74,4 +78,30 @@ pub fn observe_alarm(tx: &mut Tx<'_>, scope: Scope, name: &str, rings: bool) {
         (false, true) => drop(tx.delete::<Alarm>(&key)),
         _ => {}
     }
+}
+
+/// The sizes that the groups behind a cluster's capacity providers shall have, and why.
+pub fn group_sizes<'s>(
+    state: &'s State,
+    cluster: &ClusterKey,
+) -> impl Iterator<Item = &'s ManagedScaling> + use<'s> {
+    state.by::<ScaledProviders>(cluster)
+}
+
+/// How many instances a group is starting that have not registered yet: they count as there.
+pub fn observe_starting(tx: &mut Tx<'_>, provider: &ScalingKey, starting: u32) {
+    tx.edit::<ManagedScaling>(provider, |row| row.observed_starting = starting);
+}
+
+/// The instances that their group must not terminate to become smaller.
+///
+/// AWS: with managed termination protection, those that run a task that is no daemon's.
+pub fn protected_instances(state: &State, provider: &ScalingKey) -> Vec<Id128> {
+    let group = capacity::group(state, &provider.0, &provider.1);
+    let protection = group.and_then(|group| group.managed_termination_protection.as_ref());
+    if protection != Some(&api::ManagedTerminationProtection::ENABLED) {
+        return Vec::new();
+    }
+    let all = capacity::instances(state, provider).map(|row| row.id);
+    all.filter(|id| capacity::is_busy(state, id)).collect()
 }

@@ -11,6 +11,7 @@ use crate::rows::daemon::Daemon;
 use crate::rows::daemon_history::{DaemonDeployment, DaemonRevision};
 use crate::rows::daemon_task_definition::{DaemonFamily, DaemonTaskDefinition};
 use crate::rows::exec_session::ExecSession;
+use crate::rows::managed_scaling::ManagedScaling;
 use crate::rows::run_token::RunToken;
 use crate::rows::service::Service;
 use crate::rows::service_history::{DeploymentRecord, ServiceEvent, ServiceRevision};
@@ -33,6 +34,7 @@ pub fn declare(schema: &mut SchemaBuilder) {
     schema.table::<DeploymentRecord>();
     schema.table::<ExecSession>();
     schema.table::<Family>();
+    schema.table::<ManagedScaling>();
     schema.table::<RunToken>();
     schema.table::<Service>();
     schema.table::<ServiceEvent>();

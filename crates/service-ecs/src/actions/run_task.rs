@@ -15,7 +15,7 @@ use crate::rows::run_token::RunToken;
 use crate::rows::task::{Launch, Task};
 use crate::rules::launch::{self, Given, Prepared};
 use crate::rules::strategy::{self, BUILT_IN};
-use crate::rules::{clusters, placing, pools, roles, tags, timing};
+use crate::rules::{clusters, placing, pools, roles, tags, timing, waiting};
 use crate::views;
 
 pub struct RunTask;
@@ -202,13 +202,18 @@ fn place(
             pools::place(tx, from, (&ask, share.count), |pool, placement| {
                 (pool.is_empty(), told(cluster, &ask, pool, &placement.refused))
             });
-        if empty && !fargate {
-            return Err(invalid("No Container Instances were found in your cluster."));
-        }
         let placed = placement.placed;
         let all = placed.iter();
         ids.extend(all.map(|placed| prepared.start(tx, placed, share.provider.as_ref())));
-        if placed.len() < share.count {
+        let short = share.count - placed.len();
+        let also = (&asked.constraints[..], &asked.strategy[..]);
+        let waiting = waiting::start(tx, prepared, share.provider.as_ref(), short, also);
+        if empty && !fargate && waiting.is_empty() {
+            return Err(invalid("No Container Instances were found in your cluster."));
+        }
+        let short = short - waiting.len();
+        ids.extend(waiting);
+        if short > 0 {
             match fargate {
                 true => failures.push(no_capacity()),
                 false => failures.extend(refused),

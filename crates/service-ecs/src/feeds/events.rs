@@ -4,21 +4,25 @@
 //! An event is read from a row's images before and after a change, and nothing is kept for it. A
 //! reader that missed some finds the rest in the rows, and by the versions which of the two is newer.
 
+use std::cmp::Ordering;
+
 use core_state::{Change, State};
 use core_types::{Id128, Scope, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::hook_events;
+use crate::rows::capacity_provider;
 use crate::rows::cluster::{self, ClusterKey};
 use crate::rows::container_instance::ContainerInstance;
 use crate::rows::daemon;
 use crate::rows::daemon_history::{DaemonDeployment, DaemonDeploymentStatus, revision_arn};
 use crate::rows::daemon_task_definition;
+use crate::rows::managed_scaling::ManagedScaling;
 use crate::rows::service::{Deployment, Rollout, Service};
 use crate::rows::service_history::DeploymentRecord;
 use crate::rows::task::{StopCode, Task};
-use crate::rules::rollout;
+use crate::rules::{capacity, rollout};
 use crate::views;
 
 /// One event, in the shape of its envelope.
@@ -47,10 +51,12 @@ pub enum About {
     Hook,
     DaemonDeployment,
     DaemonAction,
+    /// The size of a group behind a capacity provider.
+    Capacity,
 }
 
 impl About {
-    pub const ALL: [About; 7] = [
+    pub const ALL: [About; 8] = [
         About::Task,
         About::ContainerInstance,
         About::Deployment,
@@ -58,6 +64,7 @@ impl About {
         About::Hook,
         About::DaemonDeployment,
         About::DaemonAction,
+        About::Capacity,
     ];
 
     pub fn detail_type(self) -> &'static str {
@@ -69,6 +76,7 @@ impl About {
             About::Hook => "ECS Hook State Change",
             About::DaemonDeployment => "ECS Daemon Deployment State Change",
             About::DaemonAction => "ECS Daemon Service Action",
+            About::Capacity => "ECS Capacity Provider Action",
         }
     }
 }
@@ -91,6 +99,9 @@ pub fn of(change: &Change, state: &State, now: Time) -> Vec<Event> {
         let event = |detail| teller.event(About::Hook, scope, after.arn(), object(detail));
         return details.into_iter().map(event).collect();
     }
+    if let Some((before, Some(after))) = change.of::<ManagedScaling>() {
+        return teller.capacity(before, after).into_iter().collect();
+    }
     if let Some((before, Some(after))) = change.of::<DaemonDeployment>() {
         return teller.daemon_deployment(before, after).into_iter().collect();
     }
@@ -103,6 +114,7 @@ pub fn between(before: &State, after: &State) -> Vec<Change> {
     changes.extend(after.changes_since::<Service>(before));
     changes.extend(after.changes_since::<DeploymentRecord>(before));
     changes.extend(after.changes_since::<DaemonDeployment>(before));
+    changes.extend(after.changes_since::<ManagedScaling>(before));
     changes.extend(after.changes_since::<Task>(before));
     changes
 }
@@ -269,6 +281,34 @@ impl Teller<'_> {
         }
         let resource = daemon::arn_of(&after.key.0);
         Some(self.event(About::DaemonDeployment, cluster.0, resource, detail))
+    }
+
+    /// What AWS shows as a metric and as activities of the group's policy.
+    fn capacity(&self, before: Option<&ManagedScaling>, after: &ManagedScaling) -> Option<Event> {
+        let told = |row: &ManagedScaling| (row.needed, row.there, row.reservation);
+        let name = match before.map(|row| row.desired_size.cmp(&after.desired_size)) {
+            Some(Ordering::Less) => "CAPACITY_PROVIDER_SCALE_OUT",
+            Some(Ordering::Greater) => "CAPACITY_PROVIDER_SCALE_IN",
+            _ if before.map(told) != Some(told(after)) => "CAPACITY_PROVIDER_RESERVATION",
+            _ => return None,
+        };
+        let (cluster, provider) = &after.key;
+        let group = capacity::group(self.state, cluster, provider);
+        let detail = object(json!({
+            "eventType": "INFO",
+            "eventName": name,
+            "clusterArn": self.cluster(cluster),
+            "capacityProviderName": provider,
+            "autoScalingGroupArn": group.and_then(|group| group.auto_scaling_group_arn.clone()),
+            "capacityProviderReservation": f64::from(after.reservation) / 100.0,
+            "neededInstances": after.needed,
+            "currentInstances": after.there,
+            "desiredSize": after.desired_size,
+            "createdAt": self.time(),
+            "reason": after.reason,
+        }));
+        let resource = capacity_provider::arn_of(cluster.0, provider);
+        Some(self.event(About::Capacity, cluster.0, resource, detail))
     }
 
     fn event(

@@ -6,11 +6,13 @@ mod daemon_hosts;
 mod daemons;
 mod deleted_task_definitions;
 mod hosts;
+mod managed_scaling;
 mod retired;
 mod services;
 mod shifts;
 mod task_sets;
 mod tasks;
+mod waiting;
 
 use crate::rows::capacity_provider::CapacityProvider;
 use crate::rows::cluster::Cluster;
@@ -26,7 +28,10 @@ pub const LOOPS: &[LoopDef] = &[
     // Before services: a daemon has its place first.
     loop_def::<daemons::Daemons>(),
     loop_def::<daemon_hosts::DaemonHosts>(),
+    // And what waits has it before what is new.
+    loop_def::<waiting::Waiting>(),
     loop_def::<services::Services>(),
+    loop_def::<managed_scaling::ManagedScaling>(),
     loop_def::<retired::Forget<CapacityProvider>>(),
     loop_def::<retired::Forget<Cluster>>(),
     loop_def::<retired::Forget<ContainerInstance>>(),

@@ -54,6 +54,10 @@ impl Loop for Tasks {
             }
             return;
         }
+        if task.waiting().is_some() && task.desired_status == Desired::Running {
+            // It is nowhere yet.
+            return;
+        }
         if task.desired_status == Desired::Running {
             // Seen in the step that started it, before any agent could be told of it.
             if let Some(reason) = launch::cannot_run(tx, now, task) {

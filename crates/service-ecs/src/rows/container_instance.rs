@@ -207,6 +207,7 @@ impl Row for ContainerInstance {
         declare.index::<FargateApart>();
         declare.index::<ConnectedInstances>();
         declare.index::<AwaitingInstances>();
+        declare.index::<InstancesOfProvider>();
         declare.tally::<ClusterInstances>();
         declare.tally::<OpenZones>();
         declare.trace::<InstanceChanged>();
@@ -327,6 +328,21 @@ impl Index for AwaitingInstances {
     fn keys(row: &ContainerInstance, add: &mut dyn FnMut(ClusterKey)) {
         if row.awaits.is_some() && row.status != InstanceStatus::Inactive {
             add(row.cluster.clone());
+        }
+    }
+}
+
+/// Registered instances of a capacity provider.
+pub struct InstancesOfProvider;
+
+impl Index for InstancesOfProvider {
+    type Row = ContainerInstance;
+    type Key = (ClusterKey, Arc<str>);
+
+    fn keys(row: &ContainerInstance, add: &mut dyn FnMut(Self::Key)) {
+        let ours = row.status != InstanceStatus::Inactive && !row.is_hidden() && !row.is_external();
+        if let Some(provider) = row.capacity_provider.as_ref().filter(|_| ours) {
+            add((row.cluster.clone(), provider.clone()));
         }
     }
 }

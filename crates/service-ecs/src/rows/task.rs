@@ -21,6 +21,7 @@ pub use crate::rows::task_indexes::{
     HeldOn, HostGroups, HostLoad, HostPorts, Load, TaskOfAttachment, TasksIn, TasksOfDaemon,
     TasksOfService, TasksOn,
 };
+use crate::rows::waiting::{Waiting, WaitingIn, WaitingTasks};
 
 /// Where a task runs, or would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -244,6 +245,9 @@ pub struct Extras {
     /// What those say that bring it its users: load balancers, registries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_traffic: Option<Health>,
+    /// It waits for an instance of its capacity provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Box<Waiting>>,
 }
 
 /// A managed daemon of the task's cluster, and the number of its revision.
@@ -431,6 +435,16 @@ impl Task {
         self.extras.as_ref()?.daemon.as_ref()
     }
 
+    /// AWS: PROVISIONING, because no instance of its capacity provider has room for it yet.
+    pub fn waiting(&self) -> Option<&Waiting> {
+        let waiting = self.extras.as_ref()?.waiting.as_deref();
+        waiting.filter(|_| self.host.is_none() && !self.is_stopped())
+    }
+
+    pub fn provider(&self) -> Option<&Arc<str>> {
+        self.extras.as_ref()?.capacity_provider.as_ref()
+    }
+
     pub fn tags(&self) -> &[api::Tag] {
         self.extras.as_ref().map(|extras| extras.tags.as_slice()).unwrap_or_default()
     }
@@ -451,7 +465,8 @@ impl Row for Task {
     }
 
     fn wake_at(&self) -> Option<Time> {
-        self.deprovision_at.or(self.forget_at)
+        let waits = || self.waiting().map(|waiting| waiting.until);
+        self.deprovision_at.or(self.forget_at).or_else(waits)
     }
 
     fn declare(declare: &mut Declare<'_, Self>) {
@@ -470,6 +485,8 @@ impl Row for Task {
         declare.trace::<HeldOn>();
         declare.index::<EndedTasksOf>();
         declare.trace::<ServiceTask>();
+        declare.index::<WaitingTasks>();
+        declare.tally::<WaitingIn>();
     }
 }
 

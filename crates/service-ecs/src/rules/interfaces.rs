@@ -8,6 +8,7 @@ use aws_protocol::ApiError;
 use core_state::{State, Tx};
 use core_types::{Id128, Scope};
 use model_ecs::{self as api, errors};
+use serde::{Deserialize, Serialize};
 use service_ec2::ops;
 
 use super::task_definition::is_mode;
@@ -23,7 +24,7 @@ fn invalid(text: impl Into<String>) -> ApiError {
 }
 
 /// Where a task's interface may be: subnets with their zones, and its security groups.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wanted {
     subnets: Vec<(String, String)>,
     groups: Vec<String>,

@@ -21,6 +21,7 @@ use crate::rows::task::{
     Container, ExecAgent, ExecStatus, Extras, HostPort, Launch, OfDaemon, StopCode, Task,
 };
 use crate::rows::task_definition::{Status, TaskDefinition, TaskDefinitionKey};
+use crate::rows::waiting::Waiting;
 
 /// The parameters that both actions have.
 #[derive(Default)]
@@ -152,12 +153,8 @@ pub fn prepare(
     }
     tags::check_tags(&given.tags)?;
     let tags = tags_of(&row, cluster, given.tags, given.propagate_tags, given.managed_tags)?;
-    let mut need = placing::need(definition, overrides.as_ref(), launch);
-    need.zones = interface.as_ref().map(interfaces::Wanted::zones).unwrap_or_default();
-    if given.exec_enabled && launch != Launch::Fargate {
-        // AWS: the agent says whether it can open sessions.
-        need.attributes.push(("ecs.capability.execute-command".to_owned(), None));
-    }
+    let zones = interface.as_ref().map(interfaces::Wanted::zones).unwrap_or_default();
+    let need = need(definition, overrides.as_ref(), launch, zones, given.exec_enabled);
     Ok(Prepared {
         cluster: cluster.clone(),
         launch,
@@ -174,6 +171,22 @@ pub fn prepare(
         platform_version: given.platform_version,
         definition: row,
     })
+}
+
+/// What a task needs of its instance.
+pub fn need(
+    definition: &api::TaskDefinition,
+    overrides: Option<&api::TaskOverride>,
+    launch: Launch,
+    zones: Vec<String>,
+    exec_enabled: bool,
+) -> Need {
+    let mut need = Need { zones, ..placing::need(definition, overrides, launch) };
+    if exec_enabled && launch != Launch::Fargate {
+        // AWS: the agent says whether it can open sessions.
+        need.attributes.push(("ecs.capability.execute-command".to_owned(), None));
+    }
+    need
 }
 
 pub fn check_compatible(definition: &api::TaskDefinition, launch: Launch) -> Result<(), ApiError> {
@@ -270,19 +283,39 @@ impl Prepared {
 
     /// Write the row of a task that has its place.
     pub fn start(&self, tx: &mut Tx<'_>, placed: &Placed, provider: Option<&Arc<str>>) -> Id128 {
+        let task = self.row(tx, provider, None);
+        let id = task.id;
+        settle(tx, task, &self.definition.definition, self.interface.as_ref(), placed);
+        id
+    }
+
+    /// Write the row of a task that waits for a place.
+    pub fn wait(&self, tx: &mut Tx<'_>, provider: &Arc<str>, mut waiting: Waiting) -> Id128 {
+        waiting.interface = self.interface.clone();
+        let task = self.row(tx, Some(provider), Some(waiting));
+        let id = task.id;
+        tx.put(task);
+        id
+    }
+
+    fn row(&self, tx: &mut Tx<'_>, provider: Option<&Arc<str>>, waiting: Option<Waiting>) -> Task {
         let id = tx.dice.id();
-        let definition = &self.definition.definition;
-        let all = containers_of(definition).iter();
-        let containers: Box<[Container]> =
-            all.map(|one| Container::new(tx.dice.id(), name_of(one).into())).collect();
         let port = |udp| move |port: &u16| HostPort { udp, port: *port };
         let (tcp, udp) =
             (self.need.tcp.iter().map(port(false)), self.need.udp.iter().map(port(true)));
-        let extras = self.extras(&containers, placed, provider);
+        let extras = Extras {
+            overrides: self.overrides.clone(),
+            tags: self.tags.clone(),
+            capacity_provider: provider.cloned(),
+            platform_version: self.platform_version.clone(),
+            reference_id: self.reference_id.clone(),
+            daemon: self.daemon.clone(),
+            waiting: waiting.map(Box::new),
+            ..Extras::default()
+        };
         let (_, family, revision) = &self.definition.key;
         let named = (family.clone(), *revision);
-        let mut task = Task {
-            host: Some(placed.instance),
+        Task {
             service: self.service.clone(),
             group: self.group.clone(),
             started_by: self.started_by.clone(),
@@ -291,69 +324,62 @@ impl Prepared {
             ports: tcp.chain(udp).collect(),
             exec_enabled: self.exec_enabled,
             credentials_id: tx.dice.id(),
-            // AWS: with an interface of its own it waits for that first.
-            observed_status: match is_mode(definition, "awsvpc") {
-                true => TaskStatus::Provisioning,
-                false => TaskStatus::Pending,
-            },
-            containers,
+            observed_status: TaskStatus::Provisioning,
             extras: (extras != Extras::default()).then(|| Box::new(extras)),
             ..Task::new(id, self.cluster.clone(), named, self.launch, tx.now())
-        };
-        if let Some(wanted) = &self.interface {
-            self.give_interface(tx, &mut task, wanted);
-        }
-        tx.put(task);
-        id
-    }
-
-    fn give_interface(&self, tx: &mut Tx<'_>, task: &mut Task, wanted: &interfaces::Wanted) {
-        let host = task.host.and_then(|host| tx.get::<ContainerInstance>(&host));
-        let zone = host.and_then(|host| {
-            let mut all = host.attributes();
-            all.find(|one| one.name.as_deref() == Some("ecs.availability-zone"))?.value.clone()
-        });
-        let machine = host.and_then(|host| host.ec2_instance_id.clone());
-        match interfaces::create(tx, task.cluster.0, wanted, zone.as_deref(), machine) {
-            Ok(made) => task.extras.get_or_insert_default().attachments.push(made),
-            Err(reason) => {
-                life::want_stopped(task, StopCode::TaskFailedToStart, Some(&reason), tx.now());
-            }
         }
     }
+}
 
-    fn extras(
-        &self,
-        containers: &[Container],
-        placed: &Placed,
-        provider: Option<&Arc<str>>,
-    ) -> Extras {
-        let merged = overrides::merged(&self.definition.definition, self.overrides.as_ref());
-        let mut ids = placed.gpus.iter().cloned();
-        let gpus = containers.iter().zip(&merged).filter_map(|(container, definition)| {
-            let own: Vec<_> = ids.by_ref().take(resources::gpus(definition)).collect();
-            (!own.is_empty()).then(|| (container.name.clone(), own))
-        });
-        let gpus = gpus.collect();
-        let agent = |container: &Container| ExecAgent {
-            container: container.name.clone(),
-            observed_status: ExecStatus::Pending,
-            reason: None,
-            started_at: None,
-        };
-        let exec = containers.iter().filter(|_| self.exec_enabled).map(agent);
-        Extras {
-            overrides: self.overrides.clone(),
-            tags: self.tags.clone(),
-            capacity_provider: provider.cloned(),
-            platform_version: self.platform_version.clone(),
-            reference_id: self.reference_id.clone(),
-            attachments: Vec::new(),
-            exec_agents: exec.collect(),
-            gpus,
-            protected_until: None,
-            daemon: self.daemon.clone(),
-            observed_traffic: None,
+/// Give a task its place, and all that it only has with one.
+pub fn settle(
+    tx: &mut Tx<'_>,
+    mut task: Task,
+    definition: &api::TaskDefinition,
+    interface: Option<&interfaces::Wanted>,
+    placed: &Placed,
+) {
+    let all = containers_of(definition).iter();
+    task.containers = all.map(|one| Container::new(tx.dice.id(), name_of(one).into())).collect();
+    task.host = Some(placed.instance);
+    // AWS: with an interface of its own it waits for that first.
+    if !is_mode(definition, "awsvpc") {
+        task.observed_status = TaskStatus::Pending;
+    }
+    let mut extras = task.extras.take().map(|extras| *extras).unwrap_or_default();
+    extras.waiting = None;
+    let merged = overrides::merged(definition, extras.overrides.as_ref());
+    let mut ids = placed.gpus.iter().cloned();
+    let gpus = task.containers.iter().zip(&merged).filter_map(|(container, definition)| {
+        let own: Vec<_> = ids.by_ref().take(resources::gpus(definition)).collect();
+        (!own.is_empty()).then(|| (container.name.clone(), own))
+    });
+    extras.gpus = gpus.collect();
+    let agent = |container: &Container| ExecAgent {
+        container: container.name.clone(),
+        observed_status: ExecStatus::Pending,
+        reason: None,
+        started_at: None,
+    };
+    extras.exec_agents = task.containers.iter().filter(|_| task.exec_enabled).map(agent).collect();
+    task.extras = (extras != Extras::default()).then(|| Box::new(extras));
+    if let Some(wanted) = interface {
+        give_interface(tx, &mut task, wanted);
+    }
+    tx.put(task);
+}
+
+fn give_interface(tx: &mut Tx<'_>, task: &mut Task, wanted: &interfaces::Wanted) {
+    let host = task.host.and_then(|host| tx.get::<ContainerInstance>(&host));
+    let zone = host.and_then(|host| {
+        let mut all = host.attributes();
+        all.find(|one| one.name.as_deref() == Some("ecs.availability-zone"))?.value.clone()
+    });
+    let machine = host.and_then(|host| host.ec2_instance_id.clone());
+    match interfaces::create(tx, task.cluster.0, wanted, zone.as_deref(), machine) {
+        Ok(made) => task.extras.get_or_insert_default().attachments.push(made),
+        Err(reason) => {
+            life::want_stopped(task, StopCode::TaskFailedToStart, Some(&reason), tx.now());
         }
     }
 }

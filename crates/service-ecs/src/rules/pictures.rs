@@ -102,7 +102,9 @@ impl Places {
 /// The zone of a host, and whether it leaves.
 fn place_of(state: &State, host: Option<Id128>) -> (Option<&str>, bool) {
     let row = host.and_then(|id| state.get::<ContainerInstance>(&id));
-    let leaves = row.is_none_or(|row| row.status != InstanceStatus::Active);
+    // One that waits for an instance leaves none.
+    let gone = row.is_none_or(|row| row.status != InstanceStatus::Active);
+    let leaves = host.is_some() && gone;
     (row.and_then(ContainerInstance::zone), leaves)
 }
 

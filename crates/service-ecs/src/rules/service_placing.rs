@@ -6,9 +6,9 @@ use core_state::{State, Tx};
 use core_types::Id128;
 use model_ecs as api;
 
-use super::launch::Prepared;
+use super::launch::{self, Prepared};
 use super::pictures::Seen;
-use super::{interfaces, placing, pools, tags};
+use super::{interfaces, placing, pools, tags, waiting};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
 use crate::rows::service::{Deployment, Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
@@ -45,12 +45,8 @@ pub fn next_of(state: &State, row: &Service, deployment: &Deployment) -> Option<
         Ok(interface) => (interface, None),
         Err(error) => (None, Some(error.message)),
     };
-    let mut need = placing::need(&definition.definition, None, revision.launch);
-    need.zones = interface.as_ref().map(interfaces::Wanted::zones).unwrap_or_default();
-    if row.exec_enabled && revision.launch != Launch::Fargate {
-        // AWS: the agent says whether it can open sessions.
-        need.attributes.push(("ecs.capability.execute-command".to_owned(), None));
-    }
+    let zones = interface.as_ref().map(interfaces::Wanted::zones).unwrap_or_default();
+    let need = launch::need(&definition.definition, None, revision.launch, zones, row.exec_enabled);
     let prepared = Prepared {
         cluster: row.key.0.clone(),
         launch: revision.launch,
@@ -79,7 +75,7 @@ pub fn next_of(state: &State, row: &Service, deployment: &Deployment) -> Option<
 
 /// AWS: without a strategy a service's tasks are spread over the zones, and in each over its
 /// instances.
-fn strategy(row: &Service, launch: Launch) -> Vec<Strategy> {
+pub fn strategy(row: &Service, launch: Launch) -> Vec<Strategy> {
     let own = placing::strategies(&row.strategy).expect("it was checked when it was given");
     match own.is_empty() || launch == Launch::Fargate {
         true => vec![
@@ -142,7 +138,12 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
         for placed in &placement.placed {
             started.tasks.push(next.prepared.start(tx, placed, provider.as_ref()));
         }
-        started.problem = started.problem.or(problem);
+        let short = count - placement.placed.len();
+        let waiting = waiting::start(tx, &next.prepared, provider.as_ref(), short, (&[], &[]));
+        if waiting.len() < short {
+            started.problem = started.problem.or(problem);
+        }
+        started.tasks.extend(waiting);
     }
     started
 }
@@ -247,7 +248,7 @@ fn problem(pool: &Pool, need: &Need, refused: &[Refused], launch: Launch) -> Str
 }
 
 /// What is nearer to a place: an instance that lacks room is nearer than one that is unfit.
-fn rank(reason: &Reason) -> u8 {
+pub fn rank(reason: &Reason) -> u8 {
     match reason {
         Reason::Inactive => 0,
         Reason::Agent => 1,

@@ -106,6 +106,9 @@ fn attachment(row: &crate::rows::task::Attachment) -> api::Attachment {
 /// AWS: every container is named among the overrides, changed or not.
 fn shown_overrides(row: &Task, extras: &Extras) -> api::TaskOverride {
     let given = extras.overrides.as_ref();
+    if row.waiting().is_some() {
+        return given.cloned().unwrap_or_default();
+    }
     let of = |container: &Container| {
         let own = overrides::of(given, &container.name).cloned();
         own.unwrap_or_else(|| api::ContainerOverride {

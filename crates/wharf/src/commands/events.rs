@@ -43,6 +43,7 @@ enum Kind {
     Hook,
     DaemonDeployment,
     DaemonAction,
+    Capacity,
 }
 
 impl Kind {
@@ -55,6 +56,7 @@ impl Kind {
             Kind::Hook => About::Hook,
             Kind::DaemonDeployment => About::DaemonDeployment,
             Kind::DaemonAction => About::DaemonAction,
+            Kind::Capacity => About::Capacity,
         }
     }
 }
@@ -141,6 +143,7 @@ fn line(event: &Event) -> String {
     let told = match event.detail_type.as_str() {
         kind if kind == About::Task.detail_type() => task(detail),
         kind if kind == About::ContainerInstance.detail_type() => instance(detail),
+        kind if kind == About::Capacity.detail_type() => capacity(detail),
         _ => {
             let (name, reason) = (text(detail, "eventName"), text(detail, "reason"));
             format!("{name} {reason}").trim_end().to_owned()
@@ -164,6 +167,18 @@ fn task(detail: &Value) -> String {
         "" => told,
         reason => told + &format!(": {reason}"),
     }
+}
+
+fn capacity(detail: &Value) -> String {
+    format!(
+        "{} size {}, reservation {}%: {} needed, {} there. {}",
+        text(detail, "eventName"),
+        detail["desiredSize"],
+        detail["capacityProviderReservation"],
+        detail["neededInstances"],
+        detail["currentInstances"],
+        text(detail, "reason"),
+    )
 }
 
 fn instance(detail: &Value) -> String {
