@@ -59,8 +59,8 @@ fn run(fleet: &mut Fleet, count: u32) -> Value {
 }
 
 fn row(fleet: &Fleet) -> ManagedScaling {
-    let rows = ops::group_sizes(fleet.world.core.state(), &key().0);
-    rows.cloned().next().expect("the provider is scaled")
+    let mut rows = ops::group_sizes(fleet.world.core.state(), &key().0);
+    rows.next().cloned().expect("the provider is scaled")
 }
 
 fn waiting(fleet: &Fleet) -> usize {

@@ -126,14 +126,17 @@ fn emptied(state: &State, row: &ContainerInstance) -> Instance {
     }
 }
 
+/// How much of something an instance has.
+type Amount = fn(&Free) -> i64;
+
 /// AWS: counted by the largest instance, and not at all where the smallest takes none. What it asks
 /// of an instance beside its resources some instance must have.
 fn each(ask: &Ask, empty: &[Instance]) -> Option<u32> {
     let need = &ask.need;
-    let smallest = |of: fn(&Free) -> i64| empty.iter().map(|one| of(&one.free)).min();
-    let largest = |of: fn(&Free) -> i64| empty.iter().map(|one| of(&one.free)).max();
+    let smallest = |of: Amount| empty.iter().map(|one| of(&one.free)).min();
+    let largest = |of: Amount| empty.iter().map(|one| of(&one.free)).max();
     let gpus = |free: &Free| i64::try_from(free.gpus.len()).unwrap_or(i64::MAX);
-    let needs: [(i64, fn(&Free) -> i64); 3] = [
+    let needs: [(i64, Amount); 3] = [
         (need.cpu, |free| free.cpu),
         (need.memory, |free| free.memory),
         (i64::try_from(need.gpus).unwrap_or(i64::MAX), gpus),
