@@ -2,7 +2,7 @@
 
 use core_state::{RowKey, State};
 use core_step::Invariant;
-use core_task::Desired;
+use core_task::{Desired, TaskStatus};
 
 use crate::rows::cluster::{Cluster, ClusterStatus};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
@@ -130,7 +130,8 @@ fn tasks(state: &State, tell: &mut dyn FnMut(String)) {
         if row.given_up && !row.is_stopped() {
             tell(format!("task {id} was given up and has not stopped"));
         }
-        if row.host.is_none() && !row.is_stopped() && row.waiting().is_none() {
+        let provisioning = row.observed_status == TaskStatus::Provisioning;
+        if provisioning && row.host.is_none() && row.waiting().is_none() {
             tell(format!("task {id} is nowhere and waits for nothing"));
         }
         if row.is_stopped() && row.desired_status == Desired::Running {
