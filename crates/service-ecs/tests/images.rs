@@ -267,3 +267,21 @@ fn three_attempts_are_enough() {
         }
     }
 }
+
+#[test]
+fn nobody_waits_for_an_agent_that_is_too_old_to_tell() {
+    for (version, alone) in
+        [("1.69.0", false), ("", false), ("?", false), ("1.70.0", true), ("2.0.1", true)]
+    {
+        let mut fleet = Fleet::new(0);
+        fleet.agents = version;
+        fleet.add_host();
+        service(&mut fleet, 3);
+        let tasks = newest(&fleet);
+        assert_eq!(tasks.len(), if alone { 1 } else { 3 }, "{version}");
+        // What it tells after all holds for those that come later.
+        tell(&mut fleet, tasks[0], &digest('a'));
+        fleet.update("s", json!({"desiredCount": 4}));
+        assert_eq!(image(&fleet, newest(&fleet)[3]), format!("web:1@{}", digest('a')));
+    }
+}

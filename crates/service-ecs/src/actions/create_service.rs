@@ -254,6 +254,7 @@ fn revision(
         connect: input.service_connect_configuration.clone(),
         observed_digests: Vec::new(),
         images_settled: false,
+        starts_freely: false,
     })
 }
 

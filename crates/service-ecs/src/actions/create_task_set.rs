@@ -128,6 +128,7 @@ fn revision(
         connect: None,
         observed_digests: Vec::new(),
         images_settled: false,
+        starts_freely: false,
     };
     check_parses(tx, &row.constraints, &row.strategy, Some(&revision))?;
     Ok(revision)

@@ -220,6 +220,9 @@ fn start(
         true => service_placing::start_on(tx, row, &next, &hosts[..most.min(hosts.len())]),
         false => service_placing::start(tx, row, &next, most),
     };
+    if let Some(deployment) = row.primary() {
+        images::note_started(tx, row, deployment, &started.tasks);
+    }
     if started.tasks.len() == MOST_STARTS {
         row.batch_at = Some(now);
     }

@@ -220,6 +220,7 @@ impl Pass {
             let most = most.min(MOST_STARTS);
             let started = next.map(|next| service_placing::start(tx, row, &next, most));
             let started = started.unwrap_or_default();
+            images::note_started(tx, row, &row.deployments[place], &started.tasks);
             if started.tasks.len() == MOST_STARTS {
                 row.batch_at = Some(now);
                 let later = now + std::time::Duration::from_millis(1);

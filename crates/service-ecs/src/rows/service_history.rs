@@ -53,13 +53,22 @@ pub struct ServiceRevision {
     /// No more digests are waited for, nor taken.
     #[serde(default, skip_serializing_if = "is_false")]
     pub images_settled: bool,
+    /// The first task's host does not tell digests before it pulls: nobody waits for them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub starts_freely: bool,
 }
 
 impl ServiceRevision {
     /// What it brings as another revision would, at its beginning.
     pub fn anew(&self, key: (ServiceKey, u64), created_at: Time) -> ServiceRevision {
-        let (observed_digests, images_settled) = (Vec::new(), false);
-        ServiceRevision { key, created_at, observed_digests, images_settled, ..self.clone() }
+        ServiceRevision {
+            key,
+            created_at,
+            observed_digests: Vec::new(),
+            images_settled: false,
+            starts_freely: false,
+            ..self.clone()
+        }
     }
 
     /// Whether it brings what the other does.

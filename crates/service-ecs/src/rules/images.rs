@@ -11,6 +11,7 @@ use model_ecs as api;
 
 use super::launch::definition_of;
 use super::task_definition::{containers_of, name_of};
+use crate::rows::container_instance::ContainerInstance;
 use crate::rows::service::{Controller, Deployment, Service};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::{Count, DeploymentTasks, Task};
@@ -105,7 +106,8 @@ pub fn waits(state: &State, revision: &ServiceRevision) -> bool {
     let definition = state.get::<TaskDefinition>(&key).map(|row| &row.definition);
     let containers = definition.map(containers_of).unwrap_or_default().iter();
     let mut open = containers.filter(|container| resolves(container));
-    !revision.images_settled && open.any(|one| revision.digest(name_of(one)).is_none())
+    let waits = !revision.images_settled && !revision.starts_freely;
+    waits && open.any(|one| revision.digest(name_of(one)).is_none())
 }
 
 /// The revision of a deployment that waits for a digest.
@@ -125,6 +127,35 @@ pub fn may_start(state: &State, row: &Service, deployment: &Deployment, missing:
     }
     let there = state.sum::<DeploymentTasks>(&(row.key.clone(), deployment.id.clone()));
     usize::from(there.of(Count::Pending) == 0)
+}
+
+/// Whether a host's agent tells digests before it pulls.
+///
+/// AWS: agents do from 1.70.0 on. `wharf agent` does, and has versions of its own.
+fn tells(instance: &ContainerInstance) -> bool {
+    let Some(info) = &instance.version_info else { return false };
+    if info.docker_version.as_deref().is_some_and(|runtime| runtime.starts_with("wharf ")) {
+        return true;
+    }
+    let mut numbers = info
+        .agent_version
+        .as_deref()
+        .unwrap_or_default()
+        .split('.')
+        .map(|part| part.parse::<u32>().ok());
+    let numbers = (numbers.next().flatten(), numbers.next().flatten());
+    matches!(numbers, (Some(major), Some(minor)) if (major, minor) >= (1, 70))
+}
+
+/// Tasks were started. Where the first is on a host that tells nothing, nobody waits for it.
+pub fn note_started(tx: &mut Tx<'_>, row: &Service, deployment: &Deployment, tasks: &[Id128]) {
+    let Some(task) = tasks.first().and_then(|task| tx.get::<Task>(task)) else { return };
+    let host = task.host.and_then(|host| tx.get::<ContainerInstance>(&host));
+    if host.is_some_and(tells) || waiting(tx, row, deployment).is_none() {
+        return;
+    }
+    let key = (row.key.clone(), deployment.revision);
+    tx.edit::<ServiceRevision>(&key, |revision| revision.starts_freely = true);
 }
 
 /// Give up what could not be established. True where that is news.

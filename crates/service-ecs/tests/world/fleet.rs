@@ -30,6 +30,8 @@ pub struct Fleet {
     pub hosts: Vec<Id128>,
     /// By revision of the task definition; the others run.
     pub fates: BTreeMap<u32, Fate>,
+    /// The version of the agents of hosts that come from now on.
+    pub agents: &'static str,
     sessions: u64,
 }
 
@@ -47,7 +49,8 @@ impl Fleet {
     pub fn new(hosts: usize) -> Fleet {
         let mut world = World::new();
         world.call("CreateCluster", json!({"clusterName": "c"}));
-        let mut fleet = Fleet { world, hosts: Vec::new(), fates: BTreeMap::new(), sessions: 0 };
+        let (hosts_there, fates) = (Vec::new(), BTreeMap::new());
+        let mut fleet = Fleet { world, hosts: hosts_there, fates, agents: "1.105.1", sessions: 0 };
         (0..hosts).for_each(|_| fleet.add_host());
         fleet.define("web", 0);
         fleet.define("fixed", 8080);
@@ -68,6 +71,7 @@ impl Fleet {
             |name: &str, n: i32| json!({"name": name, "type": "INTEGER", "integerValue": n});
         let n = self.hosts.len();
         let zone = ["us-east-1a", "us-east-1b"][n % 2];
+        let version = json!({"agentVersion": self.agents});
         let document = json!({"instanceId": format!("i-{n}"), "availabilityZone": zone});
         let mut all = vec![
             json!({"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"}),
@@ -78,7 +82,7 @@ impl Fleet {
         all.extend(attributes.as_array().unwrap().iter().cloned());
         let input = json!({
             "cluster": "c", "instanceIdentityDocument": document.to_string(),
-            "attributes": all,
+            "attributes": all, "versionInfo": version,
             "totalResources": [number("CPU", 1024), number("MEMORY", 1024),
                 {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22"]},
                 {"name": "PORTS_UDP", "type": "STRINGSET", "stringSetValue": []}],
