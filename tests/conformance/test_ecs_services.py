@@ -72,6 +72,24 @@ def test_an_update_is_a_deployment_or_none(ecs, service):
     assert shown[0]["taskDefinition"].endswith(":2")
 
 
+def test_a_revision_shows_its_images(ecs, service):
+    digest = "sha256:" + "a" * 64
+    images = {"tagged": "web:1", "whole": f"web@{digest}"}
+    containers = [{"name": name, "image": image, "memory": 16} for name, image in images.items()]
+    containers[0]["versionConsistency"] = "disabled"
+    made = ecs.register_task_definition(family=service["cluster"], containerDefinitions=containers)
+    shown = made["taskDefinition"]["containerDefinitions"]
+    assert [one.get("versionConsistency") for one in shown] == ["disabled", None]
+    arn = made["taskDefinition"]["taskDefinitionArn"]
+    updated = ecs.update_service(**service, taskDefinition=arn)["service"]
+    revision = updated["currentServiceRevisions"][0]["arn"]
+    shown = ecs.describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
+    assert shown[0]["containerImages"] == [
+        {"containerName": "tagged", "image": "web:1"},
+        {"containerName": "whole", "image": f"web@{digest}", "imageDigest": digest},
+    ]
+
+
 def test_the_waiter_sees_its_end(ecs, service, refused):
     text = "The service cannot be stopped while it is scaled above 0."
     with refused("InvalidParameterException", text, status=400):

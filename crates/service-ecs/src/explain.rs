@@ -16,7 +16,7 @@ use crate::rows::container_instance::ContainerInstance;
 use crate::rows::service::{Service, ServiceStatus};
 use crate::rows::task::{Count, DeploymentTasks, Launch, Task};
 use crate::rows::task_definition::{Status, TaskDefinition};
-use crate::rules::{launch, overrides, placing, pools, service_placing, services};
+use crate::rules::{images, launch, overrides, placing, pools, service_placing, services};
 
 /// What a question came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +177,11 @@ fn service(state: &State, row: &Service) -> Explained {
     }
     if row.waiting {
         facts.push("Tasks of it wait for a place.".to_owned());
+    }
+    let first = row.primary().filter(|_| row.desired_count > 1);
+    if first.is_some_and(|one| images::waits_for_first(state, row, one)) {
+        let text = "Its other tasks wait until the first one's host tells what the images are.";
+        facts.push(text.to_owned());
     }
     if let Some(at) = row.look_at {
         facts.push(format!("It is looked at again at {at}, unless something happens before."));

@@ -66,3 +66,17 @@ fn services_and_definitions_are_explained_by_name_and_arn() {
     assert_eq!(ask(&fleet, "web:2"), None);
     assert_eq!(ask(&fleet, "nothing"), None);
 }
+
+#[test]
+fn a_service_whose_first_task_goes_alone_says_so() {
+    let mut fleet = Fleet::new(1);
+    fleet.define_with("app", json!({"image": "web:1"}));
+    fleet.create("s", json!({"taskDefinition": "app"}));
+    let waits = |fleet: &Fleet| {
+        let facts = ask(fleet, "s").unwrap().facts;
+        facts.iter().any(|fact| fact.starts_with("Its other tasks wait until the first"))
+    };
+    assert!(waits(&fleet));
+    fleet.settle();
+    assert!(!waits(&fleet));
+}

@@ -100,7 +100,7 @@ pub fn learn(tx: &mut Tx<'_>, task: Id128) {
 }
 
 /// Whether a revision still waits for a digest.
-pub fn waits(state: &State, revision: &ServiceRevision) -> bool {
+fn waits(state: &State, revision: &ServiceRevision) -> bool {
     let scope = revision.key.0.0.0;
     let key = (scope, revision.family.clone(), revision.revision);
     let definition = state.get::<TaskDefinition>(&key).map(|row| &row.definition);
@@ -120,13 +120,20 @@ fn waiting<'s>(
     (row.controller == Controller::Ecs && waits(state, revision)).then_some(revision)
 }
 
+/// Whether the first task is on its way, and others wait for its word.
+pub fn waits_for_first(state: &State, row: &Service, deployment: &Deployment) -> bool {
+    let there = || state.sum::<DeploymentTasks>(&(row.key.clone(), deployment.id.clone()));
+    waiting(state, row, deployment).is_some() && there().of(Count::Pending) > 0
+}
+
 /// How many of the tasks that are missing may be started: one, until it has told its digests.
 pub fn may_start(state: &State, row: &Service, deployment: &Deployment, missing: usize) -> usize {
-    if missing == 0 || waiting(state, row, deployment).is_none() {
-        return missing;
+    match missing {
+        0 => 0,
+        _ if waits_for_first(state, row, deployment) => 0,
+        _ if waiting(state, row, deployment).is_some() => 1,
+        _ => missing,
     }
-    let there = state.sum::<DeploymentTasks>(&(row.key.clone(), deployment.id.clone()));
-    usize::from(there.of(Count::Pending) == 0)
 }
 
 /// Whether a host's agent tells digests before it pulls.
