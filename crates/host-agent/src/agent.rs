@@ -212,7 +212,7 @@ async fn sweep_images(tasks: Arc<Tasks>, config: Config) {
         };
         let sweep = move || images.sweep(&policy, jiff::Timestamp::now());
         match tokio::task::spawn_blocking(sweep).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => tasks.driver.sweep_handed_over().await,
             Ok(Err(error)) => tracing::warn!("images were not cleaned up: {error}"),
             Err(error) => tracing::error!("the clean-up of images ended badly: {error}"),
         }

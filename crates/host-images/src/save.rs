@@ -21,16 +21,31 @@ struct Saver<W: Write> {
 impl Store {
     /// Writes images, by name or id. A name that was asked for is the name that is saved.
     pub fn save_images(&self, images: &[String], to: impl Write) -> Result<()> {
+        let named = images.iter().map(|name| (name.as_str(), None));
+        self.write_archive(named, to)
+    }
+
+    /// Writes one image, under another name than those that it has.
+    pub fn save_as(&self, image: &str, name: &crate::Reference, to: impl Write) -> Result<()> {
+        self.write_archive([(image, Some(name))], to)
+    }
+
+    fn write_archive<'a>(
+        &self,
+        images: impl IntoIterator<Item = (&'a str, Option<&'a crate::Reference>)>,
+        to: impl Write,
+    ) -> Result<()> {
         let work = self.work()?;
         let mut saver = Saver { builder: Builder::new(to), written: BTreeSet::new() };
         let (mut index, mut list) = (Vec::new(), Vec::new());
         saver.dir("blobs/")?;
         saver.dir("blobs/sha256/")?;
-        for name in images {
-            let image = self.find(name)?.ok_or_else(|| Error::NoSuchImage(name.clone()))?;
+        for (name, other) in images {
+            let unknown = || Error::NoSuchImage(name.to_owned());
+            let image = self.find(name)?.ok_or_else(unknown)?;
             let table = self.table()?;
             let record = table.images.get(&image.id);
-            let record = record.ok_or_else(|| Error::NoSuchImage(name.clone()))?;
+            let record = record.ok_or_else(unknown)?;
             work.pin(image.id)?;
             work.pin(record.manifest)?;
             let mut layers = Vec::new();
@@ -43,7 +58,10 @@ impl Store {
             for layer in &record.layers {
                 saver.blob(self, layer.blob)?;
             }
-            let tags = tags_of(&image, name);
+            let tags = match other {
+                Some(other) => vec![other.clone()],
+                None => tags_of(&image, name),
+            };
             let (manifest, bytes) = self.manifest(record.manifest)?;
             let media_type = match manifest.media_type.as_str() {
                 "" => OCI_MANIFEST.to_owned(),

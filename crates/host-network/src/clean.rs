@@ -48,6 +48,9 @@ impl CleanOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
+    /// Of a Docker Engine, as the next one: known to whoever speaks with it, and no kernel's.
+    Container,
+    Image,
     Process,
     Table,
     Link,
@@ -63,6 +66,8 @@ impl What {
     /// One, and more of them.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
+            What::Container => ("container", "containers"),
+            What::Image => ("image", "images"),
             What::Process => ("process", "processes"),
             What::Table => ("nftables table", "nftables tables"),
             What::Link => ("link", "links"),

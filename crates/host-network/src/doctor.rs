@@ -47,7 +47,7 @@ pub fn examine() -> Vec<Finding> {
         });
     }
     findings.extend(way_out());
-    findings.extend(closed_doors());
+    findings.extend(firewall());
     findings
 }
 
@@ -93,16 +93,16 @@ fn way_out() -> Option<Finding> {
     Some(Finding { level: Level::Good, subject, text: text.to_owned() })
 }
 
-/// Another table that drops what it does not know drops what hosts send, whatever our table says.
-fn closed_doors() -> Option<Finding> {
+/// Another table that drops what it does not know drops what hosts and tasks send, whatever our table says.
+pub fn firewall() -> Option<Finding> {
     let closed =
         Socket::netfilter().and_then(|mut socket| nft::closed_forward_chains(&mut socket)).ok()?;
     if closed.is_empty() {
         return None;
     }
     let text = format!(
-        "forwarded packets are dropped unless allowed by {}: let pass what comes from and goes to the bridges wb*, \
-         or tasks will not reach the internet",
+        "forwarded packets are dropped unless allowed by {}: let pass what comes from and goes to the links wb* and \
+         wt*, or tasks neither reach other machines nor are reached by them",
         closed.join(", ")
     );
     Some(Finding { level: Level::Warning, subject: "firewall", text })

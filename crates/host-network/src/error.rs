@@ -48,6 +48,8 @@ pub enum Error {
     Unknown(String),
     #[error("{id} has a network already, of another kind ({kind})")]
     OtherKind { id: String, kind: &'static str },
+    #[error("process {0} has no network namespace of its own")]
+    NotApart(u32),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

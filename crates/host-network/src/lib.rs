@@ -21,7 +21,9 @@ mod tag;
 
 pub use clean::{CleanOptions, Cleaned, Leftover, What, clean, leftovers};
 pub use error::{Error, Result};
-pub use inside::{Attachment, Eni, Inside, InsideOptions, Kind, METADATA, METADATA_PORT, Wire};
+pub use inside::{
+    Attachment, Eni, Home, Inside, InsideOptions, Kind, METADATA, METADATA_PORT, Wire,
+};
 pub use machine::{HostPlace, Machine, MachineOptions, spawn_in_host};
 pub use netlink::links::Mac;
 pub use ports::{DYNAMIC, PortMapping, PortRange, PortRequest, Protocol};

@@ -114,6 +114,14 @@ pub fn is_pinned(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type == NSFS_MAGIC)
 }
 
+/// Whether a pinned network namespace is the one that a process is in.
+pub fn is_of(pin: &Path, pid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| fs::metadata(path).ok().map(|at| (at.dev(), at.ino()));
+    let own = identity(pin);
+    own.is_some() && own == identity(Path::new(&format!("/proc/{pid}/ns/net")))
+}
+
 /// Lets go of a pinned namespace; one that is not there is let go of already.
 pub fn unpin(path: &Path) -> Result<()> {
     while is_pinned(path) {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::time::Duration;
 
-use host_network::{Attachment, Inside, InsideOptions, PortRequest, Protocol, namespaces};
+use host_network::{Attachment, Home, Inside, InsideOptions, PortRequest, Protocol, namespaces};
 use world::{World, ask, serve};
 
 fn open(world: &World) -> Inside {
@@ -52,6 +52,45 @@ fn a_bridge_task_is_reached_by_its_ports_and_its_address() {
         inside.map_ports("two", &[PortRequest::fixed(80, 8080, tcp)]).unwrap();
         assert_eq!(ask((Ipv4Addr::LOCALHOST, 8080)).unwrap(), format!("two {gateway}"));
         inside.remove("two").unwrap();
+    });
+}
+
+/// A process in a network namespace of its own, as an Engine's containers are.
+fn held() -> std::process::Child {
+    use std::os::unix::process::CommandExt;
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--net", "sh", "-c", "echo ready; exec sleep 1000"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).process_group(0).spawn().unwrap();
+    let mut said = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+    child
+}
+
+#[test]
+fn a_process_gives_its_namespace_to_a_task_and_another_takes_its_place() {
+    World::enter("held", |world| {
+        let inside = open(world);
+        let mut first = held();
+        let add = |pid| inside.add_bridge_task_to("task", Home::Of(pid)).unwrap();
+        let task = add(first.id());
+        assert!(namespaces::is_of(&task.namespace, first.id()));
+        serve(&task.namespace, 80, "one");
+        let mapped = inside.map_ports("task", &[PortRequest::dynamic(80, Protocol::Tcp)]).unwrap();
+        let answer = ask((Ipv4Addr::LOCALHOST, mapped[0].host.first)).unwrap();
+        assert!(answer.starts_with("one "), "{answer}");
+        // Asked again it is the same; of another process it is another.
+        assert_eq!(add(first.id()).ports, mapped);
+        let mut second = held();
+        let task = add(second.id());
+        assert!(task.ports.is_empty() && namespaces::is_of(&task.namespace, second.id()));
+        inside.remove("task").unwrap();
+        for child in [&mut first, &mut second] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let gone = inside.add_bridge_task_to("task", Home::Of(first.id())).unwrap_err();
+        assert!(gone.to_string().contains("/ns/net"), "{gone}");
+        assert!(inside.find("task").is_none());
     });
 }
 

@@ -2,11 +2,13 @@
 //! the shim here: it holds output and ends, and what an agent must know again later is in labels.
 
 mod body;
+mod engine;
 mod exec;
+mod images;
 mod logs;
+mod pause;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -20,20 +22,21 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StatsOptionsBuilder, WaitContainerOptionsBuilder,
 };
+pub use engine::Kept;
 use futures_util::StreamExt;
 
 use crate::cgroups::Group;
 use crate::error::{Error, Result};
 use crate::{
-    ContainerSpec, Created, Exec, ExecSpec, Exit, GroupSpec, LogReader, LogsFrom, Runtime, Started,
-    State, Stats, Status, bundle,
+    ContainerSpec, Created, Exec, ExecSpec, Exit, GroupSpec, ImageStore, LogReader, LogsFrom,
+    Runtime, Started, State, Stats, Status, bundle,
 };
 
 /// Whose container it is, and what it was made from.
 const OWNER: &str = "wharf.owner";
 const SPEC: &str = "wharf.spec";
-/// Seconds that one answer may take.
-const TIMEOUT: u64 = 240;
+/// How long between two questions whether a daemon that was away is back.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 pub struct Docker {
     client: Client,
@@ -44,6 +47,11 @@ pub struct Docker {
 fn told(error: Trouble) -> Error {
     match error {
         Trouble::DockerResponseServerError { message, .. } => Error::Docker(message),
+        Trouble::SocketNotFoundError(_)
+        | Trouble::RequestTimeoutError
+        | Trouble::IOError { .. }
+        | Trouble::HyperResponseError { .. }
+        | Trouble::HyperLegacyError { .. } => Error::Away(crate::error::reason(&error)),
         error => Error::Docker(crate::error::reason(&error)),
     }
 }
@@ -56,31 +64,18 @@ fn status_of(error: &Trouble) -> u16 {
 }
 
 impl Docker {
-    /// By `DOCKER_HOST`, or the socket where every daemon listens.
-    pub async fn connect(owner: &str) -> Result<Self> {
-        Self::settle(Client::connect_with_defaults().map_err(told)?, owner).await
-    }
-
-    pub async fn at(socket: &Path, owner: &str) -> Result<Self> {
-        let path = socket.to_string_lossy();
-        let client = Client::connect_with_socket(&path, TIMEOUT, bollard::API_DEFAULT_VERSION);
-        Self::settle(client.map_err(told)?, owner).await
-    }
-
-    async fn settle(client: Client, owner: &str) -> Result<Self> {
-        let client = client.with_timeout(Duration::from_secs(TIMEOUT));
-        let client = client.negotiate_version().await.map_err(told)?;
-        Ok(Self { client, owner: owner.to_owned() })
-    }
-
-    /// Put an image of `docker save` into the daemon.
-    pub async fn load(&self, tar: Vec<u8>) -> Result<()> {
-        let options = bollard::query_parameters::ImportImageOptionsBuilder::default().build();
-        let mut progress = self.client.import_image(options, bollard::body_full(tar.into()), None);
-        while let Some(step) = progress.next().await {
-            step.map_err(told)?;
+    /// What the daemon says that it leaves out is refused. It tells so in words only.
+    async fn take_warnings(&self, spec: &ContainerSpec, all: Vec<String>) -> Result<Created> {
+        let swap = spec.resources.memory_swap.is_some();
+        let matters = |text: &&String| {
+            text.contains("discarded") || swap && text.contains("limited without swap")
+        };
+        if let Some(text) = all.iter().find(matters) {
+            self.delete(&spec.id).await?;
+            return Err(Error::Unsupported(text.clone()));
         }
-        Ok(())
+        all.iter().for_each(|text| tracing::warn!("{}: Docker says: {text}", spec.id));
+        Ok(Created { pid: 0 })
     }
 
     async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
@@ -189,13 +184,18 @@ impl Runtime for Docker {
     async fn create(&self, spec: &ContainerSpec) -> Result<Created> {
         bundle::check(spec)?;
         let mut body = body::create(spec)?;
+        if spec.pause {
+            body.image = Some(self.pause_image().await?);
+            body.entrypoint = Some(vec![pause::PROGRAM.to_owned()]);
+            body.cmd = None;
+        }
         let labels = body.labels.get_or_insert_default();
         labels.insert(OWNER.to_owned(), self.owner.clone());
         let text = serde_json::to_string(spec).map_err(|error| Error::Create(error.to_string()))?;
         labels.insert(SPEC.to_owned(), text);
         let options = CreateContainerOptionsBuilder::default().name(&spec.id).build();
         match self.client.create_container(Some(options), body).await {
-            Ok(_) => Ok(Created { pid: 0 }),
+            Ok(made) => self.take_warnings(spec, made.warnings).await,
             Err(error) if status_of(&error) == 409 => Err(Error::Exists(spec.id.clone())),
             Err(error) => Err(match told(error) {
                 Error::Docker(text) => Error::Create(format!("Error response from daemon: {text}")),
@@ -214,7 +214,15 @@ impl Runtime for Docker {
     }
 
     fn holds_namespaces(&self) -> bool {
+        true
+    }
+
+    fn joins_paths(&self) -> bool {
         false
+    }
+
+    fn images(&self) -> Option<&dyn ImageStore> {
+        Some(self)
     }
 
     async fn start(&self, id: &str) -> Result<Started> {
@@ -244,7 +252,16 @@ impl Runtime for Docker {
 
     async fn wait(&self, id: &str) -> Result<Exit> {
         loop {
-            let state = state_of(id, &self.inspect(id).await?);
+            let state = match self.inspect(id).await {
+                Ok(answer) => state_of(id, &answer),
+                // Its containers may go on without a daemon (`live-restore`), and their ends are told
+                // by the next one.
+                Err(Error::Away(_)) => {
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if let Some(exit) = state.exit {
                 return Ok(exit);
             }
@@ -255,7 +272,10 @@ impl Runtime for Docker {
                 // A code other than 0 is an error for the library; the daemon knows it as well.
                 None | Some(Ok(_) | Err(Trouble::DockerContainerWaitError { .. })) => {}
                 Some(Err(error)) if status_of(&error) == 404 => {}
-                Some(Err(error)) => return Err(told(error)),
+                Some(Err(error)) => match told(error) {
+                    Error::Away(_) => {}
+                    error => return Err(error),
+                },
             }
         }
     }

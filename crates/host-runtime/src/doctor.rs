@@ -8,6 +8,8 @@ use std::process::Command;
 use serde::Serialize;
 
 use crate::cgroups::{Group, Hierarchies, hierarchies};
+use crate::docker::Docker;
+use crate::error::Error;
 use crate::shimmed::ShimProgram;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -16,7 +18,7 @@ pub enum Verdict {
     Good,
     /// Something is less than it could be; containers run.
     Limited,
-    /// The embedded runtime cannot work.
+    /// The runtime cannot work.
     Missing,
 }
 
@@ -69,6 +71,38 @@ pub fn self_test(scratch: &Path) -> Vec<Finding> {
         program("runc", "the runc runtime", "only needed with --runtime runc"),
         docker(),
     ]
+}
+
+/// What a host needs whose containers run in a Docker Engine: the one that `DOCKER_HOST` names.
+pub async fn engine_test(docker_host: Option<&str>) -> Vec<Finding> {
+    let engine = engine(docker_host).await;
+    vec![
+        root(),
+        kernel(),
+        cgroup_version(),
+        controllers(),
+        cgroup_write(),
+        namespaces(),
+        program("nft", "network rules", "install the package nftables"),
+        engine,
+    ]
+}
+
+async fn engine(docker_host: Option<&str>) -> Finding {
+    let asked = async { Docker::open(docker_host, "doctor").await?.about().await };
+    match asked.await {
+        Ok(about) => good("docker", about),
+        Err(error) => {
+            let advice = match error {
+                Error::Away(_) => {
+                    "install and start it (Debian's package docker.io), or name its socket by \
+                     DOCKER_HOST=unix://PATH"
+                }
+                _ => "docs/HOSTS.md says what an Engine must be like",
+            };
+            bad("docker", Verdict::Missing, crate::reason(&error), advice)
+        }
+    }
 }
 
 fn root() -> Finding {
@@ -268,6 +302,12 @@ mod tests {
             assert_eq!(finding.verdict == Verdict::Good, finding.advice.is_empty(), "{finding:?}");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let nowhere = format!("unix://{}/none", dir.path().display());
+        let findings = runtime.block_on(engine_test(Some(&nowhere)));
+        let engine = findings.last().unwrap();
+        assert_eq!(engine.verdict, Verdict::Missing);
+        assert!(engine.found.contains("/none"), "{engine:?}");
         assert_eq!(release("6.18.44-fc-v657"), Some((6, 18)));
         assert_eq!(release("odd"), None);
     }

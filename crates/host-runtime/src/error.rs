@@ -44,6 +44,9 @@ pub enum Error {
     Shim { id: String, text: String },
     #[error("Error response from daemon: {0}")]
     Docker(String),
+    /// The daemon did not answer, which says nothing about the container.
+    #[error("Cannot connect to the Docker daemon: {0}")]
+    Away(String),
 }
 
 /// Which of AWS's two errors a failure is.

@@ -24,10 +24,12 @@ mod watch;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 
-pub use docker::Docker;
+pub use docker::{Docker, Kept};
 pub use error::{Error, Phase, Result, reason};
 pub use logs::{Dropped, acknowledge, acknowledged, dropped, follow};
 pub use shimmed::{Config, ShimProgram, Shimmed};
@@ -63,6 +65,17 @@ pub trait Runtime: Send + Sync + 'static {
     /// Whether `ContainerSpec::pause` is understood.
     fn holds_namespaces(&self) -> bool;
 
+    /// Whether `Namespace::Path` is understood. Where it is not, a pause container is made first, and
+    /// its network namespace becomes the one that others join.
+    fn joins_paths(&self) -> bool {
+        true
+    }
+
+    /// Where the runtime runs no unpacked layers, but images of a store of its own.
+    fn images(&self) -> Option<&dyn ImageStore> {
+        None
+    }
+
     /// Let its process begin. Fails where the program cannot be executed.
     async fn start(&self, id: &str) -> Result<Started>;
 
@@ -97,6 +110,25 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Kill all that is left in it, then remove it and everything below. Absent is no error.
     async fn remove_group(&self, path: &str) -> Result<()>;
+}
+
+/// An archive as `docker save` writes it, piece by piece; an error in its place breaks it off.
+pub type Archive = mpsc::Receiver<std::io::Result<Bytes>>;
+
+/// The images of a runtime that keeps its own, apart from the host's store.
+#[async_trait]
+pub trait ImageStore: Send + Sync {
+    /// What the image with this id is called there, once it is there: a name that is ours alone, so
+    /// that no image of anybody else on this machine is replaced or taken for it.
+    fn name_of(&self, image_id: &str) -> String;
+
+    async fn has(&self, name: &str) -> Result<bool>;
+
+    /// Take an image in, under the name that the archive gives it.
+    async fn load(&self, archive: Archive) -> Result<()>;
+
+    /// Forget all images of this owner but these; one that a container is of stays.
+    async fn keep(&self, names: &[String]) -> Result<()>;
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,8 +182,8 @@ pub struct State {
     pub exit: Option<Exit>,
 }
 
-/// A process started by `exec`. Dropping it ends the process, as does the agent's own end; Docker alone
-/// leaves it running.
+/// A process started by `exec`. Dropping it ends the process, as does the agent's own end: that alone
+/// Docker does not notice.
 pub struct Exec {
     /// Writes reach its input; shutting it down closes that.
     pub stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,

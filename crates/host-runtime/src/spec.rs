@@ -42,13 +42,11 @@ pub struct ContainerSpec {
     /// A tiny init is pid 1: it reaps zombies and passes signals on.
     pub init: bool,
     /// It runs no program: its first process holds the namespaces that others share, and reaps what
-    /// is orphaned in them. Embedded only.
+    /// is orphaned in them. Not with runc.
     pub pause: bool,
     /// What `stop` sends first; SIGTERM where the image does not say otherwise.
     pub stop_signal: Option<i32>,
     pub stdio: Stdio,
-    /// Docker alone: everything else gets these as files in `mounts`.
-    pub docker: DockerOnly,
 }
 
 /// What a process is started with: the container's first one, or one by `exec`.
@@ -73,7 +71,7 @@ pub struct ProcessSpec {
 pub struct Rootfs {
     /// Unpacked layers, lowest first, as `host-images` gives them. Embedded and runc.
     pub layers: Vec<PathBuf>,
-    /// The image's reference. Docker needs it; others show it.
+    /// The image's reference, which is shown; with Docker its name in the Engine's own store.
     pub image: String,
 }
 
@@ -131,7 +129,7 @@ pub struct Security {
     pub no_new_privileges: bool,
     pub seccomp: Seccomp,
     pub apparmor: Option<String>,
-    /// SELinux `label:…` options, as given.
+    /// What stands behind `label:` in SELinux's options.
     pub selinux: Vec<String>,
 }
 
@@ -231,17 +229,6 @@ pub enum WhenFull {
     Drop,
     /// The container waits in `write` until the reader has acknowledged (`mode=blocking`).
     Wait,
-}
-
-/// What the Docker Engine does by itself where other runtimes get files and namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DockerOnly {
-    pub dns: Vec<String>,
-    pub dns_search: Vec<String>,
-    pub dns_options: Vec<String>,
-    /// `name:address`.
-    pub extra_hosts: Vec<String>,
 }
 
 /// A further process in a running container.

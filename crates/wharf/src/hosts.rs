@@ -99,6 +99,12 @@ impl Hosts {
         if !crate::process::is_root() {
             bail!("hosts need root: run `wharf up` as root, or `wharf server` without hosts");
         }
+        if arguments.runtime == RuntimeKind::Docker {
+            bail!(
+                "hosts of `wharf up` have files and networks of their own, which a Docker Engine does \
+                 not share: run `wharf server`, and `wharf agent --runtime docker` beside it"
+            );
+        }
         let mut options = MachineOptions::new(dir.path());
         options.vpc = arguments.vpc_cidr;
         options.domain = service_ec2::ops::private_domain(region);

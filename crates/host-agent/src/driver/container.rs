@@ -9,13 +9,13 @@ use aws_agent::task::Container;
 use host_images::Image;
 use host_network::Attachment;
 use host_runtime::{
-    ContainerSpec, Device, DockerOnly, LogFiles, Mount, Namespace, Namespaces, ProcessSpec,
-    Resources, Rootfs, Seccomp, Security, Stdio, Ulimit,
+    ContainerSpec, Device, LogFiles, Mount, Namespace, Namespaces, ProcessSpec, Resources, Rootfs,
+    Seccomp, Security, Stdio, Ulimit,
 };
 
 use super::files::{Names, bind, hostname, target_of};
 use super::volumes::Volumes;
-use super::{Driver, process};
+use super::{Driver, network, process};
 use crate::engine::Failure;
 use crate::logs;
 use crate::tasks::{Given, Live, NetworkMode};
@@ -50,7 +50,10 @@ impl Driver {
         Ok(ContainerSpec {
             name: docker_name(given, part),
             labels: labels(given, container, config, &self.settings.cluster),
-            rootfs: Rootfs { layers: image.layers.clone(), image: container.image.clone() },
+            rootfs: Rootfs {
+                layers: image.layers.clone(),
+                image: self.name_for_runtime(image, &container.image),
+            },
             process: ProcessSpec {
                 args,
                 env: self.environment(live, part, image),
@@ -59,7 +62,7 @@ impl Driver {
                 tty: config.tty,
                 stdin: config.open_stdin,
             },
-            hostname: self.own_hostname(given, part, attachment),
+            hostname: self.own_hostname(given, part),
             domainname: (!config.domainname.is_empty()).then(|| config.domainname.clone()),
             readonly_rootfs: host.readonly_rootfs,
             mounts,
@@ -72,7 +75,10 @@ impl Driver {
             security: security(container, host)?,
             resources: resources(container, host),
             cgroup: Some(format!("{}/{id}", self.group(given))),
-            namespaces: namespaces(given, self.namespace_holder(given), &id, host, attachment),
+            namespaces: Namespaces {
+                network: self.network_namespace(given, part, attachment),
+                ..shared_namespaces(given, self.namespace_holder(given), &id, host)
+            },
             pause: false,
             init: host.init.unwrap_or(false)
                 || container.linux_parameters.as_ref().is_some_and(|l| l.init_process_enabled),
@@ -81,12 +87,6 @@ impl Driver {
             stdio: Stdio {
                 log: Some(LogFiles { dir: self.log_dir(given, part) }),
                 limits: logs::limits(&host.log_config).map_err(|e| create(e.to_string()))?,
-            },
-            docker: DockerOnly {
-                dns: host.dns.clone(),
-                dns_search: host.dns_search.clone(),
-                dns_options: host.dns_options.clone(),
-                extra_hosts: host.extra_hosts.clone(),
             },
             id,
         })
@@ -119,7 +119,7 @@ impl Driver {
         if let Some(text) = host.binds.first() {
             return Err(create(format!("the bind {text} is not part of a container definition")));
         }
-        let own = self.own_hostname(given, part, attachment);
+        let own = self.own_hostname(given, part);
         let shares_host = given.network_mode() == NetworkMode::Host;
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let names = Names {
@@ -154,17 +154,12 @@ impl Driver {
     }
 
     /// AWS: a container with the host's network has the host's name.
-    fn own_hostname(
-        &self,
-        given: &Given,
-        part: usize,
-        attachment: Option<&Attachment>,
-    ) -> Option<String> {
+    pub(super) fn own_hostname(&self, given: &Given, part: usize) -> Option<String> {
         let config = &given.configs[part].0;
         match given.network_mode() {
             NetworkMode::Host => None,
             NetworkMode::Awsvpc => {
-                let address = attachment.and_then(Attachment::address)?;
+                let address = network::eni(given).ok()?.address;
                 let eni = given.task.elastic_network_interfaces.first();
                 let dns = eni.map(|eni| eni.private_dns_name.clone()).filter(|n| !n.is_empty());
                 Some(dns.unwrap_or_else(|| format!("ip-{}", address.to_string().replace('.', "-"))))
@@ -315,7 +310,7 @@ fn security(container: &Container, host: &HostConfig) -> Result<Security, Failur
             ("no-new-privileges", "true") => security.no_new_privileges = true,
             ("no-new-privileges", "false") => security.no_new_privileges = false,
             ("apparmor", profile) => security.apparmor = Some(profile.to_owned()),
-            ("label", _) => security.selinux.push(option.clone()),
+            ("label", label) => security.selinux.push(label.to_owned()),
             ("seccomp", "unconfined") => security.seccomp = Seccomp::Unconfined,
             _ => return Err(create(format!("invalid --security-opt: {option:?}"))),
         }
@@ -338,12 +333,11 @@ fn resources(container: &Container, host: &HostConfig) -> Resources {
     }
 }
 
-fn namespaces(
+fn shared_namespaces(
     given: &Given,
     holder: Option<String>,
     id: &str,
     host: &HostConfig,
-    attachment: Option<&Attachment>,
 ) -> Namespaces {
     let shared = |mode: &str| match mode {
         "host" => Namespace::Host,
@@ -353,17 +347,13 @@ fn namespaces(
         },
         _ => Namespace::Own,
     };
-    let network = match (given.network_mode(), attachment) {
-        (NetworkMode::Host, _) => Namespace::Host,
-        (_, Some(attachment)) => Namespace::Path(attachment.namespace.clone()),
-        (_, None) => Namespace::Own,
-    };
     let uts = match given.network_mode() {
         NetworkMode::Host => Namespace::Host,
         _ => Namespace::Own,
     };
     let pid = if host.pid_mode.is_empty() { &given.task.pid_mode } else { &host.pid_mode };
-    Namespaces { network, pid: shared(pid), ipc: shared(ipc_mode(given, host)), uts }
+    let (pid, ipc) = (shared(pid), shared(ipc_mode(given, host)));
+    Namespaces { pid, ipc, uts, ..Namespaces::default() }
 }
 
 /// A container's own word counts over its task's.

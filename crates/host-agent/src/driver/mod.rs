@@ -5,7 +5,9 @@ mod adopt;
 pub(crate) mod container;
 mod copy_up;
 mod files;
+mod handover;
 mod links;
+mod network;
 mod pause;
 mod process;
 mod pull;
@@ -20,15 +22,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use core_types::Time;
 use host_images::{Image, PullBehavior, Registry, Store};
-use host_network::{Attachment, Eni, Inside, PortMapping, PortRange, PortRequest, Protocol};
-use host_runtime::{ExecSpec, GroupSpec, ProcessSpec, Resources, Runtime, SIGTERM};
+use host_network::Inside;
+use host_runtime::{ExecSpec, ProcessSpec, Resources, Runtime, SIGTERM};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock;
 use crate::engine::{Binding, Event, Failure, Probe, Step};
 use crate::logs::Logs;
-use crate::tasks::{Given, Live, NetworkMode};
+use crate::tasks::{Given, Live};
 
 pub use adopt::Found;
 
@@ -69,6 +71,8 @@ pub struct Driver {
     pulls: Mutex<BTreeMap<String, Arc<Notify>>>,
     /// Images by container, while their tasks live.
     used: Mutex<BTreeMap<String, Arc<Image>>>,
+    /// One image at a time goes to a runtime with a store of its own: two of one are one.
+    handing_over: tokio::sync::Mutex<()>,
 }
 
 impl Driver {
@@ -87,6 +91,7 @@ impl Driver {
             pulling: Semaphore::new(PULLS_AT_ONCE),
             pulls: Mutex::default(),
             used: Mutex::default(),
+            handing_over: tokio::sync::Mutex::default(),
         })
     }
 
@@ -137,59 +142,6 @@ impl Driver {
         }
     }
 
-    /// The task's cgroup, and its network where all containers share one.
-    async fn prepare(&self, given: &Given) -> Result<(), Failure> {
-        let resource = |text: String| Failure::new(Failure::RESOURCE, text);
-        let group = GroupSpec { path: self.group(given), resources: task_limits(given) };
-        let made = self.runtime.create_group(&group).await;
-        made.map_err(|e| resource(format!("cannot make the task's cgroup: {}", reason(&e))))?;
-        self.hold_namespaces(given).await?;
-        let (network, id) = (self.network.clone(), given.id.clone());
-        let mode = given.network_mode();
-        let eni = match mode {
-            NetworkMode::Awsvpc => Some(eni(given).map_err(resource)?),
-            _ => None,
-        };
-        let add = move || match (mode, eni) {
-            (_, Some(eni)) => network.add_eni_task(&id, &eni).map(drop),
-            (NetworkMode::None, _) => network.add_isolated_task(&id).map(drop),
-            _ => Ok(()),
-        };
-        blocking(add).await.map_err(|e| resource(format!("cannot make the task's network: {e}")))
-    }
-
-    /// A container's network, where it has one of its own.
-    async fn attach(&self, given: &Given, part: usize) -> Result<Option<Attachment>, Failure> {
-        let network = self.network.clone();
-        match given.network_mode() {
-            NetworkMode::Host => Ok(None),
-            NetworkMode::Awsvpc | NetworkMode::None => {
-                let found = network.find(&given.id);
-                let gone = || Failure::new(Failure::CREATE, "the task's network is gone");
-                found.map(Some).ok_or_else(gone)
-            }
-            NetworkMode::Bridge => {
-                let id = given.container_id(part);
-                let requests = port_requests(given, part)?;
-                let add = move || {
-                    let attachment = match network.find(&id) {
-                        Some(there) => there,
-                        None => network.add_bridge_task(&id)?,
-                    };
-                    if attachment.ports.is_empty() && !requests.is_empty() {
-                        network.map_ports(&id, &requests)?;
-                    }
-                    Ok(network.find(&id))
-                };
-                // AWS: a host port that is taken makes the start fail, in Docker's words.
-                blocking(add).await.map_err(|e| {
-                    let text = format!("failed to set up container networking: {e}");
-                    Failure::new(Failure::START, text)
-                })
-            }
-        }
-    }
-
     async fn create(
         &self,
         live: &Arc<Live>,
@@ -221,7 +173,7 @@ impl Driver {
         };
         created.map_err(failed)?;
         self.settings.logs.ship(given, part, &self.log_dir(given, part), ready);
-        Ok(bindings(given, part, attachment.as_ref()))
+        Ok(network::bindings(given, part, attachment.as_ref()))
     }
 
     async fn start(self: &Arc<Self>, live: &Arc<Live>, part: usize, run: u32) -> Event {
@@ -323,28 +275,6 @@ impl Driver {
         process::signal(&given.configs[part].0.stop_signal).or_else(of_image).unwrap_or(SIGTERM)
     }
 
-    /// Networks, cgroup and memory of a task whose containers have all ended.
-    async fn release(&self, given: &Given) {
-        self.let_namespaces_go(given).await;
-        // Docker: a volume in memory is there while a container has it.
-        let volumes = self.task_dir(given).join("volumes");
-        let _ = tokio::task::spawn_blocking(move || tmpfs::remove_all(&volumes)).await;
-        let network = self.network.clone();
-        let mut ids = vec![given.id.clone()];
-        ids.extend((0..given.task.containers.len()).map(|part| given.container_id(part)));
-        let remove = move || {
-            for id in ids {
-                if let Err(error) = network.remove(&id) {
-                    tracing::warn!("the network of {id} was not removed: {error}");
-                }
-            }
-        };
-        let _ = tokio::task::spawn_blocking(remove).await;
-        if let Err(error) = self.runtime.remove_group(&self.group(given)).await {
-            tracing::warn!("the cgroup of {} was not removed: {error}", given.id);
-        }
-    }
-
     /// Everything that a task left on this host.
     pub async fn remove_traces(&self, given: &Given) {
         for part in 0..given.task.containers.len() {
@@ -379,16 +309,6 @@ impl Driver {
     }
 }
 
-/// A blocking call of the network, off the threads that carry everything else.
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> host_network::Result<T> + Send + 'static,
-) -> Result<T, String> {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(done) => done.map_err(|error| reason(&error)),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     host_runtime::reason(error)
 }
@@ -415,104 +335,6 @@ fn task_limits(given: &Given) -> Resources {
     }
     limits.memory = given.task.memory.and_then(|mib| u64::try_from(mib).ok()).map(|mib| mib << 20);
     limits
-}
-
-fn eni(given: &Given) -> Result<Eni, String> {
-    let eni = given.task.elastic_network_interfaces.first();
-    let eni = eni.ok_or("the task has no network interface")?;
-    let addresses = &eni.ipv4_addresses;
-    let address = addresses.iter().find(|address| address.primary).or(addresses.first());
-    let address = address.ok_or("the network interface has no address")?;
-    let bad = |what: &str, text: &str| format!("{text} is no {what} of a network interface");
-    let gateway = &eni.subnet_gateway_ipv4_address;
-    let (router, prefix) = gateway.split_once('/').ok_or_else(|| bad("gateway", gateway))?;
-    Ok(Eni {
-        mac: eni.mac_address.parse().map_err(|_| bad("MAC address", &eni.mac_address))?,
-        address: address
-            .private_address
-            .parse()
-            .map_err(|_| bad("address", &address.private_address))?,
-        prefix: prefix.parse().map_err(|_| bad("prefix", gateway))?,
-        gateway: router.parse().map_err(|_| bad("gateway", gateway))?,
-    })
-}
-
-fn port_requests(given: &Given, part: usize) -> Result<Vec<PortRequest>, Failure> {
-    let mut requests = Vec::new();
-    for mapping in &given.task.containers[part].port_mappings {
-        let protocol = match mapping.protocol.as_str() {
-            "udp" => Protocol::Udp,
-            _ => Protocol::Tcp,
-        };
-        let request = match mapping.container_port_range.split_once('-') {
-            Some((first, last)) => {
-                first.trim().parse().ok().zip(last.trim().parse().ok()).map(|(first, last)| {
-                    PortRequest { container: PortRange { first, last }, host: None, protocol }
-                })
-            }
-            None => {
-                let container = u16::try_from(mapping.container_port).ok();
-                container.zip(u16::try_from(mapping.host_port).ok()).map(|(container, host)| {
-                    match host {
-                        0 => PortRequest::dynamic(container, protocol),
-                        host => PortRequest::fixed(container, host, protocol),
-                    }
-                })
-            }
-        };
-        let bad = || {
-            let text = format!("invalid port mapping of container port {}", mapping.container_port);
-            Failure::new(Failure::CREATE, text)
-        };
-        requests.push(request.ok_or_else(bad)?);
-    }
-    Ok(requests)
-}
-
-/// What is told of a container's ports: each by itself, a range as one.
-pub(crate) fn bindings(
-    given: &Given,
-    part: usize,
-    attachment: Option<&Attachment>,
-) -> Vec<Binding> {
-    let binding = |container_port, host_port, protocol: String| Binding {
-        address: "0.0.0.0".to_owned(),
-        container_port,
-        host_port,
-        last: None,
-        protocol,
-    };
-    match given.network_mode() {
-        NetworkMode::Bridge => {
-            let ports = attachment.map(|attachment| attachment.ports.as_slice());
-            let each = |mapping: &PortMapping| {
-                let PortRange { first, last } = mapping.container;
-                let one = binding(first, mapping.host.first, mapping.protocol.to_string());
-                Binding { last: (last != first).then_some(last), ..one }
-            };
-            ports.unwrap_or_default().iter().map(each).collect()
-        }
-        NetworkMode::Host => {
-            let ports = given.task.containers[part].port_mappings.iter();
-            let port = |port: i64| u16::try_from(port).ok();
-            ports
-                .filter_map(|mapping| {
-                    let range = mapping.container_port_range.split_once('-');
-                    let range = range.and_then(|(a, b)| a.parse().ok().zip(b.parse().ok()));
-                    let (first, last) = match range {
-                        Some((first, last)) => (first, Some(last)),
-                        None => (port(mapping.container_port)?, None),
-                    };
-                    let protocol = match mapping.protocol.as_str() {
-                        "" => "tcp".to_owned(),
-                        protocol => protocol.to_owned(),
-                    };
-                    Some(Binding { last, ..binding(first, first, protocol) })
-                })
-                .collect()
-        }
-        NetworkMode::Awsvpc | NetworkMode::None => Vec::new(),
-    }
 }
 
 /// The time of a runtime's record.

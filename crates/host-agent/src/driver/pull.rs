@@ -18,7 +18,7 @@ impl Driver {
         let pulls = || self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
         pulls().insert(id.clone(), stop.clone());
         let pulled = tokio::select! {
-            pulled = self.get_image(live, part) => Some(pulled),
+            pulled = self.provide_image(live, part) => Some(pulled),
             () = stop.notified() => None,
         };
         pulls().remove(&id);
@@ -36,6 +36,16 @@ impl Driver {
                 Err(failure) => Event::Failed { part, failure },
             },
         }
+    }
+
+    async fn provide_image(
+        &self,
+        live: &Live,
+        part: usize,
+    ) -> Result<(Arc<Image>, Option<Digest>), Failure> {
+        let (image, digest) = self.get_image(live, part).await?;
+        self.hand_over(&image).await?;
+        Ok((image, digest))
     }
 
     /// The image, and the digest that its name stands for.

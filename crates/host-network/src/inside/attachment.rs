@@ -62,6 +62,16 @@ impl Kind {
     }
 }
 
+/// Where a task's namespace comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// It is made for the task.
+    Fresh,
+    /// A process has it, with nothing in it but a loopback: that of a container whose runtime joins no
+    /// namespace by its path.
+    Of(u32),
+}
+
 /// A network interface of the VPC, as the control plane allotted it.
 #[derive(Clone, Debug)]
 pub struct Eni {

@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use ipnet::Ipv4Net;
 
-pub use attachment::{Attachment, Eni, InsideOptions, Kind, Wire};
+pub use attachment::{Attachment, Eni, Home, InsideOptions, Kind, Wire};
 use ground::Uplink;
 
 use crate::addresses::{Pool, mac_of};
@@ -181,7 +181,12 @@ impl Inside {
 
     /// A namespace with an address of this host's own range. For a task that has one already, that one.
     pub fn add_bridge_task(&self, id: &str) -> Result<Attachment> {
-        self.add(id, Kind::Bridge, |live| {
+        self.add_bridge_task_to(id, Home::Fresh)
+    }
+
+    /// The same, in a namespace that may be there already.
+    pub fn add_bridge_task_to(&self, id: &str, home: Home) -> Result<Attachment> {
+        self.add(id, Kind::Bridge, home, |live| {
             let address = live.pool.take()?;
             let mac = mac_of(address, 1);
             let (prefix, gateway) = (live.pool.cidr().prefix_len(), live.pool.gateway());
@@ -191,7 +196,12 @@ impl Inside {
 
     /// A namespace with an address of the VPC.
     pub fn add_eni_task(&self, id: &str, eni: &Eni) -> Result<Attachment> {
-        self.add(id, Kind::Eni, |live| {
+        self.add_eni_task_to(id, Home::Fresh, eni)
+    }
+
+    /// The same, in a namespace that may be there already.
+    pub fn add_eni_task_to(&self, id: &str, home: Home, eni: &Eni) -> Result<Attachment> {
+        self.add(id, Kind::Eni, home, |live| {
             let holds = |task: &&Attachment| task.address() == Some(eni.address);
             if let Some(holder) = live.tasks.values().find(holds) {
                 return Err(Error::AddressInUse {
@@ -211,16 +221,23 @@ impl Inside {
 
     /// A namespace with a loopback only.
     pub fn add_isolated_task(&self, id: &str) -> Result<Attachment> {
-        self.add(id, Kind::Isolated, |_| Ok(None))
+        self.add(id, Kind::Isolated, Home::Fresh, |_| Ok(None))
     }
 
     fn add(
         &self,
         id: &str,
         kind: Kind,
+        home: Home,
         wire: impl FnOnce(&mut Live) -> Result<Option<Wire>>,
     ) -> Result<Attachment> {
         tag::check_name(id)?;
+        if let (Home::Of(pid), Some(task)) = (home, self.find(id))
+            && !namespaces::is_of(&task.namespace, pid)
+        {
+            // The process that it was of has gone, and another one is to have it.
+            self.remove(id)?;
+        }
         let task = {
             let mut live = self.live();
             if let Some(task) = live.tasks.get(id) {
@@ -237,7 +254,7 @@ impl Inside {
             live.tasks.insert(id.to_owned(), task.clone());
             task
         };
-        match self.make(task.clone()) {
+        match self.make(task.clone(), home) {
             Ok(task) => Ok(task),
             Err(error) => {
                 let mut live = self.live();
@@ -250,12 +267,21 @@ impl Inside {
         }
     }
 
-    fn make(&self, mut task: Attachment) -> Result<Attachment> {
+    fn make(&self, mut task: Attachment, home: Home) -> Result<Attachment> {
         // The state goes to disk first: whatever is found later has its name.
         state::write(&self.folder, &task)?;
         let pin = task.namespace.clone();
         let (mut socket, namespace) = namespaces::apart("task-network", move || {
-            namespaces::unshare(true, false)?;
+            match home {
+                Home::Fresh => namespaces::unshare(true, false)?,
+                Home::Of(pid) => {
+                    if namespaces::is_of(Path::new("/proc/thread-self/ns/net"), pid) {
+                        return Err(Error::NotApart(pid));
+                    }
+                    let theirs = format!("/proc/{pid}/ns/net");
+                    namespaces::enter(&[(NamespaceKind::Network, Path::new(&theirs))])?;
+                }
+            }
             for (name, value) in sysctl::TASK {
                 sysctl::try_write(name, value);
             }

@@ -10,7 +10,15 @@ use bollard::models::{
 use crate::error::{Error, Result};
 use crate::spec::{ContainerSpec, Mount, Namespace, Seccomp, WhenFull};
 
+/// What the Engine would not do is refused: nothing of a specification is left out.
 pub fn create(spec: &ContainerSpec) -> Result<ContainerCreateBody> {
+    if spec.stdio.limits.when_full == WhenFull::Wait {
+        return Err(Error::Unsupported(
+            "the log option mode=blocking is not kept by Docker, which forgets what is old whoever \
+             reads: this host needs mode=non-blocking"
+                .into(),
+        ));
+    }
     let process = &spec.process;
     let mut labels: HashMap<String, String> = spec.labels.clone().into_iter().collect();
     if !spec.name.is_empty() {
@@ -40,18 +48,8 @@ pub fn create(spec: &ContainerSpec) -> Result<ContainerCreateBody> {
 fn host_config(spec: &ContainerSpec) -> Result<HostConfig> {
     let resources = &spec.resources;
     let number = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
-    let docker = &spec.docker;
     let list = |values: &[String]| (!values.is_empty()).then(|| values.to_vec());
     let parent = spec.cgroup.as_ref().and_then(|path| path.rsplit_once('/'));
-    let limits = spec.stdio.limits;
-    let log = HashMap::from([
-        ("max-size".to_owned(), limits.file_size.to_string()),
-        ("max-file".to_owned(), limits.files.max(1).to_string()),
-        (
-            "mode".to_owned(),
-            if limits.when_full == WhenFull::Wait { "blocking" } else { "non-blocking" }.to_owned(),
-        ),
-    ]);
     let (mounts, tmpfs) = mounts(spec);
     let own_ipc = if spec.no_shm { "none" } else { "shareable" };
     Ok(HostConfig {
@@ -70,10 +68,7 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig> {
         devices: Some(spec.devices.iter().map(device).collect()),
         init: spec.init.then_some(true),
         ulimits: Some(spec.ulimits.iter().map(ulimit).collect()),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".to_owned()),
-            config: Some(log),
-        }),
+        log_config: Some(log(spec)),
         network_mode: Some(network(&spec.namespaces.network)?),
         pid_mode: mode("pid", &spec.namespaces.pid)?,
         ipc_mode: mode("ipc", &spec.namespaces.ipc)?.or(Some(own_ipc.to_owned())),
@@ -82,10 +77,6 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig> {
         tmpfs: Some(tmpfs),
         cap_add: list(&spec.security.cap_add),
         cap_drop: list(&spec.security.cap_drop),
-        dns: list(&docker.dns),
-        dns_search: list(&docker.dns_search),
-        dns_options: list(&docker.dns_options),
-        extra_hosts: list(&docker.extra_hosts),
         privileged: Some(spec.privileged),
         readonly_rootfs: Some(spec.readonly_rootfs),
         security_opt: Some(security(spec)),
@@ -93,6 +84,23 @@ fn host_config(spec: &ContainerSpec) -> Result<HostConfig> {
         sysctls: Some(spec.sysctls.clone().into_iter().collect()),
         ..Default::default()
     })
+}
+
+/// The daemon's own files, which `logs` reads. Its writer waits for the disk alone: with a buffer
+/// between them lines would be lost that nobody counts.
+fn log(spec: &ContainerSpec) -> HostConfigLogConfig {
+    /// The least size of a file that is of use.
+    const LEAST: u64 = 4 << 10;
+    if spec.pause {
+        return HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
+    }
+    let limits = spec.stdio.limits;
+    let config = HashMap::from([
+        ("max-size".to_owned(), limits.file_size.max(LEAST).to_string()),
+        ("max-file".to_owned(), limits.files.max(1).to_string()),
+        ("mode".to_owned(), "blocking".to_owned()),
+    ]);
+    HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(config) }
 }
 
 fn network(wanted: &Namespace) -> Result<String> {

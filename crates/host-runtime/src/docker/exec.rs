@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::told;
 use crate::error::{Error, Result};
+use crate::record::Process;
 use crate::{Exec, ExecControl, ExecSpec};
 
 /// Bytes that wait for their reader, by stream.
@@ -65,6 +66,31 @@ struct Control {
     ended: watch::Receiver<bool>,
 }
 
+impl Control {
+    /// The process as this machine sees it, while it runs.
+    async fn process(client: &Client, id: &str) -> Result<Option<Process>> {
+        let answer = client.inspect_exec(id).await.map_err(told)?;
+        let pid = answer.pid.filter(|_| answer.running == Some(true));
+        Ok(pid.and_then(|pid| u32::try_from(pid).ok()).and_then(Process::of))
+    }
+}
+
+impl Drop for Control {
+    /// Nobody looks at it any more, as when a health check took too long.
+    fn drop(&mut self) {
+        let (client, id) = (self.client.clone(), std::mem::take(&mut self.id));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if *self.ended.borrow() {
+            return;
+        }
+        runtime.spawn(async move {
+            if let Ok(Some(process)) = Control::process(&client, &id).await {
+                let _ = process.signal(crate::SIGKILL);
+            }
+        });
+    }
+}
+
 #[async_trait]
 impl ExecControl for Control {
     async fn wait(&mut self) -> Result<i32> {
@@ -81,9 +107,7 @@ impl ExecControl for Control {
     }
 
     async fn signal(&self, signal: i32) -> Result<()> {
-        let answer = self.client.inspect_exec(&self.id).await.map_err(told)?;
-        let pid = answer.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
-        match crate::record::Process::of(pid) {
+        match Control::process(&self.client, &self.id).await? {
             Some(process) => process.signal(signal).map_err(Error::system("send a signal")),
             None => Ok(()),
         }

@@ -16,29 +16,64 @@ use crate::{LogLine, LogPosition, LogReader, LogsFrom, Stream as Which};
 /// Lines given at once.
 const BATCH: usize = 1024;
 
-type Pieces = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+type Piece = Result<LogOutput, bollard::errors::Error>;
+type Pieces = Pin<Box<dyn Stream<Item = Piece> + Send>>;
 
 struct Reader {
-    pieces: Pieces,
+    client: Client,
+    id: String,
+    follow: bool,
+    /// `None` behind a connection that broke off.
+    pieces: Option<Pieces>,
     after: LogPosition,
     at: LogPosition,
     terminal: bool,
 }
 
 pub fn open(client: &Client, id: &str, from: LogsFrom, terminal: bool) -> impl LogReader + use<> {
-    let since = i32::try_from(from.position.major / 1_000_000_000).unwrap_or(0);
-    let options = LogsOptionsBuilder::default()
-        .follow(from.follow)
-        .stdout(true)
-        .stderr(true)
-        .timestamps(true)
-        .since(since)
-        .build();
-    let pieces: Pieces = Box::pin(client.logs(id, Some(options)));
-    Reader { pieces, after: from.position, at: LogPosition::default(), terminal }
+    Reader {
+        client: client.clone(),
+        id: id.to_owned(),
+        follow: from.follow,
+        pieces: None,
+        after: from.position,
+        at: LogPosition::default(),
+        terminal,
+    }
 }
 
 impl Reader {
+    /// The connection, from the place after what was given.
+    fn pieces(&mut self) -> &mut Pieces {
+        self.pieces.get_or_insert_with(|| {
+            self.after = self.after.max(self.at);
+            self.at = LogPosition::default();
+            let since = i32::try_from(self.after.major / 1_000_000_000).unwrap_or(0);
+            let options = LogsOptionsBuilder::default()
+                .follow(self.follow)
+                .stdout(true)
+                .stderr(true)
+                .timestamps(true)
+                .since(since)
+                .build();
+            Box::pin(self.client.logs(&self.id, Some(options)))
+        })
+    }
+
+    /// A piece as a line, unless it was given already. After an error the next question asks anew.
+    fn take(&mut self, piece: Piece, lines: &mut Vec<LogLine>) -> Result<()> {
+        match piece {
+            Ok(piece) => {
+                lines.extend(self.line(piece));
+                Ok(())
+            }
+            Err(error) => {
+                self.pieces = None;
+                Err(told(error))
+            }
+        }
+    }
+
     fn line(&mut self, piece: LogOutput) -> Option<LogLine> {
         let stream = match piece {
             LogOutput::StdErr { .. } => Which::Stderr,
@@ -67,11 +102,17 @@ impl Reader {
 impl LogReader for Reader {
     async fn next(&mut self) -> Result<Vec<LogLine>> {
         let mut lines = Vec::new();
-        while let Some(piece) = self.pieces.next().await {
-            lines.extend(self.line(piece.map_err(told)?));
+        while let Some(piece) = self.pieces().next().await {
+            self.take(piece, &mut lines)?;
             while lines.len() < BATCH {
-                let Some(Some(piece)) = self.pieces.next().now_or_never() else { break };
-                lines.extend(self.line(piece.map_err(told)?));
+                let Some(Some(piece)) = self.pieces().next().now_or_never() else { break };
+                if let Err(error) = self.take(piece, &mut lines) {
+                    // What is here already is given first; the connection is made anew for the rest.
+                    if lines.is_empty() {
+                        return Err(error);
+                    }
+                    break;
+                }
             }
             if !lines.is_empty() {
                 break;

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use host_runtime::{Docker, Runtime};
+use host_runtime::{Docker, ImageStore, Runtime};
 
 use crate::BETWEEN_LOOKS;
 use crate::world::{World, find_program, image, run};
@@ -111,9 +111,18 @@ fn the_suite_on_docker() {
     }
     let Some(daemon) = Daemon::start() else { return };
     let rt = tokio::runtime::Runtime::new().unwrap();
-    rt.block_on(daemon.client("load").load(saved())).unwrap();
+    rt.block_on(async {
+        let (send, archive) = tokio::sync::mpsc::channel(1);
+        send.send(Ok(saved().into())).await.unwrap();
+        drop(send);
+        daemon.client("load").load(archive).await.unwrap();
+    });
     let mut failed = Vec::new();
-    let tests = crate::life::all().into_iter().chain(crate::hostile::all());
+    let pause: (_, crate::world::Test) = (
+        "a_pause_holds_namespaces",
+        Box::new(|world| Box::pin(crate::life::a_pause_holds_namespaces(world))),
+    );
+    let tests = crate::life::all().into_iter().chain(crate::hostile::all()).chain([pause]);
     for (number, (name, test)) in tests.enumerate() {
         println!("{name}");
         let tag = format!("hrtd{}-{number}", std::process::id());

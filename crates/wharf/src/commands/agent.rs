@@ -18,7 +18,7 @@ use host_network::{Inside, InsideOptions, PortRange, Tag};
 use host_runtime::ShimProgram;
 
 use crate::logs::LogArguments;
-use crate::runtime::RuntimeKind;
+use crate::runtime::{Engine, RuntimeKind};
 use crate::small::{PAGE_BY_PAGE, become_small};
 use crate::supervisor::{Signals, raise_file_limit};
 
@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// What runs the containers
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, env = "WHARF_RUNTIME", value_enum, default_value_t)]
     runtime: RuntimeKind,
     /// The data directory whose host this is: `wharf up` names its own
     #[arg(long, value_name = "DIR", hide = true)]
@@ -106,11 +106,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let tag = Tag::of(arguments.of.as_deref().unwrap_or(&dir));
     let cgroup = arguments.cgroup.clone().unwrap_or_else(|| format!("/{}/agent", tag.cgroup()));
     let shim = ShimProgram::current(&["shim"])?.with(PAGE_BY_PAGE.0, PAGE_BY_PAGE.1);
-    let runtime = arguments.runtime.open(host_runtime::Config {
+    // Two threads: an agent is many small waits, and each thread has caches of its own.
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .thread_name("wharf-agent")
+        .build()
+        .context("cannot start threads")?;
+    let engine = Engine { host: source.get("DOCKER_HOST").map(str::to_owned), tag: tag.clone() };
+    let containers = host_runtime::Config {
         state_dir: dir.join("containers"),
         cgroup_root: cgroup.clone(),
         shim,
-    })?;
+    };
+    let runtime = threads.block_on(arguments.runtime.open(containers, &engine))?;
     let mut network = InsideOptions::new(tag);
     network.block_instance_metadata = config.block_imds;
     if let Some((first, last)) = config.dynamic_ports {
@@ -121,19 +131,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         config,
         chain,
         identity,
-        runtime: Arc::new(runtime),
+        runtime,
         images: Store::open(images)?,
         network: Arc::new(Inside::open(network).context("cannot set up the tasks' networks")?),
         cgroup,
     };
-    // Two threads: an agent is many small waits, and each thread has caches of its own.
-    let threads = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(BLOCKING)
-        .enable_all()
-        .thread_name("wharf-agent")
-        .build()
-        .context("cannot start threads")?;
     threads.block_on(async {
         let mut signals = Signals::new()?;
         tokio::select! {

@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use host_network::{CGROUP, CleanOptions, Cleaned, Leftover, What, clean, leftovers};
+use host_network::{CGROUP, CleanOptions, Cleaned, Leftover, Tag, What, clean, leftovers};
+use host_runtime::{Docker, reason};
 
 use crate::data_dir::DataDirArgument;
+use crate::runtime::Engine;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -28,8 +30,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let dir = arguments.data_dir.resolve()?;
     let options = CleanOptions::new(dir.path());
+    let engine = Engine { host: std::env::var("DOCKER_HOST").ok(), tag: Tag::of(dir.path()) };
+    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if arguments.dry_run {
-        let found = leftovers(&options)?;
+        let mut found = threads.block_on(in_engine(&engine, false)).removed;
+        found.extend(leftovers(&options)?);
         let cleaned = Cleaned { removed: found, ..Cleaned::default() };
         print(&cleaned, arguments, "would remove")?;
         return Ok(ExitCode::SUCCESS);
@@ -39,9 +44,40 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         true => Some(dir.lock()?),
         false => None,
     };
-    let cleaned = clean(&options)?;
+    let mut cleaned = threads.block_on(in_engine(&engine, true));
+    let of_kernel = clean(&options)?;
+    cleaned.removed.extend(of_kernel.removed);
+    cleaned.failed.extend(of_kernel.failed);
     print(&cleaned, arguments, "removed")?;
     Ok(if cleaned.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a Docker Engine keeps of this data directory's host, if there is one; its networks and cgroups
+/// are the kernel's. Everybody else's containers and images are left alone.
+async fn in_engine(engine: &Engine, remove: bool) -> Cleaned {
+    let mut cleaned = Cleaned::default();
+    let asked = async {
+        let docker = Docker::find(engine.host.as_deref(), engine.tag.as_str()).await?;
+        let Some(docker) = docker else { return Ok(()) };
+        let kept = docker.kept().await?;
+        let left = |kind| move |name: &String| Leftover { kind, name: name.clone() };
+        let containers = kept.containers.iter().map(left(What::Container));
+        let all = containers.chain(kept.images.iter().map(left(What::Image)));
+        let failed = if remove { docker.remove(&kept).await } else { Vec::new() };
+        cleaned.removed.extend(all.filter(|one| !failed.iter().any(|(name, _)| *name == one.name)));
+        for (name, error) in failed {
+            let kind = match kept.images.contains(&name) {
+                true => What::Image,
+                false => What::Container,
+            };
+            cleaned.failed.push((Leftover { kind, name }, reason(&error)));
+        }
+        Ok::<_, host_runtime::Error>(())
+    };
+    if let Err(error) = asked.await {
+        eprintln!("wharf: the Docker Engine was not looked at: {}", reason(&error));
+    }
+    cleaned
 }
 
 fn print(cleaned: &Cleaned, arguments: &Arguments, verb: &str) -> anyhow::Result<()> {

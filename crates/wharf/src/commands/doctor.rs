@@ -3,15 +3,19 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use host_runtime::doctor::{Verdict, self_test};
+use host_runtime::doctor::{Finding, Verdict, engine_test, self_test};
 
 use crate::data_dir::DataDirArgument;
+use crate::runtime::RuntimeKind;
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// What shall run the containers
+    #[arg(long, env = "WHARF_RUNTIME", value_enum, default_value_t)]
+    runtime: RuntimeKind,
     #[command(flatten)]
     data_dir: DataDirArgument,
 }
@@ -21,7 +25,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Where nothing has been started yet, the folder that will hold it says as much.
     let there =
         dir.path().ancestors().find(|path| path.is_dir()).context("no folder to look at")?;
-    let findings = self_test(there);
+    let findings = match arguments.runtime {
+        RuntimeKind::Docker => of_docker()?,
+        RuntimeKind::Embedded | RuntimeKind::Runc => self_test(there),
+    };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
@@ -40,4 +47,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let broken = findings.iter().any(|finding| finding.verdict == Verdict::Missing);
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// A Docker Engine brings a firewall along, which tasks' networks must get through.
+fn of_docker() -> anyhow::Result<Vec<Finding>> {
+    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let host = std::env::var("DOCKER_HOST").ok();
+    let mut findings = threads.block_on(engine_test(host.as_deref()));
+    findings.extend(host_network::doctor::firewall().map(|closed| Finding {
+        name: closed.subject,
+        verdict: Verdict::Limited,
+        found: closed.text,
+        advice: "docs/HOSTS.md names the two rules".to_owned(),
+    }));
+    Ok(findings)
 }
