@@ -111,11 +111,12 @@ fn the_suite_on_docker() {
     }
     let Some(daemon) = Daemon::start() else { return };
     let rt = tokio::runtime::Runtime::new().unwrap();
+    let loading = daemon.client("load");
     rt.block_on(async {
         let (send, archive) = tokio::sync::mpsc::channel(1);
         send.send(Ok(saved().into())).await.unwrap();
         drop(send);
-        daemon.client("load").load(archive).await.unwrap();
+        loading.load(archive).await.unwrap();
     });
     let mut failed = Vec::new();
     let pause: (_, crate::world::Test) = (

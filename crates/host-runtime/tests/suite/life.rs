@@ -361,7 +361,8 @@ pub async fn a_pause_holds_namespaces(world: Arc<World>) {
     assert_eq!(text, "x\npause\n");
     if world.kind == Kind::Docker {
         // What is orphaned there is reaped, and only SIGKILL ends it.
-        let script = "(sleep 0 & exec true); while ps -o stat | grep -q Z; do sleep 0.01; done; ps";
+        let script = "(sleep 0 & exec true); while ps -o stat | grep -q Z; do sleep 0.01; done; \
+                      ps -o stat,comm";
         let (_, text) = world.run(&shared("third", script)).await;
         assert!(text.contains("pause") && !text.contains("Z"), "{text}");
         return world.runtime.kill("pause").await.unwrap();
