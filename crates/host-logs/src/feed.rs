@@ -36,7 +36,7 @@ pub struct Position {
 /// What a container writes, from where the last acknowledgement left off.
 pub trait Feed: Send {
     /// The next lines, each with the position behind it; waits for some. None: the container has
-    /// ended and all has been read.
+    /// ended and all has been read. Who stops waiting loses none.
     fn next(&mut self) -> Later<'_, Result<Vec<(Line, Position)>, LogError>>;
 
     /// All before this is delivered, and need not be kept.

@@ -75,15 +75,21 @@ async fn read(
     mut acknowledged: mpsc::Receiver<Position>,
 ) {
     loop {
-        // The last one says it all.
-        let mut latest = None;
-        while let Ok(position) = acknowledged.try_recv() {
-            latest = Some(position);
-        }
-        if let Some(position) = latest {
-            acknowledge(&mut *feed, position).await;
-        }
-        match feed.next().await {
+        let lines = tokio::select! {
+            biased;
+            // Also while nothing is written: who follows after this one must not deliver it again.
+            position = acknowledged.recv() => {
+                let Some(mut position) = position else { return };
+                // The last one says it all.
+                while let Ok(later) = acknowledged.try_recv() {
+                    position = later;
+                }
+                acknowledge(&mut *feed, position).await;
+                continue;
+            }
+            lines = feed.next() => lines,
+        };
+        match lines {
             Ok(lines) if lines.is_empty() => break,
             Ok(lines) => {
                 if portions.send(lines).await.is_err() {

@@ -99,22 +99,30 @@ fn write(files: &Files, text: &str) {
 struct Reader {
     files: Files,
     at: usize,
+    /// The container goes on, and says nothing more.
+    runs: bool,
 }
 
 fn reader(files: &Files) -> Box<dyn Feed> {
     let at = files.lock().unwrap().delivered;
-    Box::new(Reader { files: files.clone(), at })
+    Box::new(Reader { files: files.clone(), at, runs: false })
 }
 
 impl Feed for Reader {
     fn next(&mut self) -> Later<'_, Result<Vec<(Line, Position)>, LogError>> {
-        let files = self.files.lock().unwrap();
-        let position = |n: usize| Position { major: 0, minor: n as u64 };
-        let portion = files.lines[self.at..].iter().take(2).enumerate();
-        let lines: Vec<_> =
-            portion.map(|(n, line)| (line.clone(), position(self.at + n + 1))).collect();
-        self.at += lines.len();
-        Box::pin(async move { Ok(lines) })
+        Box::pin(async {
+            let position = |n: usize| Position { major: 0, minor: n as u64 };
+            let lines: Vec<_> = {
+                let files = self.files.lock().unwrap();
+                let portion = files.lines[self.at..].iter().take(2).enumerate();
+                portion.map(|(n, line)| (line.clone(), position(self.at + n + 1))).collect()
+            };
+            if lines.is_empty() && self.runs {
+                std::future::pending::<()>().await;
+            }
+            self.at += lines.len();
+            Ok(lines)
+        })
     }
 
     fn acknowledge(&mut self, position: Position) -> Later<'_, Result<(), LogError>> {
@@ -181,6 +189,22 @@ async fn nothing_is_lost_when_the_service_is_away_or_the_follower_dies() {
     assert_eq!(shipping.finish(Duration::from_secs(60)).await, Ended::Complete);
     assert_eq!(cloud.0.lock().unwrap().events, ["one", "two", "three", "four"]);
     assert_eq!(files.lock().unwrap().delivered, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_silent_container_said_last_is_acknowledged() {
+    let files = Files::default();
+    let cloud = Arc::new(Fake::default());
+    cloud.0.lock().unwrap().groups.push("g".into());
+    let options = [("awslogs-group", "g"), ("awslogs-stream", "s")];
+    let driver = open("awslogs", &opening(&cloud, &options)).await.unwrap().unwrap();
+    write(&files, "last");
+    let reader = Reader { files: files.clone(), at: 0, runs: true };
+    let _shipping = Shipping::start(Box::new(reader), driver);
+    while files.lock().unwrap().delivered < 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(cloud.0.lock().unwrap().events, ["last"]);
 }
 
 #[tokio::test]

@@ -1,79 +1,17 @@
-//! The whole suite once more on the Docker Engine: a daemon of our own, with its own folders, no
-//! bridge, and no rules in anybody's firewall.
+//! The whole suite once more on the Docker Engine.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use host_runtime::{Docker, ImageStore, Runtime};
 
-use crate::BETWEEN_LOOKS;
+use crate::daemon::Daemon;
 use crate::world::{World, find_program, image, run};
 
-struct Daemon {
-    child: Child,
-    dir: tempfile::TempDir,
-}
-
-impl Daemon {
-    fn start() -> Option<Self> {
-        let Some(program) = find_program("dockerd") else {
-            println!("skipped: no dockerd on this machine (Debian's package docker.io)");
-            return None;
-        };
-        let dir = tempfile::Builder::new().prefix("hrtd").tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name);
-        let log = std::fs::File::create(path("log")).unwrap();
-        let child = Command::new(program)
-            .args(["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"])
-            .arg("--data-root")
-            .arg(path("data"))
-            .arg("--exec-root")
-            .arg(path("exec"))
-            .arg("--pidfile")
-            .arg(path("pid"))
-            .arg(format!("--host=unix://{}", path("sock").display()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut daemon = Self { child, dir };
-        loop {
-            if std::os::unix::net::UnixStream::connect(daemon.dir.path().join("sock")).is_ok() {
-                return Some(daemon);
-            }
-            if let Ok(Some(status)) = daemon.child.try_wait() {
-                let log = std::fs::read_to_string(daemon.dir.path().join("log")).unwrap();
-                let last = log.lines().last().unwrap_or("").to_owned();
-                println!("skipped: dockerd does not run on this machine: {status}: {last}");
-                return None;
-            }
-            std::thread::sleep(BETWEEN_LOOKS);
-        }
-    }
-
-    fn client(&self, owner: &str) -> Docker {
-        let rt = tokio::runtime::Runtime::new().unwrap();
-        rt.block_on(Docker::at(&self.dir.path().join("sock"), owner)).unwrap()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-        // It leaves its own mounts where it was stopped in a hurry.
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        for line in mounts.lines().rev() {
-            let target = line.split(' ').nth(4).unwrap_or("");
-            if target.starts_with(&*self.dir.path().to_string_lossy()) {
-                let flags = rustix::mount::UnmountFlags::DETACH;
-                let _ = rustix::mount::unmount(target, flags);
-            }
-        }
-    }
+fn client(daemon: &Daemon, owner: &str) -> Docker {
+    let rt = tokio::runtime::Runtime::new().unwrap();
+    rt.block_on(Docker::at(&daemon.socket(), owner)).unwrap()
 }
 
 /// The root of busybox as `docker save` would write it.
@@ -109,9 +47,9 @@ fn the_suite_on_docker() {
         println!("skipped: root and busybox are needed");
         return;
     }
-    let Some(daemon) = Daemon::start() else { return };
+    let Some(daemon) = Daemon::start(Command::new) else { return };
     let rt = tokio::runtime::Runtime::new().unwrap();
-    let loading = daemon.client("load");
+    let loading = client(&daemon, "load");
     rt.block_on(async {
         let (send, archive) = tokio::sync::mpsc::channel(1);
         send.send(Ok(saved().into())).await.unwrap();
@@ -127,7 +65,7 @@ fn the_suite_on_docker() {
     for (number, (name, test)) in tests.enumerate() {
         println!("{name}");
         let tag = format!("hrtd{}-{number}", std::process::id());
-        let runtime: Arc<dyn Runtime> = Arc::new(daemon.client(&tag));
+        let runtime: Arc<dyn Runtime> = Arc::new(client(&daemon, &tag));
         let Some(world) = World::docker(runtime, tag) else { return };
         if catch_unwind(AssertUnwindSafe(|| run(world, &test))).is_err() {
             failed.push(name);

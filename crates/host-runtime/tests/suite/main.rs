@@ -29,6 +29,7 @@ macro_rules! embedded_alone {
 /// How long a test waits before it looks for its condition again.
 const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(5);
 
+mod daemon;
 mod docker;
 mod hostile;
 mod life;

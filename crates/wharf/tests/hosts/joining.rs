@@ -14,14 +14,14 @@ use crate::world::{Elsewhere, Machine, wait_for};
 const HOSTING: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecs:*","Resource":"*"}]}"#;
 
-fn form(machine: &Machine, form: &str) -> String {
+pub fn form(machine: &Machine, form: &str) -> String {
     let answer = machine.client().iam(form);
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.text
 }
 
 /// A user for hosts: id and secret of its key.
-fn user(machine: &Machine, name: &str) -> (String, String) {
+pub fn user(machine: &Machine, name: &str) -> (String, String) {
     form(machine, &format!("Action=CreateUser&UserName={name}"));
     let policy = encoded(HOSTING);
     form(
@@ -33,7 +33,7 @@ fn user(machine: &Machine, name: &str) -> (String, String) {
     (part("AccessKeyId"), part("SecretAccessKey"))
 }
 
-fn connected(machine: &Machine, cluster: &str) -> Value {
+pub fn connected(machine: &Machine, cluster: &str) -> Value {
     wait_for("the host is connected", || machine.instances_of(cluster, true).pop())
 }
 

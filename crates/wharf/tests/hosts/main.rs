@@ -6,7 +6,10 @@
 mod agents;
 mod anywhere;
 mod cleaning;
+#[path = "../../../host-runtime/tests/suite/daemon.rs"]
+mod daemon;
 mod demo;
+mod docker;
 mod exec;
 mod fields;
 mod followers;

@@ -1,6 +1,7 @@
 //! Another machine: a network namespace behind a link, as far from the server as a machine at the end
 //! of a cable, with an `/etc` of its own. `wharf agent` runs there as its user would start it.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -90,16 +91,23 @@ impl Elsewhere {
         file
     }
 
+    /// A program of that machine's.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.name));
+        command.arg(format!("--mount=/proc/{}/ns/mnt", self.mounts.id()));
+        command.arg(program);
+        command
+    }
+
     /// `wharf agent`, with this text as `/etc/ecs/ecs.config`.
     pub fn agent(&mut self, config: &str, words: &[&str], environment: &[(&str, &str)]) {
         self.stop();
         let config = self.file("ecs.config", config);
         let program = wharf(&[]).get_program().to_owned();
         let place = "mkdir -p /etc/ecs && cp \"$1\" /etc/ecs/ecs.config && shift && exec \"$@\"";
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.name));
-        command.arg(format!("--mount=/proc/{}/ns/mnt", self.mounts.id()));
-        command.args(["sh", "-c", place, "sh"]).arg(config).arg(program).arg("agent").args(words);
+        let mut command = self.command("sh");
+        command.args(["-c", place, "sh"]).arg(config).arg(program).arg("agent").args(words);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.temp.path()).envs(environment.iter().copied());
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
