@@ -75,9 +75,11 @@ async fn read(
     mut acknowledged: mpsc::Receiver<Position>,
 ) {
     loop {
-        let lines = tokio::select! {
+        let step = async { (portions.reserve().await, feed.next().await) };
+        let (room, lines) = tokio::select! {
             biased;
-            // Also while nothing is written: who follows after this one must not deliver it again.
+            // Also while nothing is written, as who follows after this one must not deliver it again;
+            // and while there is no room, as the other end may wait to be heard.
             position = acknowledged.recv() => {
                 let Some(mut position) = position else { return };
                 // The last one says it all.
@@ -87,15 +89,12 @@ async fn read(
                 acknowledge(&mut *feed, position).await;
                 continue;
             }
-            lines = feed.next() => lines,
+            step = step => step,
         };
+        let Ok(room) = room else { return };
         match lines {
             Ok(lines) if lines.is_empty() => break,
-            Ok(lines) => {
-                if portions.send(lines).await.is_err() {
-                    return;
-                }
-            }
+            Ok(lines) => room.send(lines),
             Err(error) => {
                 tracing::warn!("a container's output: {error}");
                 tokio::time::sleep(LONGEST_WAIT).await;
