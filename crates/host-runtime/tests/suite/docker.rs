@@ -47,7 +47,7 @@ fn the_suite_on_docker() {
         println!("skipped: root and busybox are needed");
         return;
     }
-    let Some(daemon) = Daemon::start(Command::new) else { return };
+    let Some(daemon) = Daemon::start(|program| Command::new(program)) else { return };
     let rt = tokio::runtime::Runtime::new().unwrap();
     let loading = client(&daemon, "load");
     rt.block_on(async {
