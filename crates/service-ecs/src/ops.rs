@@ -12,6 +12,7 @@ use model_ecs as api;
 
 use crate::rows::alarm::Alarm;
 use crate::rows::cluster::ClusterKey;
+use crate::rows::container_instance::{ContainerInstance, InstanceStatus, Terminating};
 use crate::rows::managed_scaling::{ManagedScaling, ScaledProviders, ScalingKey};
 use crate::rows::service::{Service, ServiceKey};
 use crate::rows::task::{CurrentTasksOf, Health, Task};
@@ -104,4 +105,35 @@ pub fn protected_instances(state: &State, provider: &ScalingKey) -> Vec<Id128> {
     }
     let all = capacity::instances(state, provider).map(|row| row.id);
     all.filter(|id| capacity::is_busy(state, id)).collect()
+}
+
+/// AWS: the lifecycle hook of managed draining waits for two days at most.
+const DRAINED_WITHIN: Duration = Duration::from_secs(48 * 3600);
+
+/// A group is about to terminate an instance, and waits for the word that it may.
+///
+/// AWS: with managed draining the instance is DRAINING from now on. Without, it goes as it is.
+pub fn observe_terminating(tx: &mut Tx<'_>, instance: Id128) {
+    let Some(row) = tx.get::<ContainerInstance>(&instance) else { return };
+    if row.terminating.is_some() || row.status == InstanceStatus::Inactive {
+        return;
+    }
+    let provider = row.capacity_provider.as_ref();
+    let group = provider.and_then(|provider| capacity::group(tx, &row.cluster, provider));
+    let draining = group.and_then(|group| group.managed_draining.as_ref());
+    let drained = draining == Some(&api::ManagedDraining::ENABLED);
+    let until = tx.now() + DRAINED_WITHIN;
+    tx.edit::<ContainerInstance>(&instance, |row| {
+        row.terminating = Some(Terminating { until, ready: !drained });
+        if drained && row.status == InstanceStatus::Active {
+            row.status = InstanceStatus::Draining;
+            row.version += 1;
+        }
+    });
+}
+
+/// Whether a group that has said that it is about to terminate an instance may go on.
+pub fn may_terminate(state: &State, instance: Id128) -> bool {
+    let row = state.get::<ContainerInstance>(&instance);
+    row.is_none_or(|row| row.terminating.is_some_and(|one| one.ready))
 }

@@ -269,6 +269,51 @@ fn sizes_are_told_as_events() {
     assert!(told.resources[0].ends_with(":capacity-provider/p"));
 }
 
+#[test]
+fn an_instance_that_its_group_terminates_is_drained_first() {
+    let mut fleet = fleet(json!({}));
+    (0..2).for_each(|_| fleet.add_host_of("p"));
+    fleet.create("web", json!({"taskDefinition": "quarter", "desiredCount": 2}));
+    fleet.settle();
+    let host = fleet.hosts[0];
+    let may = |fleet: &Fleet| ops::may_terminate(fleet.world.core.state(), host);
+    assert!(!may(&fleet), "nobody has said that it shall go");
+    fleet.world.report(Told(move |tx: &mut Tx<'_>| ops::observe_terminating(tx, host)));
+    assert!(!may(&fleet));
+    let input = json!({"cluster": "c", "containerInstances": [host.to_string()]});
+    let shown = fleet.world.call("DescribeContainerInstances", input);
+    assert_eq!(shown["containerInstances"][0]["status"], "DRAINING");
+    // It is not one of the group's any more.
+    assert_eq!(row(&fleet).there, 1);
+    fleet.world.survives_a_restart();
+    fleet.settle();
+    assert!(may(&fleet), "its task has moved");
+    assert_eq!(fleet.counts("web"), (2, 0, 2));
+    fleet.world.survives_a_restart();
+}
+
+#[test]
+fn a_group_waits_two_days_for_what_no_service_moves() {
+    let mut fleet = fleet(json!({}));
+    fleet.add_host_of("p");
+    run(&mut fleet, 1);
+    fleet.settle();
+    let host = fleet.hosts[0];
+    fleet.world.report(Told(move |tx: &mut Tx<'_>| ops::observe_terminating(tx, host)));
+    fleet.world.pass(47 * 60 * MINUTE);
+    assert!(!ops::may_terminate(fleet.world.core.state(), host));
+    fleet.world.survives_a_restart();
+    fleet.world.pass(60 * MINUTE);
+    assert!(ops::may_terminate(fleet.world.core.state(), host));
+    // Without managed draining it goes as it is.
+    fleet.add_host_of("p");
+    let off = json!({"name": "p", "autoScalingGroupProvider": {"managedDraining": "DISABLED"}});
+    fleet.world.call("UpdateCapacityProvider", off);
+    let host = fleet.hosts[1];
+    fleet.world.report(Told(move |tx: &mut Tx<'_>| ops::observe_terminating(tx, host)));
+    assert!(ops::may_terminate(fleet.world.core.state(), host));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 

@@ -109,6 +109,7 @@ impl WriteAction for RegisterContainerInstance {
                 observed_connected: false,
                 observed_session: 0,
                 lost_at: None,
+                terminating: None,
                 registered_by: Some(call.caller.arn.clone()),
                 client_token,
                 gpus,

@@ -12,6 +12,7 @@ mod services;
 mod shifts;
 mod task_sets;
 mod tasks;
+mod terminations;
 mod waiting;
 
 use crate::rows::capacity_provider::CapacityProvider;
@@ -31,6 +32,7 @@ pub const LOOPS: &[LoopDef] = &[
     // And what waits has it before what is new.
     loop_def::<waiting::Waiting>(),
     loop_def::<services::Services>(),
+    loop_def::<terminations::Terminations>(),
     loop_def::<managed_scaling::ManagedScaling>(),
     loop_def::<retired::Forget<CapacityProvider>>(),
     loop_def::<retired::Forget<Cluster>>(),

@@ -48,6 +48,15 @@ pub enum Awaits {
     Again,
 }
 
+/// What its group's lifecycle hook waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminating {
+    /// When the hook waits no longer.
+    pub until: Time,
+    /// Nothing is left on it that was waited for: it may go.
+    pub ready: bool,
+}
+
 /// A check that the agent makes of its instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -108,6 +117,9 @@ pub struct ContainerInstance {
     /// What keeps it from taking tasks, beside its status. Written by daemons' loops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<Awaits>,
+    /// Its Auto Scaling group is about to terminate it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminating: Option<Terminating>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forget_at: Option<Time>,
 }
@@ -196,7 +208,8 @@ impl Row for ContainerInstance {
     }
 
     fn wake_at(&self) -> Option<Time> {
-        [self.forget_at, self.lost_at].into_iter().flatten().min()
+        let until = self.terminating.filter(|one| !one.ready).map(|one| one.until);
+        [self.forget_at, self.lost_at, until].into_iter().flatten().min()
     }
 
     fn declare(declare: &mut Declare<'_, Self>) {

@@ -48,12 +48,12 @@ pub fn settings(state: &State, cluster: &ClusterKey, provider: &Arc<str>) -> Opt
     })
 }
 
-/// The provider's instances.
+/// The provider's instances. Those that their group terminates are not there any more.
 pub fn instances<'s>(
     state: &'s State,
     key: &ProviderKey,
 ) -> impl Iterator<Item = &'s ContainerInstance> {
-    state.by::<InstancesOfProvider>(key)
+    state.by::<InstancesOfProvider>(key).filter(|row| row.terminating.is_none())
 }
 
 /// Whether an instance works: AWS does not count what daemons run.
