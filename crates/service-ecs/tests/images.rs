@@ -285,3 +285,26 @@ fn nobody_waits_for_an_agent_that_is_too_old_to_tell() {
         assert_eq!(image(&fleet, newest(&fleet)[3]), format!("web:1@{}", digest('a')));
     }
 }
+
+#[test]
+fn the_first_of_a_daemon_goes_where_there_is_room() {
+    let mut fleet = Fleet::new(3);
+    fleet.define_with("app", json!({"image": "web:1"}));
+    fleet.define_with("full", json!({"image": "full:1", "memory": 1000}));
+    let hosts = fleet.hosts.clone();
+    for full in 0..3 {
+        let input = json!({"cluster": "c", "taskDefinition": "full",
+            "containerInstances": [hosts[full].to_string()]});
+        let filler = fleet.world.call("StartTask", input)["tasks"][0]["taskArn"].clone();
+        let name = format!("d{full}");
+        let daemon = json!({"taskDefinition": "app", "schedulingStrategy": "DAEMON",
+            "desiredCount": null});
+        fleet.create(&name, daemon);
+        fleet.settle();
+        assert_eq!(fleet.tasks(&name).len(), 2, "all but the full one: {:?}", fleet.events(&name));
+        fleet.world.call("StopTask", json!({"cluster": "c", "task": filler}));
+        fleet.world.call("DeleteService", json!({"cluster": "c", "service": name, "force": true}));
+        fleet.settle();
+    }
+    fleet.world.survives_a_restart();
+}

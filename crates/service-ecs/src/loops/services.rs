@@ -217,7 +217,7 @@ fn start(
         return Started::default();
     }
     let started = match row.daemon {
-        true => service_placing::start_on(tx, row, &next, &hosts[..most.min(hosts.len())]),
+        true => service_placing::start_on(tx, row, &next, (hosts, most)),
         false => service_placing::start(tx, row, &next, most),
     };
     if let Some(deployment) = row.primary() {

@@ -54,25 +54,28 @@ pub fn place<T>(
     (placement, judged)
 }
 
-/// Ask for a place for one task on each of these hosts.
+/// Ask for a place for one task on each of these hosts, until so many are placed.
 pub fn place_on(
     tx: &mut Tx<'_>,
     (cluster, launch): (&ClusterKey, Launch),
     ask: &Ask,
-    hosts: &[Id128],
+    (hosts, most): (&[Id128], usize),
     mut refused: impl FnMut(&Pool, Id128, Reason),
 ) -> Vec<Placed> {
     let key = key_of(cluster, launch, None);
     let mut pools = current(tx, &key);
     let pool = pools.all.get_mut(&key).expect("it was just made sure of");
-    let mut placed = Vec::with_capacity(hosts.len());
+    let mut placed = Vec::new();
     for host in hosts {
+        if placed.len() == most {
+            break;
+        }
+        pools.given.insert(*host);
         match pool.place_on(ask, *host) {
             Ok(one) => placed.push(one),
             Err(reason) => refused(pool, *host, reason),
         }
     }
-    pools.given.extend(hosts);
     tx.keep(pools);
     placed
 }

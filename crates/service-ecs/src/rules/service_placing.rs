@@ -148,19 +148,29 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
     started
 }
 
-/// Start one task on each of these hosts.
-pub fn start_on(tx: &mut Tx<'_>, row: &Service, next: &Next, hosts: &[Id128]) -> Started {
+/// Start one task on each of these hosts that has room, until so many are started.
+pub fn start_on(
+    tx: &mut Tx<'_>,
+    row: &Service,
+    next: &Next,
+    (hosts, most): (&[Id128], usize),
+) -> Started {
     let mut started = next.started();
     if started.problem.is_some() {
         return started;
     }
     let launch = next.revision.launch;
-    let placed =
-        pools::place_on(tx, (&row.key.0, launch), &next.ask, hosts, |pool, host, reason| {
+    let placed = pools::place_on(
+        tx,
+        (&row.key.0, launch),
+        &next.ask,
+        (hosts, most),
+        |pool, host, reason| {
             let refused = [Refused { instance: host, reason }];
             let text = || problem(pool, &next.ask.need, &refused, launch);
             started.problem.get_or_insert_with(text);
-        });
+        },
+    );
     for placed in &placed {
         started.tasks.push(next.prepared.start(tx, placed, None));
     }
