@@ -291,10 +291,9 @@ fn the_first_of_a_daemon_goes_where_there_is_room() {
     let mut fleet = Fleet::new(3);
     fleet.define_with("app", json!({"image": "web:1"}));
     fleet.define_with("full", json!({"image": "full:1", "memory": 1000}));
-    let hosts = fleet.hosts.clone();
-    for full in 0..3 {
+    for (full, host) in fleet.hosts.clone().into_iter().enumerate() {
         let input = json!({"cluster": "c", "taskDefinition": "full",
-            "containerInstances": [hosts[full].to_string()]});
+            "containerInstances": [host.to_string()]});
         let filler = fleet.world.call("StartTask", input)["tasks"][0]["taskArn"].clone();
         let name = format!("d{full}");
         let daemon = json!({"taskDefinition": "app", "schedulingStrategy": "DAEMON",
