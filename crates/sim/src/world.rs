@@ -173,6 +173,8 @@ impl World {
         let input = json!({
             "cluster": CLUSTER, "instanceIdentityDocument": document.to_string(),
             "attributes": told,
+            // Its services' first tasks go alone.
+            "versionInfo": {"agentVersion": "1.105.1"},
             "totalResources": [integer("CPU", cpu), integer("MEMORY", memory), ports("PORTS"),
                 ports("PORTS_UDP")],
         });
