@@ -184,6 +184,8 @@ def test_daemon_task_definitions(ecs, name, refused):
     assert sorted(d["arn"] for d in listed) == arns
     gone = ecs.delete_daemon_task_definition(daemonTaskDefinition=arns[0])
     assert gone["daemonTaskDefinitionArn"] == arns[0]
+    ecs.get_waiter("daemon_task_definition_deleted").wait(
+        daemonTaskDefinition=arns[0], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     with refused("ClientException", status=400):
         ecs.describe_daemon_task_definition(daemonTaskDefinition="nobody")
     with refused("ClientException", status=400):

@@ -14,6 +14,9 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
+/// In the test's own time.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 #[derive(Default)]
 struct World {
     groups: Vec<String>,
@@ -201,9 +204,12 @@ async fn what_a_silent_container_said_last_is_acknowledged() {
     write(&files, "last");
     let reader = Reader { files: files.clone(), at: 0, runs: true };
     let _shipping = Shipping::start(Box::new(reader), driver);
-    while files.lock().unwrap().delivered < 1 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let acknowledged = async {
+        while files.lock().unwrap().delivered < 1 {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), acknowledged).await.unwrap();
     assert_eq!(cloud.0.lock().unwrap().events, ["last"]);
 }
 

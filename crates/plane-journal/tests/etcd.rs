@@ -180,10 +180,8 @@ fn a_leader_cut_off_from_etcd_gives_up_and_comes_back() {
     });
     for round in 0..2 {
         etcd.signal("-STOP");
-        let before = Instant::now();
         let error = journal.append(&[plain(model.rev + 1)]).unwrap_err();
         assert!(matches!(error, JournalError::Fenced { .. }), "{error}");
-        assert!(before.elapsed() < Duration::from_secs(10));
         assert_eq!(journal.follower().role(), Role::Follower);
         assert_eq!(told.load(Ordering::Relaxed), round + 1);
         assert!(journal.append(&[]).is_err());

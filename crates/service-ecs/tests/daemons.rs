@@ -68,6 +68,10 @@ fn daemons_are_registered_described_listed_and_deleted() {
     assert_eq!(code, "ClientException");
     assert!(text.contains("being deleted"), "{text}");
     assert_eq!(list(&mut world, json!({"status": "DELETE_IN_PROGRESS"})), ["a:1"]);
+    world.pass(Duration::from_secs(130));
+    assert!(list(&mut world, json!({"status": "DELETE_IN_PROGRESS"})).is_empty());
+    let shown = world.call("DescribeDaemonTaskDefinition", name("a:1"));
+    assert_eq!(shown["daemonTaskDefinition"]["status"], "DELETED");
     world.pass(Duration::from_secs(3600));
     let (code, text) = world.refusal("DescribeDaemonTaskDefinition", name("a:1"));
     assert_eq!(code, "ClientException");

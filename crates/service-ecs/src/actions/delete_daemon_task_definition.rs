@@ -1,6 +1,4 @@
-//! DeleteDaemonTaskDefinition: DELETE_IN_PROGRESS for a while, then gone.
-
-use std::time::Duration;
+//! DeleteDaemonTaskDefinition: DELETE_IN_PROGRESS, DELETED for a while, then gone.
 
 use aws_protocol::ApiError;
 use core_state::Tx;
@@ -10,11 +8,8 @@ use model_ecs as api;
 use crate::rows::daemon_task_definition::DaemonTaskDefinition;
 use crate::rules::daemon_task_definitions as daemons;
 use crate::rules::task_definition::refuse;
-use crate::views;
 
 pub struct DeleteDaemonTaskDefinition;
-
-const DESCRIBED_FOR: Duration = Duration::from_secs(60);
 
 impl WriteAction for DeleteDaemonTaskDefinition {
     type Op = api::ops::DeleteDaemonTaskDefinition;
@@ -36,8 +31,7 @@ impl WriteAction for DeleteDaemonTaskDefinition {
         }
         let (key, arn, now) = (row.key.clone(), row.arn(), tx.now());
         tx.edit::<DaemonTaskDefinition>(&key, |row| {
-            row.definition.delete_requested_at = views::timestamp(now);
-            row.forget_at = Some(now + DESCRIBED_FOR);
+            row.delete(now);
         });
         Ok(api::DeleteDaemonTaskDefinitionResponse { daemon_task_definition_arn: Some(arn) })
     }

@@ -24,7 +24,7 @@ impl ReadAction for DescribeDaemonTaskDefinition {
     ) -> Result<Output<Self::Op>, ApiError> {
         let given = input.daemon_task_definition.as_deref().unwrap_or_default();
         let row = daemons::find(view, call, given)?;
-        let shown = Some(views::daemon_task_definition(row));
+        let shown = Some(views::daemon_task_definition(row, view.now()));
         Ok(api::DescribeDaemonTaskDefinitionResponse { daemon_task_definition: shown })
     }
 }

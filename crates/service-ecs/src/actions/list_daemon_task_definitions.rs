@@ -49,8 +49,10 @@ impl ReadAction for ListDaemonTaskDefinitions {
         let scope = call.scope();
         let wanted = |row: &&DaemonTaskDefinition| {
             let (_, family, revision) = &row.key;
+            let deleted = row.status(view.now()) == api::DaemonTaskDefinitionStatus::DELETED;
             let last = || view.get::<DaemonFamily>(&(scope, family.clone()));
-            input.family.as_deref().is_none_or(|name| **family == *name)
+            !(deleted && active == Some(false))
+                && input.family.as_deref().is_none_or(|name| **family == *name)
                 && input.family_prefix.as_deref().is_none_or(|prefix| family.starts_with(prefix))
                 && (!last_only || last().is_some_and(|last| last.last_revision == *revision))
         };
@@ -76,7 +78,7 @@ impl ReadAction for ListDaemonTaskDefinitions {
             page(LIST, size, rows.filter(wanted), cursor)
         };
         let shown = page.items.into_iter().map(|row| {
-            let whole = views::daemon_task_definition(row);
+            let whole = views::daemon_task_definition(row, view.now());
             api::DaemonTaskDefinitionSummary {
                 arn: whole.daemon_task_definition_arn,
                 delete_requested_at: whole.delete_requested_at,

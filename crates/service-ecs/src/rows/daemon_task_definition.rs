@@ -1,7 +1,9 @@
 //! Daemon task definitions, by family and revision, and the families that count them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_protocol::Timestamp;
 use core_state::{Declare, Index, Row};
 use core_types::{Scope, Time};
 use model_ecs as api;
@@ -37,7 +39,27 @@ pub struct DaemonTaskDefinition {
     pub forget_at: Option<Time>,
 }
 
+/// AWS: nothing holds a deleted one, as deployments have copies, and it is described as DELETED for a
+/// while: SDKs wait for that, for two minutes at most.
+const DELETED_IN: Duration = Duration::from_secs(3);
+const DESCRIBED_FOR: Duration = Duration::from_secs(600);
+
 impl DaemonTaskDefinition {
+    pub fn delete(&mut self, now: Time) {
+        self.definition.delete_requested_at = Some(Timestamp::from_millis(now.millis()));
+        self.forget_at = Some(now + DELETED_IN + DESCRIBED_FOR);
+    }
+
+    pub fn status(&self, now: Time) -> api::DaemonTaskDefinitionStatus {
+        match self.forget_at {
+            None => api::DaemonTaskDefinitionStatus::ACTIVE,
+            Some(at) if now + DESCRIBED_FOR < at => {
+                api::DaemonTaskDefinitionStatus::DELETE_IN_PROGRESS
+            }
+            Some(_) => api::DaemonTaskDefinitionStatus::DELETED,
+        }
+    }
+
     pub fn active(&self) -> bool {
         self.forget_at.is_none()
     }

@@ -14,7 +14,6 @@ use crate::rows::capacity_provider;
 use crate::rows::cluster::ClusterKey;
 use crate::rows::daemon::DaemonKey;
 use crate::rows::daemon_history::DaemonRevision;
-use crate::views;
 
 /// AWS: twenty capacity providers a cluster.
 const MOST_PROVIDERS: usize = 20;
@@ -177,10 +176,11 @@ impl Given<'_> {
             demand = demand.with("ecs:propagate-tags", from.as_str());
         }
         let Some(row) = row else { return vec![demand] };
-        let shown = views::daemon_task_definition(row);
+        let shown = &row.definition;
         let demand =
             task_definitions::with_sizes(demand, shown.cpu.as_deref(), shown.memory.as_deref());
-        let roles = [shown.task_role_arn, shown.execution_role_arn].into_iter().flatten();
+        let roles = [&shown.task_role_arn, &shown.execution_role_arn];
+        let roles = roles.into_iter().flatten().cloned();
         [demand].into_iter().chain(roles.map(task_definitions::pass_role)).collect()
     }
 }

@@ -111,12 +111,8 @@ pub fn task_definition(row: &TaskDefinition) -> api::TaskDefinition {
     api::TaskDefinition { status: Some(row.status.wire()), ..row.definition.clone() }
 }
 
-pub fn daemon_task_definition(row: &DaemonTaskDefinition) -> api::DaemonTaskDefinition {
-    let status = match row.active() {
-        true => api::DaemonTaskDefinitionStatus::ACTIVE,
-        false => api::DaemonTaskDefinitionStatus::DELETE_IN_PROGRESS,
-    };
-    api::DaemonTaskDefinition { status: Some(status), ..row.definition.clone() }
+pub fn daemon_task_definition(row: &DaemonTaskDefinition, now: Time) -> api::DaemonTaskDefinition {
+    api::DaemonTaskDefinition { status: Some(row.status(now)), ..row.definition.clone() }
 }
 
 pub fn timestamp(time: Time) -> Option<Timestamp> {

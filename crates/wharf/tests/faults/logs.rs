@@ -19,7 +19,8 @@ fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64
 }
 
-fn make_stream(client: &mut Client, stream: &str) {
+/// Whether it was made: the server may be killed meanwhile.
+fn make_stream(client: &mut Client, stream: &str) -> bool {
     for (operation, input) in [
         ("CreateLogGroup", json!({ "logGroupName": GROUP })),
         ("CreateLogStream", json!({ "logGroupName": GROUP, "logStreamName": stream })),
@@ -27,9 +28,11 @@ fn make_stream(client: &mut Client, stream: &str) {
         match client.logs(operation, &input) {
             Ok(_) => {}
             Err(Failure::Refused { code, .. }) if code == "ResourceAlreadyExistsException" => {}
+            Err(Failure::Lost(_)) => return false,
             Err(error) => panic!("{operation}: {error:?}"),
         }
     }
+    true
 }
 
 /// How many lines of each stream were acknowledged; each writer numbers its own.
@@ -123,7 +126,9 @@ fn no_acknowledged_line_is_lost_by_kill_9() {
                 let mut client = server.client();
                 scope.spawn(move || {
                     let stream = format!("writer-{writer}");
-                    make_stream(&mut client, &stream);
+                    if !make_stream(&mut client, &stream) {
+                        return;
+                    }
                     let told = |error| panic!("{error:?}");
                     let batches = lines.write(&mut client, &stream, padding, stop, &told);
                     answered.fetch_add(batches, Ordering::Relaxed);
@@ -152,7 +157,7 @@ fn a_full_disk_takes_no_line_and_loses_none() {
         let (stop, reasons) = (AtomicBool::new(false), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
             let mut client = server.client();
-            make_stream(&mut client, "s");
+            assert!(make_stream(&mut client, "s"));
             let (lines, stop, reasons) = (&lines, &stop, &reasons);
             scope.spawn(move || {
                 let told = |error| reasons.lock().unwrap().push(error);

@@ -1,7 +1,7 @@
 //! Servers that are cut off from etcd while others are not: packets vanish, connections stay.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -116,9 +116,7 @@ fn a_follower_that_is_cut_off_says_so_and_catches_up() {
         wait_for("writes go on", PATIENCE, || (ledger.acknowledged() >= goal).then_some(()));
         for _ in 0..3 {
             let name = ledger.create_cluster(&mut leads.client()).unwrap();
-            let asked = Instant::now();
             never_stale(follows, &name);
-            assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
         }
         assert!(leads.leads());
         pair.wires[1 - leader].heal();
