@@ -2,6 +2,7 @@
 //! says nothing to it; a position is a time and how many lines of exactly that time were seen.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker as Client;
@@ -13,6 +14,8 @@ use super::told;
 use crate::error::Result;
 use crate::{LogLine, LogPosition, LogReader, LogsFrom, Stream as Which};
 
+/// How long until a container that does not run yet is looked at again.
+const AGAIN: Duration = Duration::from_millis(50);
 /// Lines given at once.
 const BATCH: usize = 1024;
 
@@ -23,6 +26,8 @@ struct Reader {
     client: Client,
     id: String,
     follow: bool,
+    /// The container had ended before this connection was made.
+    is_last: bool,
     /// `None` behind a connection that broke off.
     pieces: Option<Pieces>,
     after: LogPosition,
@@ -35,11 +40,19 @@ pub fn open(client: &Client, id: &str, from: LogsFrom, terminal: bool) -> impl L
         client: client.clone(),
         id: id.to_owned(),
         follow: from.follow,
+        is_last: false,
         pieces: None,
         after: from.position,
         at: LogPosition::default(),
         terminal,
     }
+}
+
+async fn has_ended(client: &Client, id: &str) -> Result<bool> {
+    use bollard::models::ContainerStateStatusEnum::{DEAD, EXITED, REMOVING};
+    let answer = client.inspect_container(id, None).await.map_err(told)?;
+    let status = answer.state.and_then(|state| state.status);
+    Ok(matches!(status, Some(DEAD | EXITED | REMOVING)))
 }
 
 impl Reader {
@@ -102,7 +115,20 @@ impl Reader {
 impl LogReader for Reader {
     async fn next(&mut self) -> Result<Vec<LogLine>> {
         let mut lines = Vec::new();
-        while let Some(piece) = self.pieces().next().await {
+        while lines.is_empty() {
+            let Some(piece) = self.pieces().next().await else {
+                if !self.follow || self.is_last {
+                    break;
+                }
+                // The daemon follows only what runs when it is asked: before that it tells what is
+                // there, nothing, and ends. Once the container has ended, one more look has the rest.
+                self.pieces = None;
+                self.is_last = has_ended(&self.client, &self.id).await?;
+                if !self.is_last {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                continue;
+            };
             self.take(piece, &mut lines)?;
             while lines.len() < BATCH {
                 let Some(Some(piece)) = self.pieces().next().now_or_never() else { break };
@@ -113,9 +139,6 @@ impl LogReader for Reader {
                     }
                     break;
                 }
-            }
-            if !lines.is_empty() {
-                break;
             }
         }
         Ok(lines)
