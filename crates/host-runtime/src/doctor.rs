@@ -57,12 +57,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 /// Everything that the runtimes need, in the order in which they need it. `scratch` is a folder on
 /// the disk that will hold containers.
 pub fn self_test(scratch: &Path) -> Vec<Finding> {
-    vec![
-        root(),
-        kernel(),
-        cgroup_version(),
-        controllers(),
-        cgroup_write(),
+    let own = [
         overlay(scratch),
         seccomp(),
         namespaces(),
@@ -70,22 +65,20 @@ pub fn self_test(scratch: &Path) -> Vec<Finding> {
         program("nft", "network rules", "install the package nftables"),
         program("runc", "the runc runtime", "only needed with --runtime runc"),
         docker(),
-    ]
+    ];
+    basics().into_iter().chain(own).collect()
+}
+
+/// What containers of every runtime need.
+fn basics() -> [Finding; 5] {
+    [root(), kernel(), cgroup_version(), controllers(), cgroup_write()]
 }
 
 /// What a host needs whose containers run in a Docker Engine: the one that `DOCKER_HOST` names.
 pub async fn engine_test(docker_host: Option<&str>) -> Vec<Finding> {
     let engine = engine(docker_host).await;
-    vec![
-        root(),
-        kernel(),
-        cgroup_version(),
-        controllers(),
-        cgroup_write(),
-        namespaces(),
-        program("nft", "network rules", "install the package nftables"),
-        engine,
-    ]
+    let nft = program("nft", "network rules", "install the package nftables");
+    basics().into_iter().chain([namespaces(), nft, engine]).collect()
 }
 
 async fn engine(docker_host: Option<&str>) -> Finding {

@@ -35,7 +35,10 @@ impl ReadAction for ListDaemonDeployments {
             statuses: statuses.iter().map(|status| status.as_str().to_owned()).collect(),
             created: input.created_at,
         };
-        let page = asked.page(api::DaemonDeploymentStatus::VALUES, daemons::records(view, &key))?;
+        let known = api::DaemonDeploymentStatus::VALUES;
+        let page = asked.page(known, daemons::records(view, &key), |row| {
+            (row.number, row.status.as_str(), row.created_at)
+        })?;
         let shown = page.items.into_iter().map(views::daemon_deployment_brief);
         Ok(api::ListDaemonDeploymentsResponse {
             daemon_deployments: Some(shown.collect()),

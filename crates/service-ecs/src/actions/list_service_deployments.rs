@@ -38,8 +38,10 @@ impl ReadAction for ListServiceDeployments {
             statuses: statuses.iter().map(|status| status.as_str().to_owned()).collect(),
             created: input.created_at,
         };
-        let page =
-            asked.page(api::ServiceDeploymentStatus::VALUES, services::records(view, &key))?;
+        let known = api::ServiceDeploymentStatus::VALUES;
+        let page = asked.page(known, services::records(view, &key), |row| {
+            (row.number, row.status.as_str(), row.created_at)
+        })?;
         Ok(api::ListServiceDeploymentsResponse {
             service_deployments: Some(page.items.into_iter().map(views::record_brief).collect()),
             next_token: page.next,

@@ -10,9 +10,7 @@ use model_ecs::{self as api, errors};
 
 use super::{lists, services};
 use crate::rows::cluster;
-use crate::rows::daemon_history::DaemonDeployment;
 use crate::rows::service::ServiceKey;
-use crate::rows::service_history::DeploymentRecord;
 
 /// AWS: twenty a call.
 const MOST: usize = 20;
@@ -78,40 +76,8 @@ pub fn find<T>(
     Ok((found, failures))
 }
 
-/// One deployment of a history, as lists look at it.
-pub trait Entry {
-    fn number(&self) -> u64;
-    fn status(&self) -> &str;
-    fn created_at(&self) -> Time;
-}
-
-impl Entry for DeploymentRecord {
-    fn number(&self) -> u64 {
-        self.number
-    }
-
-    fn status(&self) -> &str {
-        self.status.as_str()
-    }
-
-    fn created_at(&self) -> Time {
-        self.created_at
-    }
-}
-
-impl Entry for DaemonDeployment {
-    fn number(&self) -> u64 {
-        self.number
-    }
-
-    fn status(&self) -> &str {
-        self.status.as_str()
-    }
-
-    fn created_at(&self) -> Time {
-        self.created_at
-    }
-}
+/// What lists look at in a deployment: its number, its status, and when it was made.
+pub type Seen = (u64, &'static str, Time);
 
 /// Which page of a history is asked for.
 pub struct Asked {
@@ -124,10 +90,11 @@ pub struct Asked {
 
 impl Asked {
     /// That page of `oldest_first`; `known` are the statuses that there are.
-    pub fn page<'r, T: Entry>(
+    pub fn page<'r, T>(
         self,
         known: &[&str],
         oldest_first: impl Iterator<Item = &'r T>,
+        seen: impl Fn(&T) -> Seen,
     ) -> Result<Page<&'r T>, ApiError> {
         let after = lists::after(self.list, self.next_token.as_deref())?;
         let after: u64 = after.parse().unwrap_or(u64::MAX);
@@ -138,13 +105,14 @@ impl Asked {
         let time = |at: Option<Timestamp>| at.map(|at| Time(at.as_millis()));
         let (from, until) = (time(created.after), time(created.before));
         let takes = |row: &&T| {
-            row.number() < after
-                && (self.statuses.is_empty() || self.statuses.iter().any(|one| one == row.status()))
-                && from.is_none_or(|from| row.created_at() >= from)
-                && until.is_none_or(|until| row.created_at() <= until)
+            let (number, status, created_at) = seen(row);
+            number < after
+                && (self.statuses.is_empty() || self.statuses.iter().any(|one| one == status))
+                && from.is_none_or(|from| created_at >= from)
+                && until.is_none_or(|until| created_at <= until)
         };
         let mut rows: Vec<&T> = oldest_first.filter(takes).collect();
         rows.reverse();
-        Ok(page(self.list, self.size, rows, |row: &&T| row.number().to_string()))
+        Ok(page(self.list, self.size, rows, |row: &&T| seen(row).0.to_string()))
     }
 }
