@@ -2,8 +2,8 @@
 //! users' machines are, and a build machine with cgroup v1 cannot show.
 //!
 //! The guest is Debian's cloud kernel with a file system of ours in memory: busybox, the test
-//! programs (static, at the paths they were built at) and the kernel's modules. Its init runs the
-//! programs one by one and tells their end on the serial line.
+//! programs (at the paths they were built at, with the libraries that they name) and the kernel's
+//! modules. Its init runs the programs one by one and tells their end on the serial line.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,21 +14,56 @@ use anyhow::{Context, Result, bail, ensure};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Crates whose tests run in the guest
-    #[arg(long = "package", short, default_values = ["host-runtime"])]
-    packages: Vec<String>,
+    /// Run this crate's tests in the guest, and nothing else
+    #[arg(long, short)]
+    package: Option<String>,
+    /// Of the crate, this test program alone
+    #[arg(long, requires = "package")]
+    test: Option<String>,
     /// MiB of memory of the guest
     #[arg(long, default_value_t = 3072)]
     memory: u32,
     /// Passed on to each test program
-    #[arg(last = true)]
+    #[arg(last = true, requires = "package")]
     filters: Vec<String>,
 }
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What runs in the guest.
+struct Run {
+    package: String,
+    /// All of the crate's, without.
+    test: Option<String>,
+    filters: Vec<String>,
+}
+
+impl Arguments {
+    /// What was asked for, or else all that depends on the version of cgroups: the runtimes, and hosts
+    /// whose tasks live, are limited, measured, taken over and cleaned away.
+    fn runs(&self) -> Vec<Run> {
+        let run = |package: &str, test: Option<&str>, filters: &[&str]| Run {
+            package: package.to_owned(),
+            test: test.map(str::to_owned),
+            filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+        };
+        match &self.package {
+            Some(package) => vec![Run {
+                package: package.clone(),
+                test: self.test.clone(),
+                filters: self.filters.clone(),
+            }],
+            None => vec![run("host-runtime", None, &[]), run("wharf", Some("hosts"), HOSTS)],
+        }
+    }
+}
+
+/// Tests of whole hosts, by the beginnings of their names.
+const HOSTS: &[&str] =
+    &["agents::", "cleaning::", "exec::", "fields::limits", "inside::", "life::", "metadata::"];
 const KERNEL: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "/bin/busybox";
 const EMULATOR: &str = "qemu-system-x86_64";
+/// Programs that tests start and busybox does not have as they need them.
+const TOOLS: &[&str] = &["ip", "nsenter", "tar", "unshare"];
 /// The line that ends a run; its number is how many programs failed.
 const END: &str = "WHARF-GUEST-END";
 /// Directories of modules that containers and their networks need.
@@ -42,8 +77,8 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let work = root.join("target/guest");
     fs::create_dir_all(&work)?;
     let kernel = kernel(&work)?;
-    let programs = programs(root, &work, &arguments.packages)?;
-    let image = image(&work, &kernel, &programs, &arguments.filters)?;
+    let programs = programs(root, &arguments.runs())?;
+    let image = image(&work, &kernel, &programs)?;
     boot(&kernel, &image, arguments.memory)
 }
 
@@ -109,30 +144,38 @@ fn output(command: &mut Command) -> Result<String> {
 }
 
 /// What is built for the guest.
+#[derive(Default)]
 struct Programs {
-    tests: Vec<PathBuf>,
+    /// With what is passed on to each.
+    tests: Vec<(PathBuf, Vec<String>)>,
     /// Programs that tests start.
     others: Vec<PathBuf>,
 }
 
-fn programs(root: &Path, work: &Path, packages: &[String]) -> Result<Programs> {
+/// The programs that this machine's tests run, as they are.
+fn programs(root: &Path, runs: &[Run]) -> Result<Programs> {
     let mut command = Command::new("cargo");
     command
-        .args(["test", "--no-run", "--locked", "--message-format=json-render-diagnostics"])
-        .args(["--target", TARGET])
-        .args(packages.iter().flat_map(|package| ["-p", package]))
-        .arg("--target-dir")
-        .arg(work.join("build"))
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .args(["test", "--workspace", "--no-run", "--locked"])
+        .arg("--message-format=json-render-diagnostics")
         .current_dir(root);
     let messages = output(&mut command)?;
-    let mut programs = Programs { tests: Vec::new(), others: Vec::new() };
+    let mut programs = Programs::default();
     for line in messages.lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
         let Some(path) = message["executable"].as_str().map(PathBuf::from) else { continue };
-        match message["profile"]["test"].as_bool() {
-            Some(true) => programs.tests.push(path),
-            _ => programs.others.push(path),
+        // `path+file:///…/crates/wharf#0.1.0`, `path+file:///…/wharf#wharf@0.1.0`
+        let package = message["package_id"].as_str().unwrap_or_default();
+        let package = package.rsplit('/').next().and_then(|last| last.split('#').next());
+        let target = message["target"]["name"].as_str();
+        let is_test = message["profile"]["test"].as_bool() == Some(true);
+        let wanted = runs.iter().find(|run| {
+            package == Some(&*run.package) && (run.test.is_none() || run.test.as_deref() == target)
+        });
+        match wanted {
+            Some(run) if is_test => programs.tests.push((path, run.filters.clone())),
+            _ if !is_test => programs.others.push(path),
+            _ => {}
         }
     }
     ensure!(!programs.tests.is_empty(), "there are no tests to run");
@@ -140,7 +183,7 @@ fn programs(root: &Path, work: &Path, packages: &[String]) -> Result<Programs> {
 }
 
 /// The guest's file system as one archive.
-fn image(work: &Path, kernel: &Kernel, programs: &Programs, filters: &[String]) -> Result<PathBuf> {
+fn image(work: &Path, kernel: &Kernel, programs: &Programs) -> Result<PathBuf> {
     let tree = work.join("tree");
     let _ = fs::remove_dir_all(&tree);
     for directory in ["bin", "proc", "sys", "dev", "tmp", "run", "new", "etc", "root", "var"] {
@@ -150,8 +193,13 @@ fn image(work: &Path, kernel: &Kernel, programs: &Programs, filters: &[String]) 
     fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     fs::write(tree.join("etc/group"), "root:x:0:\n")?;
     fs::write(tree.join("etc/hosts"), "127.0.0.1 localhost\n")?;
-    for program in programs.tests.iter().chain(&programs.others) {
-        copy_to(program, &tree)?;
+    let tests = programs.tests.iter().map(|(test, _)| test);
+    for program in tests.chain(&programs.others) {
+        put(program, program, &tree)?;
+    }
+    for tool in TOOLS {
+        let found = output(Command::new("sh").args(["-c", &format!("command -v {tool}")]))?;
+        put(Path::new(found.trim()), &Path::new("/bin").join(tool), &tree)?;
     }
     let modules = tree.join("lib/modules").join(&kernel.version);
     for part in MODULES {
@@ -168,7 +216,7 @@ fn image(work: &Path, kernel: &Kernel, programs: &Programs, filters: &[String]) 
     let status = Command::new(BUSYBOX).args(depmod).arg(&tree).arg(&kernel.version).status()?;
     ensure!(status.success(), "depmod failed");
     write_program(&tree.join("init"), &first_init())?;
-    write_program(&tree.join("second"), &second_init(programs, filters))?;
+    write_program(&tree.join("second"), &second_init(programs))?;
     let archive = work.join("initramfs.gz");
     let pack = format!(
         "cd '{}' && {BUSYBOX} find . | {BUSYBOX} cpio -o -H newc 2>/dev/null | {BUSYBOX} gzip -1 > '{}'",
@@ -180,11 +228,28 @@ fn image(work: &Path, kernel: &Kernel, programs: &Programs, filters: &[String]) 
     Ok(archive)
 }
 
-fn copy_to(program: &Path, tree: &Path) -> Result<()> {
-    let to = tree.join(program.strip_prefix("/").unwrap_or(program));
-    fs::create_dir_all(to.parent().context("a program lies somewhere")?)?;
-    fs::copy(program, to)?;
+/// A program at a path of the guest's, without what only debuggers read, and its libraries.
+fn put(program: &Path, at: &Path, tree: &Path) -> Result<()> {
+    let to = inside(at, tree)?;
+    let mut strip = Command::new("strip");
+    let status = strip.arg("--strip-debug").arg("-o").arg(&to).arg(program).status()?;
+    ensure!(status.success(), "{} cannot be stripped", program.display());
+    // `libc.so.6 => /lib/…/libc.so.6 (0x…)`, `/lib64/ld-linux-x86-64.so.2 (0x…)`
+    let libraries = output(Command::new("ldd").arg(program))?;
+    for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        let to = inside(Path::new(library), tree)?;
+        if !to.exists() {
+            fs::copy(library, to)?;
+        }
+    }
     Ok(())
+}
+
+/// Where a path of the guest's is, with the directories above it made.
+fn inside(path: &Path, tree: &Path) -> Result<PathBuf> {
+    let to = tree.join(path.strip_prefix("/").unwrap_or(path));
+    fs::create_dir_all(to.parent().context("a file lies somewhere")?)?;
+    Ok(to)
 }
 
 fn write_program(path: &Path, text: &str) -> Result<()> {
@@ -207,24 +272,20 @@ fn first_init() -> String {
         .to_owned()
 }
 
-fn second_init(programs: &Programs, filters: &[String]) -> String {
-    let filters: String = filters.iter().map(|filter| format!(" '{filter}'")).collect();
-    let runs: String = programs
-        .tests
-        .iter()
-        .map(|test| {
-            let test = test.display();
-            format!(
-                "echo '── {test}'; '{test}' --test-threads=2{filters} || failed=$((failed + 1))\n"
-            )
-        })
-        .collect();
+fn second_init(programs: &Programs) -> String {
+    let run = |(test, filters): &(PathBuf, Vec<String>)| {
+        let test = test.display();
+        let filters: String = filters.iter().map(|filter| format!(" '{filter}'")).collect();
+        format!("echo '── {test}'; '{test}' --test-threads=2{filters} || failed=$((failed + 1))\n")
+    };
+    let runs: String = programs.tests.iter().map(run).collect();
     format!(
         "#!/bin/busybox sh\n\
          export PATH=/bin HOME=/root WHARF_GUEST=1 RUST_BACKTRACE=1\n\
          mount -t proc proc /proc\n\
          mount -t sysfs sysfs /sys\n\
          mount -t devtmpfs dev /dev\n\
+         echo /bin/modprobe > /proc/sys/kernel/modprobe\n\
          mkdir -p /dev/pts /dev/shm\n\
          mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts\n\
          mount -t tmpfs shm /dev/shm\n\

@@ -27,9 +27,14 @@ fn mounted(text: &str) -> Vec<PathBuf> {
     lines.collect()
 }
 
-/// The cgroup of a host under `wharf up`: its agent, its shims and its containers lie in and below it.
+/// The cgroup of a host under `wharf up`: its agent, its shims and its containers lie below it.
 pub fn of_host(tag: &Tag, host: &str) -> String {
     format!("{}/{host}", tag.cgroup())
+}
+
+/// The agent's own: with cgroup v2 a group has members or limits those below it, not both.
+pub fn of_agent(tag: &Tag, host: &str) -> String {
+    format!("{}/agent", of_host(tag, host))
 }
 
 /// Makes a cgroup in every hierarchy and moves a process there. In hierarchies that want no processes beside

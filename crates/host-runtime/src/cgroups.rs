@@ -508,12 +508,46 @@ fn make_dir(path: &Path) -> Result<()> {
     }
 }
 
+/// Let the groups below have what this one has of controllers.
 fn hand_down(dir: &Path) {
+    if has_members(dir) {
+        // The kernel refuses some controllers to a group with members, and takes others at the price of
+        // the groups below, which then take no processes at all.
+        if dir != Path::new(MOUNT) || !make_room(dir) {
+            return;
+        }
+    }
     let all = fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
     for controller in all.split_whitespace() {
         // One by one: a controller that cannot be handed down must not keep the others.
         let _ = write(&dir.join("cgroup.subtree_control"), &format!("+{controller}"));
     }
+}
+
+/// Processes of its own, and not the kernel's own root, which is no group like others.
+fn has_members(dir: &Path) -> bool {
+    let members = || fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    dir.join("cgroup.type").exists() && !members().trim().is_empty()
+}
+
+/// Move the members of a container's root group into a group below it. Inside of a container (Docker's, say)
+/// everything begins there, and nothing else makes room.
+fn make_room(root: &Path) -> bool {
+    let below = root.join("init");
+    if make_dir(&below).is_err() {
+        return false;
+    }
+    // Who forks meanwhile is found in the next round.
+    for _ in 0..KILL_ROUNDS {
+        let members = fs::read_to_string(root.join("cgroup.procs")).unwrap_or_default();
+        if members.trim().is_empty() {
+            return true;
+        }
+        for pid in members.lines() {
+            let _ = write(&below.join("cgroup.procs"), pid);
+        }
+    }
+    false
 }
 
 fn inherit_cpuset(dir: &Path) -> Result<()> {

@@ -151,7 +151,7 @@ impl Hosts {
             let keeper = Keeper {
                 place: place.clone(),
                 command: self.command(place, plane)?,
-                cgroup: cgroups::of_host(self.machine.tag(), &place.id),
+                cgroup: cgroups::of_agent(self.machine.tag(), &place.id),
                 agents: agents.clone(),
             };
             keepers.push(tokio::spawn(keeper.run()));
