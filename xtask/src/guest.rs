@@ -63,7 +63,7 @@ const KERNEL: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "/bin/busybox";
 const EMULATOR: &str = "qemu-system-x86_64";
 /// Programs that tests start and busybox does not have as they need them.
-const TOOLS: &[&str] = &["ip", "nsenter", "tar", "unshare"];
+const TOOLS: &[&str] = &["ip", "nsenter", "setsid", "tar", "unshare"];
 /// The line that ends a run; its number is how many programs failed.
 const END: &str = "WHARF-GUEST-END";
 /// Directories of modules that containers and their networks need.

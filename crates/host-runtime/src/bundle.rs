@@ -66,6 +66,9 @@ pub struct Looked {
     pub rootfs: PathBuf,
     pub identity: Identity,
     pub cgroup: String,
+    /// Whether that group shall be all that the container sees of groups. Docker: with version 2, where
+    /// the others' would be one mount away.
+    pub own_cgroup: bool,
     /// Processes of other containers whose namespaces are shared, by their ids.
     pub others: BTreeMap<String, u32>,
     /// Another container's /dev/shm, mounted here, where its IPC namespace is shared.
@@ -278,6 +281,7 @@ fn rlimit(limit: &Ulimit) -> Result<Value> {
 
 fn namespaces(spec: &ContainerSpec, looked: &Looked) -> Result<Vec<Value>> {
     let mut list = vec![json!({ "type": "mount" })];
+    list.extend(looked.own_cgroup.then(|| json!({ "type": "cgroup" })));
     let all = &spec.namespaces;
     for (kind, file, wanted) in [
         ("network", "net", &all.network),
@@ -542,6 +546,7 @@ mod tests {
             rootfs: "/tmp/root".into(),
             identity: Identity { home: "/root".into(), ..Default::default() },
             cgroup: "/wharf/c1".into(),
+            own_cgroup: true,
             others: BTreeMap::new(),
             shared_shm: None,
             init_program: None,

@@ -251,24 +251,28 @@ async fn nobody_came(session: ExecSession, side: Side, mut ws: Ws) {
 
 /// Pass frames both ways until one side ends.
 async fn relay(client: Ws, host: Ws) {
-    let (mut to_client, from_client) = client.split();
-    let (mut to_host, from_host) = host.split();
+    let (mut to_client, mut from_client) = client.split();
+    let (mut to_host, mut from_host) = host.split();
     let moved = AtomicI64::new(now().millis());
     // Whichever way ends first, what it has passed on is out; the other has nobody to speak to.
     tokio::select! {
-        () = pass(from_client, &mut to_host, &moved) => {}
-        () = pass(from_host, &mut to_client, &moved) => {}
+        () = pass(&mut from_client, &mut to_host, &moved) => {}
+        () = pass(&mut from_host, &mut to_client, &moved) => {}
     }
-    let close = || Frame::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
-    for sink in [&mut to_client, &mut to_host] {
-        let _ = tokio::time::timeout(Duration::from_secs(2), sink.send(close())).await;
-    }
+    let ends = [(to_client, from_client), (to_host, from_host)];
+    let ends = ends.map(|(sink, stream)| async {
+        if let Ok(ws) = sink.reunite(stream) {
+            hang_up(ws, CloseCode::Normal, "").await;
+        }
+    });
+    futures_util::future::join_all(ends).await;
 }
 
 /// One way. The other end's sign of life is asked for on it, and the answer is read on the other way.
-async fn pass(mut from: SplitStream<Ws>, to: &mut SplitSink<Ws, Frame>, moved: &AtomicI64) {
+async fn pass(from: &mut SplitStream<Ws>, to: &mut SplitSink<Ws, Frame>, moved: &AtomicI64) {
     let mut heard = Instant::now();
     let mut ask = tokio::time::interval(ASK);
+    let mut reaches = true;
     loop {
         let frame = tokio::select! {
             frame = from.next() => {
@@ -291,9 +295,13 @@ async fn pass(mut from: SplitStream<Ws>, to: &mut SplitSink<Ws, Frame>, moved: &
                 Frame::Ping(Default::default())
             }
         };
-        match tokio::time::timeout(WRITE, to.send(frame)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return,
+        if reaches {
+            match tokio::time::timeout(WRITE, to.send(frame)).await {
+                Ok(Ok(())) => {}
+                // It hears no more; what it said before is still under way, and ends the other way.
+                Ok(Err(_)) => reaches = false,
+                Err(_) => return,
+            }
         }
     }
 }

@@ -170,8 +170,15 @@ fn make(
     };
     group.create()?;
     group.limit(&spec.resources)?;
-    let looked =
-        Looked { rootfs, identity, cgroup: record_path(spec), others, shared_shm, init_program };
+    let looked = Looked {
+        rootfs,
+        identity,
+        cgroup: record_path(spec),
+        own_cgroup: group.unified().is_some(),
+        others,
+        shared_shm,
+        init_program,
+    };
     let config = bundle::config(spec, &looked, flavour)?;
     if let (Flavour::Embedded, Some(unified)) = (flavour, group.unified()) {
         let rules = config["linux"]["resources"]["devices"].as_array();

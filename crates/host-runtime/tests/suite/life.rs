@@ -192,6 +192,10 @@ async fn limits_are_in_force_and_told(world: Arc<World>) {
     assert_eq!(stats.memory_limit, Some(64 << 20));
     assert_eq!(stats.pids_limit, Some(50));
     assert!(stats.memory_usage > 0 && stats.cpu_total > 0 && stats.pids.unwrap() >= 1);
+    // It sees its own group, of either version, and nobody else's.
+    let own = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2>/dev/null";
+    let (_, text) = world.exec("limits", own).await;
+    assert_eq!(text, format!("{}\n", 64 << 20));
     world.runtime.kill("limits").await.unwrap();
     let exit = world.runtime.wait("limits").await.unwrap();
     assert!(world.killed(&exit, 9), "{exit:?}");

@@ -168,9 +168,11 @@ async fn converse(endpoint: &Endpoint, session: Session, terminal: bool) -> Resu
     let mut signals = Signals::new()?;
     let (mut typed, mut reads) = (typed(), true);
     let mut screen = Screen { terminal, raw: None, code: None };
+    let mut reaches = true;
     loop {
         while let Some(bytes) = client.outgoing() {
-            socket.send(Message::binary(bytes)).await.context("the session broke off")?;
+            // Who hears no more may have said how it ended; that is still to be read.
+            reaches = reaches && socket.send(Message::binary(bytes)).await.is_ok();
         }
         let room = client.has_room();
         tokio::select! {
