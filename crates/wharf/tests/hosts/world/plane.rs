@@ -75,11 +75,13 @@ impl Plane {
         calls.iter().filter(|(of, _)| of == operation).map(|(_, input)| input.clone()).collect()
     }
 
-    /// The statuses that were told of a task, in their order.
+    /// The statuses that were told of a task, in their order. Left out is that its images are known, which is
+    /// told only where the start takes longer than the telling.
     pub fn told(&self, arn: &str) -> Vec<String> {
         let calls = self.calls("SubmitTaskStateChange").into_iter();
         let status = |call: Value| call["status"].as_str().unwrap_or_default().to_owned();
-        calls.filter(|call| call["task"] == arn).map(status).collect()
+        let told = calls.filter(|call| call["task"] == arn).map(status);
+        told.filter(|status| status != "MANIFEST_PULLED").collect()
     }
 
     pub fn wait_told(&self, arn: &str, status: &str) {
