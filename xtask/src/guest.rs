@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, requires = "package")]
     test: Option<String>,
     /// MiB of memory of the guest
-    #[arg(long, default_value_t = 3072)]
+    #[arg(long, default_value_t = 4096)]
     memory: u32,
     /// Passed on to each test program
     #[arg(last = true, requires = "package")]
@@ -57,8 +57,16 @@ impl Arguments {
 }
 
 /// Tests of whole hosts, by the beginnings of their names.
-const HOSTS: &[&str] =
-    &["agents::", "cleaning::", "exec::", "fields::limits", "inside::", "life::", "metadata::"];
+const HOSTS: &[&str] = &[
+    "agents::",
+    "cleaning::",
+    "exec::",
+    "fields::",
+    "inside::",
+    "life::",
+    "metadata::",
+    "rollouts::",
+];
 const KERNEL: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "/bin/busybox";
 const EMULATOR: &str = "qemu-system-x86_64";

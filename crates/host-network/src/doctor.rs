@@ -23,6 +23,14 @@ pub struct Finding {
     pub level: Level,
     pub subject: &'static str,
     pub text: String,
+    /// What to do; empty where all is well.
+    pub advice: String,
+}
+
+impl Finding {
+    fn good(subject: &'static str, text: &str) -> Finding {
+        Finding { level: Level::Good, subject, text: text.to_owned(), advice: String::new() }
+    }
 }
 
 /// Tries everything that hosts and tasks need, in a namespace that is gone afterwards. The machine itself is only read.
@@ -35,15 +43,18 @@ pub fn examine() -> Vec<Finding> {
             empty_namespace,
             "run as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN",
         ),
-        ("links (veth, bridge)", link_pair, "the kernel needs the modules veth and bridge"),
+        ("links", link_pair, "the kernel needs the modules veth and bridge"),
         ("nftables", rules, "the kernel needs nf_tables, nft_masq, nft_nat and nft_fib_ipv4"),
     ];
     for (subject, attempt, advice) in attempts {
         findings.push(match attempt() {
-            Ok(()) => Finding { level: Level::Good, subject, text: "works".to_owned() },
-            Err(error) => {
-                Finding { level: Level::Bad, subject, text: format!("{error}; {advice}") }
-            }
+            Ok(()) => Finding::good(subject, "allowed"),
+            Err(error) => Finding {
+                level: Level::Bad,
+                subject,
+                text: error.to_string(),
+                advice: advice.to_owned(),
+            },
         });
     }
     findings.extend(way_out());
@@ -82,15 +93,20 @@ fn way_out() -> Option<Finding> {
     let subject = "way out";
     let routes = Socket::route().and_then(|mut socket| links::routes(&mut socket)).ok()?;
     if !routes.iter().any(|route| route.to.prefix_len() == 0) {
-        let text =
-            "there is no default route: tasks reach this machine and each other only".to_owned();
-        return Some(Finding { level: Level::Warning, subject, text });
+        return Some(Finding {
+            level: Level::Warning,
+            subject,
+            text: "no default route".to_owned(),
+            advice: "tasks reach this machine and each other only".to_owned(),
+        });
     }
-    let text = match sysctl::read("net/ipv4/ip_forward").as_deref() {
-        Ok("1") => "there is a default route, and this machine forwards",
-        _ => "there is a default route; `wharf up` turns forwarding on for its links alone",
-    };
-    Some(Finding { level: Level::Good, subject, text: text.to_owned() })
+    Some(Finding::good(
+        subject,
+        match sysctl::read("net/ipv4/ip_forward").as_deref() {
+            Ok("1") => "a default route, and this machine forwards",
+            _ => "a default route; forwarding is turned on for hosts' links alone",
+        },
+    ))
 }
 
 /// Another table that drops what it does not know drops what hosts and tasks send, whatever our table says.
@@ -100,10 +116,8 @@ pub fn firewall() -> Option<Finding> {
     if closed.is_empty() {
         return None;
     }
-    let text = format!(
-        "forwarded packets are dropped unless allowed by {}: let pass what comes from and goes to the links wb* and \
-         wt*, or tasks neither reach other machines nor are reached by them",
-        closed.join(", ")
-    );
-    Some(Finding { level: Level::Warning, subject: "firewall", text })
+    let text = format!("forwarded packets are dropped unless allowed by {}", closed.join(", "));
+    let advice = "let pass what comes from and goes to the links wb* and wt* (docs/HOSTS.md names the rules), or \
+                  tasks neither reach other machines nor are reached by them";
+    Some(Finding { level: Level::Warning, subject: "firewall", text, advice: advice.to_owned() })
 }

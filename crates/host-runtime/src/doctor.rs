@@ -11,6 +11,7 @@ use crate::cgroups::{Group, Hierarchies, hierarchies};
 use crate::docker::Docker;
 use crate::error::Error;
 use crate::shimmed::ShimProgram;
+use crate::spec::Resources;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,7 +63,6 @@ pub fn self_test(scratch: &Path) -> Vec<Finding> {
         seccomp(),
         namespaces(),
         memfd(),
-        program("nft", "network rules", "install the package nftables"),
         program("runc", "the runc runtime", "only needed with --runtime runc"),
         docker(),
     ];
@@ -77,8 +77,7 @@ fn basics() -> [Finding; 5] {
 /// What a host needs whose containers run in a Docker Engine: the one that `DOCKER_HOST` names.
 pub async fn engine_test(docker_host: Option<&str>) -> Vec<Finding> {
     let engine = engine(docker_host).await;
-    let nft = program("nft", "network rules", "install the package nftables");
-    basics().into_iter().chain([namespaces(), nft, engine]).collect()
+    basics().into_iter().chain([namespaces(), engine]).collect()
 }
 
 async fn engine(docker_host: Option<&str>) -> Finding {
@@ -162,7 +161,12 @@ fn controllers() -> Finding {
 fn cgroup_write() -> Finding {
     let name = format!("/wharf-doctor-{}", std::process::id());
     let tried = Group::new(&name).and_then(|group| {
-        let made = group.create();
+        let limit = Resources { memory: Some(64 << 20), pids: Some(64), ..Default::default() };
+        let made = group.create().and_then(|()| match controllers().verdict {
+            Verdict::Good => group.limit(&limit),
+            // That there are none is told by another finding.
+            _ => Ok(()),
+        });
         made.and(group.remove())
     });
     match tried {
@@ -171,7 +175,7 @@ fn cgroup_write() -> Finding {
             "making groups",
             Verdict::Missing,
             crate::reason(&error),
-            "in a container, start it with --privileged and --cgroupns=host",
+            "in a container, start it with --privileged",
         ),
     }
 }

@@ -39,7 +39,7 @@ impl RuntimeKind {
             RuntimeKind::Docker => {
                 let docker = Docker::open(engine.host.as_deref(), engine.tag.as_str()).await;
                 if let Some(closed) = firewall() {
-                    tracing::warn!("{}", closed.text);
+                    tracing::warn!("{}: {}", closed.text, closed.advice);
                 }
                 Arc::new(docker.context("containers cannot be run by Docker")?)
             }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use host_network::doctor::{Level, examine};
 use host_runtime::doctor::{Finding, Verdict, engine_test, self_test};
 
 use crate::data_dir::DataDirArgument;
@@ -25,10 +26,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Where nothing has been started yet, the folder that will hold it says as much.
     let there =
         dir.path().ancestors().find(|path| path.is_dir()).context("no folder to look at")?;
-    let findings = match arguments.runtime {
+    let mut findings = match arguments.runtime {
         RuntimeKind::Docker => of_docker()?,
         RuntimeKind::Embedded | RuntimeKind::Runc => self_test(there),
     };
+    findings.extend(examine().into_iter().map(of_network));
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
@@ -49,16 +51,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// A Docker Engine brings a firewall along, which tasks' networks must get through.
 fn of_docker() -> anyhow::Result<Vec<Finding>> {
     let threads = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let host = std::env::var("DOCKER_HOST").ok();
-    let mut findings = threads.block_on(engine_test(host.as_deref()));
-    findings.extend(host_network::doctor::firewall().map(|closed| Finding {
-        name: closed.subject,
-        verdict: Verdict::Limited,
-        found: closed.text,
-        advice: "docs/HOSTS.md names the two rules".to_owned(),
-    }));
-    Ok(findings)
+    Ok(threads.block_on(engine_test(host.as_deref())))
+}
+
+fn of_network(found: host_network::doctor::Finding) -> Finding {
+    let verdict = match found.level {
+        Level::Good => Verdict::Good,
+        Level::Warning => Verdict::Limited,
+        Level::Bad => Verdict::Missing,
+    };
+    Finding { name: found.subject, verdict, found: found.text, advice: found.advice }
 }

@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 
 use host_runtime::doctor::find_program;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::world::{Machine, PATIENCE, wait_for, wharf};
+use crate::world::{Machine, PATIENCE, is_root, wait_for, wharf};
 
 pub fn get(address: &str, port: u64) -> Option<String> {
     let mut stream = TcpStream::connect((address, u16::try_from(port).ok()?)).ok()?;
@@ -150,4 +152,34 @@ fn ctrl_c_leaves_nothing_where_that_was_asked_for() {
     assert_eq!(String::from_utf8_lossy(&left.stdout), "nothing to remove\n", "{left:?}");
     assert_eq!(machine.all_processes(), [] as [i32; 0]);
     assert!(!dir.join("hosts").exists());
+}
+
+/// As in a container of its own: all of its processes in what it sees as the root of all groups.
+#[test]
+fn a_container_with_cgroup_v2_makes_room_for_hosts() {
+    const ROOT: &str = "/sys/fs/cgroup";
+    if !is_root() || !Path::new(ROOT).join("cgroup.controllers").exists() {
+        return eprintln!("skipped: needs root and cgroup v2 alone");
+    }
+    let group = Path::new(ROOT).join(format!("room-{}", std::process::id()));
+    std::fs::create_dir(&group).unwrap();
+    let inside = format!("umount {ROOT} && mount -t cgroup2 none {ROOT} && exec \"$@\"");
+    let script = format!(
+        "echo $$ > {}/cgroup.procs && exec {} -m -C sh -c '{inside}' - \"$@\"",
+        group.display(),
+        find_program("unshare").unwrap().display()
+    );
+    let mut command = Command::new("sh");
+    let doctor = wharf(&["doctor"]);
+    command.args(["-c", &script, "-"]).arg(doctor.get_program()).args(doctor.get_args());
+    let done = command.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let made = group.join("init").exists();
+    wait_for("the groups are left", || {
+        let _ = std::fs::remove_dir(group.join("init"));
+        std::fs::remove_dir(&group).ok()
+    });
+    assert!(made, "{done:?}");
+    let line = said.lines().find(|line| line.contains("making groups"));
+    assert!(line.is_some_and(|line| line.contains("allowed")), "{done:?}");
 }
