@@ -42,6 +42,8 @@ pub enum AgentError {
     Registration(#[from] RegistrationError),
     #[error("this host has no identity: {0}")]
     Identity(#[from] IdentityError),
+    #[error("ECS_ENABLE_TASK_CPU_MEM_LIMIT=true: {0}")]
+    Limits(String),
 }
 
 impl AgentError {
@@ -49,7 +51,9 @@ impl AgentError {
     pub fn is_terminal(&self) -> bool {
         matches!(
             self,
-            AgentError::Registration(_) | AgentError::Identity(IdentityError::Refused(_))
+            AgentError::Registration(_)
+                | AgentError::Identity(IdentityError::Refused(_))
+                | AgentError::Limits(_)
         )
     }
 }
@@ -70,7 +74,9 @@ pub struct Agent {
 impl Agent {
     /// Run until the host is refused for good. Dropping the future leaves all containers running.
     pub async fn run(self) -> Result<(), AgentError> {
-        let config = self.config;
+        let mut config = self.config;
+        let limits = has_limits(config.task_limits, self.runtime.refuses_groups())?;
+        config.task_limits = Some(limits);
         let journal = Journal::open(&config.data_dir, config.checkpoint)?;
         let connector = Arc::new(Connector::new(config.ca.as_deref()));
         let api = Api::new(&config.endpoint, &config.region, self.chain, connector)?;
@@ -82,7 +88,7 @@ impl Agent {
             self.network,
             driver::Settings {
                 dir: config.data_dir.clone(),
-                cgroup: self.cgroup,
+                cgroup: limits.then_some(self.cgroup),
                 endpoint: reachable(&config.endpoint),
                 ca: config.ca.clone(),
                 region: config.region.clone(),
@@ -219,6 +225,22 @@ async fn sweep_images(tasks: Arc<Tasks>, config: Config) {
     }
 }
 
+/// Whether tasks can have limits of their own here. AWS: an agent that was told to have them ends where
+/// it cannot; one that was told nothing does without.
+fn has_limits(wanted: Option<bool>, refused: Option<String>) -> Result<bool, AgentError> {
+    match (wanted, refused) {
+        (Some(true), Some(why)) => Err(AgentError::Limits(why)),
+        (None, Some(why)) => {
+            tracing::warn!(
+                "tasks that have cpu or memory of their own are not taken, as if by \
+                 ECS_ENABLE_TASK_CPU_MEM_LIMIT=false: {why}"
+            );
+            Ok(false)
+        }
+        (wanted, _) => Ok(wanted.unwrap_or(true)),
+    }
+}
+
 /// A control plane on the host's own loopback is out of its tasks' reach.
 fn reachable(endpoint: &str) -> Option<String> {
     let uri: http::Uri = endpoint.parse().ok()?;
@@ -235,4 +257,22 @@ fn registry(config: &Config) -> Result<Arc<Registry>, AgentError> {
         ..Settings::default()
     };
     Ok(Arc::new(Registry::new(settings).map_err(host_images::Error::from)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_had_where_they_can_be() {
+        let why = || Some("systemd".to_owned());
+        let found = |wanted, refused| has_limits(wanted, refused).ok();
+        assert_eq!(found(None, None), Some(true));
+        assert_eq!(found(Some(true), None), Some(true));
+        assert_eq!(found(Some(false), None), Some(false));
+        assert_eq!(found(None, why()), Some(false));
+        assert_eq!(found(Some(false), why()), Some(false));
+        let ended = has_limits(Some(true), why()).unwrap_err();
+        assert!(ended.is_terminal() && ended.to_string().ends_with("systemd"), "{ended}");
+    }
 }

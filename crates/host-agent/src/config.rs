@@ -56,6 +56,8 @@ pub struct Config {
     pub images_per_cleanup: usize,
     pub log_drivers: Vec<String>,
     pub privileged: bool,
+    /// Whether tasks may have CPU and memory of their own; `None` is as the runtime can.
+    pub task_limits: Option<bool>,
     pub metrics: bool,
     pub checkpoint: bool,
     pub instance_id: Option<String>,
@@ -98,6 +100,7 @@ Settings are read from /etc/ecs/ecs.config, then from the environment, then from
   ECS_NUM_IMAGES_DELETE_PER_CYCLE        how many go at once [5]
   ECS_AVAILABLE_LOGGING_DRIVERS          a JSON list [all that come with the agent]
   ECS_DISABLE_PRIVILEGED                 refuse privileged containers [false]
+  ECS_ENABLE_TASK_CPU_MEM_LIMIT          take tasks with cpu or memory of their own [true]
   ECS_DISABLE_METRICS                    send none [false]
   ECS_DYNAMIC_HOST_PORT_RANGE            FIRST-LAST [32768-60999]
   ECS_ENABLE_TASK_ENI                    take awsvpc tasks: their addresses lead here [false]
@@ -161,12 +164,16 @@ impl Source {
     }
 
     fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
+        Ok(self.maybe(name)?.unwrap_or(false))
+    }
+
+    fn maybe(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {
         let read = |value: &str| match value.to_ascii_lowercase().as_str() {
             "true" | "1" | "t" => Some(true),
             "false" | "0" | "f" => Some(false),
             _ => None,
         };
-        Ok(self.with(name, "expected true or false", read)?.unwrap_or(false))
+        self.with(name, "expected true or false", read)
     }
 
     fn span(&self, name: &'static str, default: Duration) -> Result<Duration, ConfigError> {
@@ -235,8 +242,9 @@ impl Source {
             images_per_cleanup: self.number("ECS_NUM_IMAGES_DELETE_PER_CYCLE")?.unwrap_or(5) as _,
             log_drivers: drivers.unwrap_or_else(usual),
             privileged: !self.flag("ECS_DISABLE_PRIVILEGED")?,
+            task_limits: self.maybe("ECS_ENABLE_TASK_CPU_MEM_LIMIT")?,
             metrics: !self.flag("ECS_DISABLE_METRICS")?,
-            checkpoint: self.get("ECS_CHECKPOINT").is_none() || self.flag("ECS_CHECKPOINT")?,
+            checkpoint: self.maybe("ECS_CHECKPOINT")?.unwrap_or(true),
             instance_id: self.get("ECS_INSTANCE_ID").map(str::to_owned),
             availability_zone: self.get("ECS_AVAILABILITY_ZONE").map(str::to_owned),
             dynamic_ports: self.with(

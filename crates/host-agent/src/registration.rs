@@ -73,7 +73,6 @@ pub fn capabilities(config: &Config) -> Vec<String> {
             "container-restart-policy",
             "execute-command",
             "full-sync",
-            "task-cpu-mem-limit",
             "pid-ipc-namespace-sharing",
             "docker-plugin.local",
             "network.container-port-range",
@@ -82,7 +81,6 @@ pub fn capabilities(config: &Config) -> Vec<String> {
             "firelens.options.config.file",
             "logging-driver.awsfirelens.log-driver-buffer-limit",
             "ecr-endpoint",
-            "increased-task-cpu-limit",
             // What the plane refuses by its name; without these it would find no host for it.
             "aws-appmesh",
             "efs",
@@ -98,6 +96,10 @@ pub fn capabilities(config: &Config) -> Vec<String> {
         ]
         .map(ecs),
     );
+    if config.task_limits != Some(false) {
+        // AWS: who limits no tasks limits no large ones either.
+        all.extend(["task-cpu-mem-limit", "increased-task-cpu-limit"].map(ecs));
+    }
     if config.external {
         all.push(ecs("external"));
     } else if config.task_eni {
@@ -235,6 +237,21 @@ mod tests {
         let config = source.config().unwrap();
         assert!(!has(&config));
         assert_eq!(identity(&config), "");
+    }
+
+    #[test]
+    fn a_host_without_tasks_limits_does_not_promise_them() {
+        let mut source = Source::default();
+        let told = |source: &Source| {
+            let all = capabilities(&source.config().unwrap());
+            let limits = all.into_iter().filter(|name| name.ends_with("-limit"));
+            limits.filter(|name| name.contains(".task-") || name.contains("-task-")).count()
+        };
+        assert_eq!(told(&source), 2);
+        source.set("ECS_ENABLE_TASK_CPU_MEM_LIMIT", "true");
+        assert_eq!(told(&source), 2);
+        source.set("ECS_ENABLE_TASK_CPU_MEM_LIMIT", "false");
+        assert_eq!(told(&source), 0);
     }
 
     #[test]

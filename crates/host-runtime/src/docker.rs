@@ -9,6 +9,7 @@ mod logs;
 mod pause;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ use crate::cgroups::Group;
 use crate::error::{Error, Result};
 use crate::{
     ContainerSpec, Created, Exec, ExecSpec, Exit, GroupSpec, ImageStore, LogReader, LogsFrom,
-    Runtime, Started, State, Stats, Status, bundle,
+    Runtime, Started, State, Stats, Status, bundle, output,
 };
 
 /// Whose container it is, and what it was made from.
@@ -40,6 +41,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 pub struct Docker {
     client: Client,
+    socket: PathBuf,
+    /// Who makes the containers' cgroups in the Engine's place, where it is not the Engine itself.
+    cgroups_of: Option<String>,
     /// Containers of other owners on the same daemon are not ours.
     owner: String,
 }
@@ -195,7 +199,13 @@ impl Runtime for Docker {
         labels.insert(SPEC.to_owned(), text);
         let options = CreateContainerOptionsBuilder::default().name(&spec.id).build();
         match self.client.create_container(Some(options), body).await {
-            Ok(made) => self.take_warnings(spec, made.warnings).await,
+            Ok(made) => {
+                if let Some(log) = &spec.stdio.log {
+                    let (socket, container) = (self.socket.clone(), spec.id.clone());
+                    output::Kept { socket, container }.note(&log.dir)?;
+                }
+                self.take_warnings(spec, made.warnings).await
+            }
             Err(error) if status_of(&error) == 409 => Err(Error::Exists(spec.id.clone())),
             Err(error) => Err(match told(error) {
                 Error::Docker(text) => Error::Create(format!("Error response from daemon: {text}")),
@@ -337,7 +347,15 @@ impl Runtime for Docker {
         Ok(Box::new(logs::open(&self.client, id, from, terminal)))
     }
 
+    fn refuses_groups(&self) -> Option<String> {
+        let of = self.cgroups_of.as_ref()?;
+        Some(format!("the Docker Engine leaves cgroups to {of} (its cgroup driver)"))
+    }
+
     async fn create_group(&self, group: &GroupSpec) -> Result<()> {
+        if let Some(why) = self.refuses_groups() {
+            return Err(Error::Unsupported(why));
+        }
         let made = Group::new(&group.path)?;
         made.create()?;
         made.limit(&group.resources)

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use crate::Runtime;
 use crate::cgroups::{Group, Hierarchies, hierarchies};
 use crate::docker::Docker;
 use crate::error::Error;
@@ -77,13 +78,30 @@ fn basics() -> [Finding; 5] {
 /// What a host needs whose containers run in a Docker Engine: the one that `DOCKER_HOST` names.
 pub async fn engine_test(docker_host: Option<&str>) -> Vec<Finding> {
     let engine = engine(docker_host).await;
-    basics().into_iter().chain([namespaces(), engine]).collect()
+    basics().into_iter().chain([namespaces()]).chain(engine).collect()
 }
 
-async fn engine(docker_host: Option<&str>) -> Finding {
-    let asked = async { Docker::open(docker_host, "doctor").await?.about().await };
+/// The Engine, and whether tasks can have limits of their own in it.
+async fn engine(docker_host: Option<&str>) -> Vec<Finding> {
+    let asked = async {
+        let docker = Docker::open(docker_host, "doctor").await?;
+        let about = docker.about().await?;
+        Ok((docker, about))
+    };
     match asked.await {
-        Ok(about) => good("docker", about),
+        Ok((docker, about)) => {
+            let limits = match docker.refuses_groups() {
+                None => good("tasks' limits", "a cgroup above the containers'"),
+                Some(why) => bad(
+                    "tasks' limits",
+                    Verdict::Limited,
+                    format!("{why}: tasks that have cpu or memory of their own find no host here"),
+                    "where they shall: {\"exec-opts\": [\"native.cgroupdriver=cgroupfs\"]} in \
+                     /etc/docker/daemon.json",
+                ),
+            };
+            vec![good("docker", about), limits]
+        }
         Err(error) => {
             let advice = match error {
                 Error::Away(_) => {
@@ -92,7 +110,7 @@ async fn engine(docker_host: Option<&str>) -> Finding {
                 }
                 _ => "docs/HOSTS.md says what an Engine must be like",
             };
-            bad("docker", Verdict::Missing, crate::reason(&error), advice)
+            vec![bad("docker", Verdict::Missing, crate::reason(&error), advice)]
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod doctor;
 mod error;
 mod inroot;
 mod logs;
+mod output;
 mod record;
 mod seccomp;
 pub mod shim;
@@ -31,7 +32,8 @@ use tokio::sync::mpsc;
 
 pub use docker::{Docker, Kept};
 pub use error::{Error, Phase, Result, reason};
-pub use logs::{Dropped, acknowledge, acknowledged, dropped, follow};
+pub use logs::{Dropped, acknowledge, acknowledged, dropped};
+pub use output::output;
 pub use shimmed::{Config, ShimProgram, Shimmed};
 pub use spec::*;
 
@@ -104,6 +106,11 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Its output from a position on, oldest first.
     async fn logs(&self, id: &str, from: LogsFrom) -> Result<Box<dyn LogReader>>;
+
+    /// Why there can be no cgroup above containers; `None` where there can.
+    fn refuses_groups(&self) -> Option<String> {
+        None
+    }
 
     /// A cgroup above containers, with limits of its own; making it again changes its limits.
     async fn create_group(&self, group: &GroupSpec) -> Result<()>;

@@ -177,11 +177,6 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// The output in a folder of [`crate::LogFiles`], whether or not its container is still there.
-pub fn follow(dir: PathBuf, from: LogsFrom) -> Result<Box<dyn LogReader>> {
-    Ok(Box::new(Follower::open(dir, from)?))
-}
-
 pub struct Follower {
     dir: PathBuf,
     follow: bool,

@@ -25,6 +25,7 @@ fn world() -> World {
         let input = json!({"cluster": "c", "totalResources": [number("CPU"), number("MEMORY")],
             "attributes": [{"name": "ecs.capability.execute-command"},
                 {"name": "ecs.capability.task-eni"},
+                {"name": "ecs.capability.task-cpu-mem-limit"},
                 {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"}],
             "instanceIdentityDocument": document.to_string()});
         let answer = world.call("RegisterContainerInstance", input);

@@ -74,7 +74,7 @@ impl Driver {
             ulimits: ulimits(host),
             security: security(container, host)?,
             resources: resources(container, host),
-            cgroup: Some(format!("{}/{id}", self.group(given))),
+            cgroup: self.cgroup(given, &id),
             namespaces: Namespaces {
                 network: self.network_namespace(given, part, attachment),
                 ..shared_namespaces(given, self.namespace_holder(given), &id, host)

@@ -43,8 +43,9 @@ const PROBE_OUTPUT: u64 = 1024;
 pub struct Settings {
     /// What belongs to this host alone.
     pub dir: PathBuf,
-    /// The parent of the tasks' cgroups, absolute within every hierarchy.
-    pub cgroup: String,
+    /// The parent of the tasks' cgroups, absolute within every hierarchy; `None` where tasks have none,
+    /// and the runtime has a place for each container.
+    pub cgroup: Option<String>,
     /// The control plane as tasks reach it; none where they cannot.
     pub endpoint: Option<String>,
     /// The CA of the control plane, where it is not in the system's store.
@@ -304,8 +305,14 @@ impl Driver {
         self.settings.dir.join("tasks").join(&given.id)
     }
 
-    fn group(&self, given: &Given) -> String {
-        format!("{}/{}", self.settings.cgroup, given.id)
+    /// The task's cgroup.
+    fn group(&self, given: &Given) -> Option<String> {
+        Some(format!("{}/{}", self.settings.cgroup.as_ref()?, given.id))
+    }
+
+    /// One of its containers'.
+    fn cgroup(&self, given: &Given, id: &str) -> Option<String> {
+        Some(format!("{}/{id}", self.group(given)?))
     }
 }
 

@@ -15,9 +15,11 @@ impl Driver {
     /// The task's cgroup, and its network where all containers share one.
     pub(super) async fn prepare(&self, given: &Given) -> Result<(), Failure> {
         let resource = |text: String| Failure::new(Failure::RESOURCE, text);
-        let group = GroupSpec { path: self.group(given), resources: task_limits(given) };
-        let made = self.runtime.create_group(&group).await;
-        made.map_err(|e| resource(format!("cannot make the task's cgroup: {}", reason(&e))))?;
+        if let Some(path) = self.group(given) {
+            let group = GroupSpec { path, resources: task_limits(given) };
+            let made = self.runtime.create_group(&group).await;
+            made.map_err(|e| resource(format!("cannot make the task's cgroup: {}", reason(&e))))?;
+        }
         self.hold_namespaces(given).await?;
         let (network, id) = (self.network.clone(), given.id.clone());
         let failed = |text: String| resource(format!("cannot make the task's network: {text}"));
@@ -91,7 +93,7 @@ impl Driver {
             name: format!("ecs-{}-{}-network", given.task.family, given.task.version),
             hostname: self.own_hostname(given, named),
             domainname: (!domain.is_empty()).then(|| domain.clone()),
-            cgroup: Some(format!("{}/{id}", self.group(given))),
+            cgroup: self.cgroup(given, &id),
             ..pause::spec(id)
         };
         self.start_pause(&spec).await.map(Home::Of).map_err(|error| reason(&error))
@@ -132,7 +134,9 @@ impl Driver {
             }
         };
         let _ = tokio::task::spawn_blocking(remove).await;
-        if let Err(error) = self.runtime.remove_group(&self.group(given)).await {
+        if let Some(group) = self.group(given)
+            && let Err(error) = self.runtime.remove_group(&group).await
+        {
             tracing::warn!("the cgroup of {} was not removed: {error}", given.id);
         }
     }

@@ -30,7 +30,7 @@ impl Driver {
         let mut spec = ContainerSpec {
             name: format!("ecs-{}-{}-pause", given.task.family, given.task.version),
             rootfs: Rootfs { layers: vec![root], image: String::new() },
-            cgroup: Some(format!("{}/{}", self.group(given), pause_id(given))),
+            cgroup: self.cgroup(given, &pause_id(given)),
             ..spec(pause_id(given))
         };
         let namespace = |mode: &str| match mode {

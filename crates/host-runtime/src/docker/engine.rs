@@ -34,8 +34,8 @@ impl Docker {
     pub async fn open(host: Option<&str>, owner: &str) -> Result<Self> {
         let socket = socket(host)?;
         check_place(&socket).await?;
-        let docker = Self::at(&socket, owner).await?;
-        docker.check_groups().await?;
+        let mut docker = Self::at(&socket, owner).await?;
+        docker.cgroups_of = docker.other_cgroups().await?;
         Ok(docker)
     }
 
@@ -53,7 +53,8 @@ impl Docker {
         let client = Client::connect_with_socket(&path, TIMEOUT, bollard::API_DEFAULT_VERSION);
         let client = client.map_err(told)?.with_timeout(Duration::from_secs(TIMEOUT));
         let client = client.negotiate_version().await.map_err(told)?;
-        Ok(Self { client, owner: owner.to_owned() })
+        let (socket, owner) = (socket.to_owned(), owner.to_owned());
+        Ok(Self { client, socket, cgroups_of: None, owner })
     }
 
     /// What answers, in a few words.
@@ -61,18 +62,22 @@ impl Docker {
         let info = self.client.info().await.map_err(told)?;
         let words = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
         let (version, storage) = (words(info.server_version), words(info.driver));
-        Ok(format!("version {version}, storage {storage}"))
+        let driver = info.cgroup_driver.map_or_else(|| "unknown".to_owned(), |d| d.to_string());
+        let groups = info.cgroup_version.map_or_else(String::new, |v| format!(" of version {v}"));
+        Ok(format!("version {version}, storage {storage}, cgroups{groups} by {driver}"))
     }
 
     /// A task's limits are a cgroup's above its containers', which a daemon that leaves cgroups to
     /// systemd takes for a slice's name.
-    async fn check_groups(&self) -> Result<()> {
+    async fn other_cgroups(&self) -> Result<Option<String>> {
         let info = self.client.info().await.map_err(told)?;
         match info.cgroup_driver {
-            Some(SystemInfoCgroupDriverEnum::CGROUPFS) => Ok(()),
+            Some(SystemInfoCgroupDriverEnum::CGROUPFS) => Ok(None),
+            Some(driver @ SystemInfoCgroupDriverEnum::SYSTEMD) => Ok(Some(driver.to_string())),
+            // Without cgroups a container would have no limits.
             other => Err(Error::Unsupported(format!(
-                "the Docker Engine has the cgroup driver {}, and tasks' limits need cgroupfs: start \
-                 dockerd with --exec-opt native.cgroupdriver=cgroupfs",
+                "the Docker Engine has the cgroup driver {}, and containers' limits need cgroupfs or \
+                 systemd",
                 other.map_or_else(|| "unknown".to_owned(), |driver| driver.to_string())
             ))),
         }
@@ -139,6 +144,8 @@ async fn check_place(socket: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+
     use super::*;
 
     #[test]
@@ -150,6 +157,73 @@ mod tests {
             let refused = socket(Some(elsewhere)).unwrap_err().to_string();
             assert!(refused.contains(elsewhere), "{refused}");
         }
+    }
+
+    /// Who answers as an Engine does: its version, and this as what it says of itself.
+    fn engine(dir: &Path, info: &'static str) -> PathBuf {
+        let path = dir.join("engine");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut words = String::new();
+                let mut lines = BufReader::new(&stream);
+                while !words.ends_with("\r\n\r\n") && lines.read_line(&mut words).unwrap() > 0 {}
+                let body = match words.contains("/info ") {
+                    true => info,
+                    false => "{\"ApiVersion\":\"1.44\",\"MinAPIVersion\":\"1.24\"}",
+                };
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json";
+                let length = body.len();
+                // Who asks may have gone: that is no matter of this one's.
+                let _ = write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+            }
+        });
+        path
+    }
+
+    #[test]
+    fn who_makes_cgroups_is_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let opened = |info| {
+            let dir = tempfile::tempdir().unwrap();
+            let host = format!("unix://{}", engine(dir.path(), info).display());
+            runtime.block_on(async {
+                let docker = Docker::open(Some(&host), "o").await?;
+                Ok::<_, Error>((docker.refuses_groups(), docker.about().await?))
+            })
+        };
+        let (refuses, about) = opened("{\"CgroupDriver\":\"cgroupfs\"}").unwrap();
+        assert_eq!(refuses, None);
+        assert_eq!(about, "version unknown, storage unknown, cgroups by cgroupfs");
+        let (refuses, about) =
+            opened("{\"CgroupDriver\":\"systemd\",\"CgroupVersion\":\"2\",\"Driver\":\"overlayfs\"}")
+                .unwrap();
+        assert!(refuses.unwrap().contains("systemd"));
+        assert_eq!(about, "version unknown, storage overlayfs, cgroups of version 2 by systemd");
+        for (info, named) in
+            [("{\"CgroupDriver\":\"none\"}", "none"), ("{}", "unknown"), ("[]", "invalid")]
+        {
+            let refused = opened(info).unwrap_err().to_string();
+            assert!(refused.contains(named), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_slice_is_made_by_nobody_here() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = engine(dir.path(), "{\"CgroupDriver\":\"systemd\"}");
+        let host = format!("unix://{}", path.display());
+        let docker = runtime.block_on(Docker::open(Some(&host), "o")).unwrap();
+        let group = crate::GroupSpec { path: "/never/made".into(), ..Default::default() };
+        let refused = runtime.block_on(docker.create_group(&group)).unwrap_err();
+        assert!(matches!(refused, Error::Unsupported(_)), "{refused}");
+        assert!(!crate::cgroups::Group::new("/never").unwrap().exists());
+        let found = runtime.block_on(crate::doctor::engine_test(Some(&host)));
+        let limits = found.last().unwrap();
+        assert_eq!(limits.verdict, crate::doctor::Verdict::Limited, "{limits:?}");
+        assert!(limits.found.contains("systemd") && !limits.advice.is_empty(), "{limits:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `exec` by the Engine API: one upgraded connection, whose output is split by stream here.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bollard::Docker as Client;
 use bollard::container::LogOutput;
@@ -17,6 +19,10 @@ use crate::{Exec, ExecControl, ExecSpec};
 
 /// Bytes that wait for their reader, by stream.
 const BUFFER: usize = 64 << 10;
+/// How long between two questions whether the program runs.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+/// As much is told of why it does not.
+const REASON: usize = 4 << 10;
 
 pub async fn start(client: &Client, id: &str, spec: &ExecSpec) -> Result<Exec> {
     let process = &spec.process;
@@ -37,9 +43,18 @@ pub async fn start(client: &Client, id: &str, spec: &ExecSpec) -> Result<Exec> {
     let StartExecResults::Attached { mut output, input } = begun else {
         return Err(Error::Docker("the exec was detached".into()));
     };
+    let (say_ended, ended) = watch::channel(false);
+    let control = Control { client: client.clone(), id: made, ended };
+    if !control.has_begun().await? {
+        let _ = say_ended.send(true);
+        let mut why = String::new();
+        while let (Some(Ok(piece)), true) = (output.next().await, why.len() < REASON) {
+            why.push_str(&String::from_utf8_lossy(&piece.into_bytes()));
+        }
+        return Err(Error::Start(why.trim().to_owned()));
+    }
     let (mut out, stdout) = tokio::io::duplex(BUFFER);
     let (mut err, stderr) = tokio::io::duplex(BUFFER);
-    let (say_ended, ended) = watch::channel(false);
     tokio::spawn(async move {
         while let Some(Ok(piece)) = output.next().await {
             let to: &mut DuplexStream = match piece {
@@ -51,7 +66,6 @@ pub async fn start(client: &Client, id: &str, spec: &ExecSpec) -> Result<Exec> {
         }
         let _ = say_ended.send(true);
     });
-    let control = Control { client: client.clone(), id: made, ended };
     if let (Some((rows, columns)), true) = (spec.size, process.tty) {
         control.resize(rows, columns).await?;
     }
@@ -67,6 +81,21 @@ struct Control {
 }
 
 impl Control {
+    /// The daemon answers before it starts the program. One that it cannot start has ended without ever
+    /// having had a process; what is wrong with it comes in the place of its output.
+    async fn has_begun(&self) -> Result<bool> {
+        loop {
+            let answer = self.client.inspect_exec(&self.id).await.map_err(told)?;
+            if answer.pid.is_some_and(|pid| pid > 0) {
+                return Ok(true);
+            }
+            if answer.running == Some(false) && answer.exit_code.is_some() {
+                return Ok(false);
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
     /// The process as this machine sees it, while it runs.
     async fn process(client: &Client, id: &str) -> Result<Option<Process>> {
         let answer = client.inspect_exec(id).await.map_err(told)?;

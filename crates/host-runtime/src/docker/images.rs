@@ -1,13 +1,11 @@
 //! The Engine's own store of images. What a host hands over goes by a name made of the owner and the
 //! image's id: nobody's tags are moved, and what is ours is known.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ImportImageOptionsBuilder, ListImagesOptionsBuilder,
-    RemoveImageOptions,
+    CreateImageOptionsBuilder, ImportImageOptionsBuilder, ListImagesOptions, RemoveImageOptions,
 };
 use futures_util::{StreamExt, stream};
 
@@ -25,9 +23,9 @@ impl Docker {
 
     /// All names of this owner.
     pub(super) async fn own_images(&self) -> Result<Vec<String>> {
-        let filter = HashMap::from([("reference".to_owned(), vec![self.repository()])]);
-        let options = ListImagesOptionsBuilder::default().filters(&filter).build();
-        let found = self.client.list_images(Some(options)).await.map_err(told)?;
+        // An Engine with containerd's store takes the filter `reference` for one name with its tag.
+        let all = None::<ListImagesOptions>;
+        let found = self.client.list_images(all).await.map_err(told)?;
         let own = format!("{}:", self.repository());
         let mut names: Vec<String> = found.into_iter().flat_map(|image| image.repo_tags).collect();
         names.retain(|name| name.starts_with(&own));

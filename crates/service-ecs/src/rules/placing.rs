@@ -97,11 +97,16 @@ pub fn need(
 ) -> Need {
     let containers = super::overrides::merged(definition, overrides);
     let (tcp, udp) = resources::ports(definition);
-    let attributes = match launch {
+    let mut attributes = match launch {
         // AWS: what Fargate's hosts can do is Fargate's affair.
         Launch::Fargate => Vec::new(),
         Launch::Ec2 | Launch::External => attributes(definition),
     };
+    // AWS: an agent with `ECS_ENABLE_TASK_CPU_MEM_LIMIT=false` does not tell this one, and gets no tasks
+    // with limits of their own; `requiresAttributes` does not list it.
+    if resources::has_limits(definition, overrides) {
+        attributes.push(("ecs.capability.task-cpu-mem-limit".to_owned(), None));
+    }
     Need {
         cpu: resources::task_cpu(definition, overrides, &containers).into(),
         memory: resources::task_memory(definition, overrides, &containers).into(),

@@ -54,6 +54,15 @@ pub fn task_cpu(
     })
 }
 
+/// Whether the task itself has CPU or memory, beside its containers'.
+pub fn has_limits(
+    definition: &api::TaskDefinition,
+    overrides: Option<&api::TaskOverride>,
+) -> bool {
+    let of_call = overrides.is_some_and(|over| over.cpu.is_some() || over.memory.is_some());
+    of_call || definition.cpu.is_some() || definition.memory.is_some()
+}
+
 /// MiB that a task holds. AWS: a container's reservation counts where it has one.
 pub fn task_memory(
     definition: &api::TaskDefinition,

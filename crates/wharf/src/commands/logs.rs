@@ -1,5 +1,6 @@
-//! `wharf logs`: what a task's containers wrote, from the files that their hosts keep on this machine.
-//! It asks nobody: output is shown without any log configuration, and also when no server runs.
+//! `wharf logs`: what a task's containers wrote, from the files that their hosts keep on this machine,
+//! or from the Docker Engine that keeps it in their place. Neither server nor agent is asked: output is
+//! shown without any log configuration, and also when none of them runs.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use host_runtime::{LogLine, LogReader, LogsFrom, Stream, follow};
+use host_runtime::{LogLine, LogReader, LogsFrom, Stream, output};
 
 use super::misuse;
 use crate::data_dir::DataDirArgument;
@@ -31,7 +32,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let dir = arguments.data_dir.resolve()?;
-    let folder = find(&dir.path().join("hosts"), &arguments.task)?;
+    let folder = find(dir.path(), &arguments.task)?;
     let mut containers = names(&folder)?;
     if let Some(wanted) = &arguments.container {
         if !containers.contains(wanted) {
@@ -50,7 +51,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let mut sources = Vec::new();
         for name in containers {
             tell_of_dropped(&folder.join(&name), &name);
-            let reader = follow(folder.join(&name), from)
+            let reader = output(folder.join(&name), from)
+                .await
                 .with_context(|| format!("cannot read the output of {name}"))?;
             sources.push(Source::new(name, reader));
         }
@@ -75,14 +77,15 @@ fn tell_of_dropped(folder: &Path, name: &str) {
     }
 }
 
-/// The folder of a task's output, on whichever host it is.
-fn find(hosts: &Path, task: &str) -> Result<PathBuf> {
+/// The folder of a task's output, on whichever host of a server it is, or on the host whose agent's
+/// data directory this is.
+fn find(dir: &Path, task: &str) -> Result<PathBuf> {
     let id = task.rsplit('/').next().unwrap_or_default();
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return misuse(format!("{task:?} is neither a task's ARN nor its id"));
     }
     let mut found = Vec::new();
-    for host in folders(hosts) {
+    for host in folders(&dir.join("hosts")).chain([dir.to_owned()]) {
         let of_tasks = folders(&host.join("logs"));
         found.extend(of_tasks.filter(|folder| name_of(folder).starts_with(id)));
     }
@@ -92,7 +95,7 @@ fn find(hosts: &Path, task: &str) -> Result<PathBuf> {
     }
     match &found[..] {
         [one] => Ok(one.clone()),
-        [] => bail!("no host of {} has output of task {id}", hosts.display()),
+        [] => bail!("no host of {} has output of task {id}", dir.display()),
         _ => bail!("{} tasks begin with {id}", found.len()),
     }
 }
@@ -228,16 +231,18 @@ mod tests {
     fn a_task_is_found_by_its_arn_its_id_or_its_beginning() {
         let temp = tempfile::tempdir().unwrap();
         for (host, task) in [("i-1", "aa11"), ("i-1", "ab22"), ("i-2", "ab22ff")] {
-            std::fs::create_dir_all(temp.path().join(host).join("logs").join(task).join("app"))
-                .unwrap();
+            let host = temp.path().join("hosts").join(host);
+            std::fs::create_dir_all(host.join("logs").join(task).join("app")).unwrap();
         }
+        std::fs::create_dir_all(temp.path().join("logs/dd33/app")).unwrap();
         let found = |task: &str| find(temp.path(), task).map(|path| name_of(&path)).ok();
         assert_eq!(found("arn:aws:ecs:us-east-1:1:task/c/aa11").as_deref(), Some("aa11"));
         assert_eq!(found("aa").as_deref(), Some("aa11"));
         assert_eq!(found("ab22").as_deref(), Some("ab22"));
+        assert_eq!(found("dd").as_deref(), Some("dd33"), "of an agent's own directory");
         for none in ["a", "cc", "", "..", "../logs", "arn:aws:ecs:us-east-1:1:task/c/"] {
             assert_eq!(found(none), None, "{none}");
         }
-        assert_eq!(names(&temp.path().join("i-1/logs/aa11")).unwrap(), ["app"]);
+        assert_eq!(names(&temp.path().join("hosts/i-1/logs/aa11")).unwrap(), ["app"]);
     }
 }

@@ -8,12 +8,7 @@ use crate::world::{Machine, kill, wait_for};
 
 /// Agents that keep traces for a moment only.
 fn restart_tidy(machine: &mut Machine) {
-    machine.terminate();
-    for host in std::fs::read_dir(machine.dir().join("hosts")).unwrap().flatten() {
-        let config = "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=1s\n";
-        std::fs::write(host.path().join("ecs.config"), config).unwrap();
-    }
-    machine.up();
+    machine.configure("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=1s\n");
 }
 
 /// Memory has let go of an ended task; what is asked of it is read from the disk.

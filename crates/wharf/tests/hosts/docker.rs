@@ -7,7 +7,9 @@ use crate::daemon::Daemon;
 use crate::inside::{LOGGING, awslogs, events, role};
 use crate::joining::{connected, user};
 use crate::life::get;
+use crate::rollouts::images::a_tag_may_move;
 use crate::world::{Elsewhere, Machine, is_root, wait_for, wharf};
+use crate::{exec, fields, inside};
 
 const CLUSTER: &str = "engine";
 
@@ -203,4 +205,41 @@ fn what_an_engine_cannot_do_is_refused_and_what_is_ours_in_it_is_removed() {
     world.wharf(&["clean", "--data-dir", &dir]);
     let kept = world.threads.block_on(world.engine(&world.owner()).kept()).unwrap();
     assert_eq!(kept, host_runtime::Kept::default());
+}
+
+/// As much as the tests' tasks may ask for at once.
+const ROOM: u64 = 1_000_000;
+
+#[test]
+fn fields_do_in_an_engine_what_they_say() {
+    let Some(machine) = Machine::docker(ROOM, &[], "") else { return };
+    fields::inside(&machine);
+}
+
+#[test]
+fn tasks_of_an_engine_are_tasks() {
+    let Some(machine) = Machine::docker(ROOM, &[], "") else { return };
+    fields::some(&machine);
+    inside::tasks_have_addresses(&machine);
+    inside::output_is_shown(&machine);
+    inside::output_is_followed(&machine);
+    exec::commands_have_streams(&machine);
+    exec::shells_have_terminals(&machine);
+    a_tag_may_move(&machine);
+}
+
+/// What the host does where a task has no cgroup of its own: as with an Engine whose cgroups are
+/// systemd's.
+#[test]
+fn an_engine_without_tasks_limits_runs_tasks_that_ask_for_none() {
+    let off = "ECS_ENABLE_TASK_CPU_MEM_LIMIT=false\n";
+    let Some(machine) = Machine::docker(ROOM, &[], off) else { return };
+    fields::limits::a_task_that_asks_for_limits_finds_no_host(&machine);
+    let arn = machine.run("limited-alone", 1).remove(0);
+    machine.wait(&arn, "RUNNING");
+    let (pid, _) = machine.first_processes()[&arn];
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let of_docker = groups.lines().filter(|line| line.contains(":/docker/")).count();
+    assert!(of_docker > 0 && !groups.contains("/wharf"), "{groups}");
+    fields::limits::containers_have_theirs(&machine);
 }

@@ -42,7 +42,11 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_command_has_streams_of_its_own_and_an_exit_code() {
     let Some(machine) = Machine::start() else { return };
-    let arn = waiting(&machine);
+    commands_have_streams(&machine);
+}
+
+pub fn commands_have_streams(machine: &Machine) {
+    let arn = waiting(machine);
     let task = machine.task(&arn);
     assert_eq!(task["enableExecuteCommand"], true);
     let agent = &task["containers"][0]["managedAgents"][0];
@@ -50,7 +54,7 @@ fn a_command_has_streams_of_its_own_and_an_exit_code() {
     assert_eq!(agent["lastStatus"], "RUNNING", "{task:#}");
 
     let script = "echo out; echo err >&2; id -u; echo $ECS_AGENT_URI; exit 7";
-    let done = exec(&machine, &[&arn, "--", "sh", "-c", script]).output().unwrap();
+    let done = exec(machine, &[&arn, "--", "sh", "-c", script]).output().unwrap();
     assert_eq!(done.status.code(), Some(7), "{done:?}");
     let said = text(&done.stdout);
     // AWS: as root, in the container's environment.
@@ -59,15 +63,15 @@ fn a_command_has_streams_of_its_own_and_an_exit_code() {
 
     // By the id's end alone, and the container by its name.
     let id = arn.rsplit('/').next().unwrap();
-    let done = exec(&machine, &[id, "-c", "app", "--", "true"]).output().unwrap();
+    let done = exec(machine, &[id, "-c", "app", "--", "true"]).output().unwrap();
     assert!(done.status.success(), "{done:?}");
-    let done = exec(&machine, &[id, "--", "/no/such/program"]).output().unwrap();
+    let done = exec(machine, &[id, "--", "/no/such/program"]).output().unwrap();
     assert_eq!(done.status.code(), Some(127), "{done:?}");
     assert!(text(&done.stderr).contains("Unable to start command"), "{done:?}");
 
     // Bytes of all kinds, more than any window, through a command that gives them back.
     let given: Vec<u8> = (0..400_000u32).map(|n| (n * 31 % 251) as u8).collect();
-    let done = piped(&mut exec(&machine, &[id, "--", "cat"]), &given);
+    let done = piped(&mut exec(machine, &[id, "--", "cat"]), &given);
     assert!(done.status.success(), "{done:?}");
     assert!(done.stdout == given, "{} bytes of {} came back", done.stdout.len(), given.len());
 
@@ -174,8 +178,12 @@ impl Terminal {
 #[test]
 fn a_shell_on_a_terminal_knows_its_size_and_ends_with_its_code() {
     let Some(machine) = Machine::start() else { return };
-    let arn = waiting(&machine);
-    let mut terminal = Terminal::open(&exec(&machine, &[&arn]), 31, 97);
+    shells_have_terminals(&machine);
+}
+
+pub fn shells_have_terminals(machine: &Machine) {
+    let arn = waiting(machine);
+    let mut terminal = Terminal::open(&exec(machine, &[&arn]), 31, 97);
     terminal.shows("# ");
     terminal.type_in("busybox stty size; tty_is=$(test -t 0 && echo yes); echo is $tty_is $TERM\n");
     terminal.shows("31 97\r\n");

@@ -9,6 +9,7 @@ use host_runtime::doctor::find_program;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::fields::limits;
 use crate::world::{Machine, PATIENCE, is_root, wait_for, wharf};
 
 pub fn get(address: &str, port: u64) -> Option<String> {
@@ -77,6 +78,21 @@ fn a_host_may_have_runc() {
     assert_eq!(ended["containers"][0]["exitCode"], 7);
     machine.call("StopTask", json!({ "task": arn }));
     machine.wait(&arn, "STOPPED");
+}
+
+/// The agents' setting, whatever runs the containers; what a host told before it tells no more.
+#[test]
+fn hosts_may_have_no_limits_of_tasks() {
+    for runtime in ["embedded", "runc"] {
+        if runtime == "runc" && find_program("runc").is_none() {
+            eprintln!("skipped: runc is not on this machine");
+            continue;
+        }
+        let Some(mut machine) = Machine::start_with(&["--runtime", runtime]) else { return };
+        machine.configure("ECS_ENABLE_TASK_CPU_MEM_LIMIT=false\n");
+        limits::a_task_that_asks_for_limits_finds_no_host(&machine);
+        limits::containers_have_theirs(&machine);
+    }
 }
 
 #[test]

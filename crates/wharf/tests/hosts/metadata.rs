@@ -75,6 +75,10 @@ fn each_version_tells_of_the_task_with_figures() {
     // AWS: tags are asked for as the instance, and are left out where it may not.
     assert_eq!(got("tags")["TaskARN"], arn);
 
+    if machine.engine().is_some() {
+        // There nobody but its own machine may ask.
+        return;
+    }
     // On the host itself an operator asks the agent.
     let host = machine.host_address(&task);
     let told = ask(&host, "/v1/metadata");

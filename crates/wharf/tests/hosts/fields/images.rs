@@ -57,6 +57,32 @@ pub fn cases(machine: &Machine) -> Vec<Case> {
     ]
 }
 
+pub fn a_digest_names_an_image(machine: &Machine) {
+    let arn = run(machine, "by-tag", json!([container("app", "true", json!({}))]), json!({}));
+    let task = machine.wait(&arn, "STOPPED");
+    let digest = part(&task, "app")["imageDigest"].as_str().unwrap().to_owned();
+    let nobodys = format!("sha256:{}", "0".repeat(64));
+    for (family, image, found) in [
+        ("by-digest", format!("busybox@{digest}"), true),
+        ("by-both", format!("busybox:latest@{digest}"), true),
+        ("by-digest-alone", format!("busybox:another@{digest}"), true),
+        ("by-none", format!("127.0.0.1:1/busybox:latest@{nobodys}"), false),
+    ] {
+        let app = container("app", "echo here", json!({ "image": image }));
+        let arn = run(machine, family, json!([app]), json!({}));
+        let task = machine.wait(&arn, "STOPPED");
+        let app = part(&task, "app");
+        assert_eq!(app["image"], image, "{task:#}");
+        if found {
+            assert_eq!(machine.output(&arn, "app"), "here\n", "{task:#}");
+            assert_eq!(app["imageDigest"], digest, "{task:#}");
+        } else {
+            let reason = app["reason"].as_str().unwrap();
+            assert!(reason.starts_with("CannotPullContainerError: "), "{task:#}");
+        }
+    }
+}
+
 pub fn a_stop_signal_is_the_images(machine: &Machine) {
     let folder = machine.folder("signal");
     let recipe = "from = \"busybox:latest\"\nstop_signal = \"SIGUSR1\"\ncopy = []\n";

@@ -123,6 +123,30 @@ fn of_task(arn: &str, name: &str) -> Vec<String> {
     texts.map(|text| text.trim().to_owned()).collect()
 }
 
+/// Each container's own limits hold, however it is with their task's.
+pub fn containers_have_theirs(machine: &Machine) {
+    super::check(machine, cases());
+}
+
+/// AWS: an agent that limits no tasks does not say that it can.
+pub fn a_task_that_asks_for_limits_finds_no_host(machine: &Machine) {
+    let stays = json!(["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"]);
+    machine.define("limited-alone", json!({ "command": stays }), json!({}));
+    machine.define("limited", json!({ "command": stays }), json!({ "memory": "128" }));
+    let refused = |input: Value| {
+        let answer = machine.call("RunTask", input);
+        assert_eq!(answer["tasks"], json!([]), "{answer:#}");
+        assert_eq!(answer["failures"][0]["reason"], "ATTRIBUTE", "{answer:#}");
+    };
+    refused(json!({ "taskDefinition": "limited" }));
+    let over = json!({ "cpu": "256" });
+    refused(json!({ "taskDefinition": "limited-alone", "overrides": over }));
+    let arn = machine.run("limited-alone", 1).remove(0);
+    machine.wait(&arn, "RUNNING");
+    machine.call("StopTask", json!({ "task": arn }));
+    machine.wait(&arn, "STOPPED");
+}
+
 pub fn a_task_has_limits_of_its_own(machine: &Machine) {
     let containers = json!([container("app", "sleep 1000", json!({ "memory": null }))]);
     let containers = json!([{

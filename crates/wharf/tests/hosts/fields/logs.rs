@@ -240,6 +240,10 @@ pub fn cloudwatch_joins_lines(machine: &Machine) {
 
 /// AWS: without blocking, what comes while the buffer is full is lost, and nothing else is.
 pub fn lines_arrive_or_are_counted(machine: &Machine) {
+    if machine.engine().is_some() {
+        // Docker rotates files whoever reads, and counts nothing.
+        return;
+    }
     const LINES: usize = 60_000;
     let role = role(machine, "counted-exec", Some(LOGGING));
     for (name, buffer) in [("roomy", None), ("narrow", Some("64k"))] {

@@ -1,7 +1,7 @@
 //! Services that change and that lose tasks, with real containers.
 
 mod audit;
-mod images;
+pub mod images;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

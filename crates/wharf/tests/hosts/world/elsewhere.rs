@@ -79,8 +79,14 @@ impl Elsewhere {
 
     /// A data directory of an agent there, with busybox in its images.
     pub fn dir(&mut self) -> PathBuf {
-        let dir = self.temp.path().join(format!("agent-{}", self.dirs.len()));
+        let dir = self.folder();
         import_busybox(&dir);
+        dir
+    }
+
+    /// A data directory of an agent there.
+    pub fn folder(&mut self) -> PathBuf {
+        let dir = self.temp.path().join(format!("agent-{}", self.dirs.len()));
         self.dirs.push(dir.clone());
         dir
     }
@@ -143,6 +149,11 @@ impl Elsewhere {
     pub fn freeze(&self, frozen: bool) {
         use rustix::process::Signal;
         kill(self.pid(), if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
+    /// What is sent to this address goes there.
+    pub fn lead_to(&self, address: &str) {
+        ip(&format!("route replace {address}/32 via {}", self.there));
     }
 
     /// The cable is pulled, or put back.

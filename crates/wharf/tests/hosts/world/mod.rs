@@ -6,6 +6,7 @@
 #[path = "../../server/world/client.rs"]
 mod client;
 mod elsewhere;
+mod engine;
 #[path = "../../server/world/etcd.rs"]
 mod etcd;
 pub mod plane;
@@ -69,6 +70,8 @@ pub fn is_root() -> bool {
 pub struct Machine {
     temp: tempfile::TempDir,
     up: Option<Up>,
+    /// The one host, where a Docker Engine has the containers.
+    engine: Option<engine::Host>,
     /// What is run, after `wharf`.
     words: Vec<String>,
     hosts: usize,
@@ -98,6 +101,9 @@ impl Machine {
     }
 
     fn start_sized(size: &str, flags: &[&str]) -> Option<Machine> {
+        if engine::is_asked_for() {
+            return Machine::docker(2 * size.parse::<u64>().unwrap(), flags, "");
+        }
         let mut words = vec!["up", "--no-hosts-file", "--host-cpu", size];
         words.extend(["--host-memory", size, "--listen", "127.0.0.1:0"]);
         words.extend(flags);
@@ -119,7 +125,8 @@ impl Machine {
             return None;
         }
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        let machine = Machine { temp: tempfile::tempdir().unwrap(), up: None, words, hosts };
+        let (temp, up, engine) = (tempfile::tempdir().unwrap(), None, None);
+        let machine = Machine { temp, up, engine, words, hosts };
         std::fs::create_dir(machine.dir()).unwrap();
         Some(machine)
     }
@@ -172,6 +179,15 @@ impl Machine {
         let hosts = up.hosts.len();
         assert_eq!(hosts, self.hosts);
         wait_for("the hosts are connected", || (self.instances(true).len() >= hosts).then_some(()));
+    }
+
+    /// The same once more, with these settings for its hosts' agents.
+    pub fn configure(&mut self, settings: &str) {
+        self.terminate();
+        for host in std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten() {
+            std::fs::write(host.path().join("ecs.config"), settings).unwrap();
+        }
+        self.up();
     }
 
     /// The nth address at which the server listens.
@@ -295,6 +311,9 @@ impl Machine {
 
     /// The folder in which the host of a task keeps what is its own.
     pub fn host_dir(&self, task: &Value) -> PathBuf {
+        if let Some(engine) = &self.engine {
+            return engine.dir.clone();
+        }
         let input = json!({ "containerInstances": [task["containerInstanceArn"]] });
         let told = self.call("DescribeContainerInstances", input);
         let id = told["containerInstances"][0]["ec2InstanceId"].as_str().unwrap().to_owned();
@@ -303,12 +322,18 @@ impl Machine {
 
     /// The address at which a task's host is reached.
     pub fn host_address(&self, task: &Value) -> String {
+        if let Some(engine) = &self.engine {
+            return engine.elsewhere.there.clone();
+        }
         let id = self.host_dir(task).file_name().unwrap().to_string_lossy().into_owned();
         self.address(&id)
     }
 
     /// This machine's address as its hosts reach it.
     pub fn own_address(&self) -> std::net::IpAddr {
+        if let Some(engine) = &self.engine {
+            return engine.elsewhere.here.parse().unwrap();
+        }
         let host = self.up.as_ref().unwrap().hosts[0]["address"].as_str().unwrap().to_owned();
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.connect((host.as_str(), 9)).unwrap();
@@ -322,8 +347,28 @@ impl Machine {
         (task, self.output(&arn, "app"))
     }
 
+    /// Where `wharf logs` finds what the tasks wrote.
+    pub fn output_dir(&self) -> PathBuf {
+        self.engine.as_ref().map_or_else(|| self.dir(), |engine| engine.dir.clone())
+    }
+
+    /// Makes an address of the VPC known as that host's, where it is not one of `wharf up`.
+    pub fn lead_to(&self, address: &str) {
+        if let Some(engine) = &self.engine {
+            engine.elsewhere.lead_to(address);
+        }
+    }
+
+    /// The Docker Engine that has the containers, if one has.
+    pub fn engine(&self) -> Option<&engine::Host> {
+        self.engine.as_ref()
+    }
+
     /// What a container wrote, from the files on its host.
     pub fn output(&self, arn: &str, container: &str) -> String {
+        if let Some(engine) = &self.engine {
+            return engine.output(arn, container);
+        }
         let hosts = std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten();
         hosts.map(|host| output_of(&host.path(), arn, container)).collect()
     }
@@ -331,6 +376,14 @@ impl Machine {
     /// The first process of each task's container and when it began, by the task's ARN, as the files of
     /// the hosts have it.
     pub fn first_processes(&self) -> BTreeMap<String, (i32, u64)> {
+        if let Some(engine) = &self.engine {
+            let running = engine.containers().into_iter().filter(|state| state.pid > 0);
+            let each = running.map(|state| {
+                let arn = state.spec.unwrap().labels["com.amazonaws.ecs.task-arn"].clone();
+                (arn, (state.pid as i32, state.started_at.unwrap()))
+            });
+            return each.collect();
+        }
         let hosts = std::fs::read_dir(self.dir().join("hosts")).unwrap().flatten();
         let all = hosts.flat_map(|host| containers_of(&host.path()));
         all.map(|container| (container.task, container.first)).collect()
@@ -483,6 +536,7 @@ pub fn merge(into: &mut Value, more: Value) {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        drop(self.engine.take());
         if let Some(mut up) = self.up.take() {
             kill(up.child.id() as i32, rustix::process::Signal::TERM);
             let _ = up.child.wait();
