@@ -196,9 +196,10 @@ mod tests {
         let (refuses, about) = opened("{\"CgroupDriver\":\"cgroupfs\"}").unwrap();
         assert_eq!(refuses, None);
         assert_eq!(about, "version unknown, storage unknown, cgroups by cgroupfs");
-        let (refuses, about) =
-            opened("{\"CgroupDriver\":\"systemd\",\"CgroupVersion\":\"2\",\"Driver\":\"overlayfs\"}")
-                .unwrap();
+        let (refuses, about) = opened(
+            "{\"CgroupDriver\":\"systemd\",\"CgroupVersion\":\"2\",\"Driver\":\"overlayfs\"}",
+        )
+        .unwrap();
         assert!(refuses.unwrap().contains("systemd"));
         assert_eq!(about, "version unknown, storage overlayfs, cgroups of version 2 by systemd");
         for (info, named) in

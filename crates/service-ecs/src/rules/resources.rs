@@ -55,10 +55,7 @@ pub fn task_cpu(
 }
 
 /// Whether the task itself has CPU or memory, beside its containers'.
-pub fn has_limits(
-    definition: &api::TaskDefinition,
-    overrides: Option<&api::TaskOverride>,
-) -> bool {
+pub fn has_limits(definition: &api::TaskDefinition, overrides: Option<&api::TaskOverride>) -> bool {
     let of_call = overrides.is_some_and(|over| over.cpu.is_some() || over.memory.is_some());
     of_call || definition.cpu.is_some() || definition.memory.is_some()
 }

@@ -103,8 +103,7 @@ fn each_is_seen_from_inside() {
 }
 
 pub fn inside(machine: &Machine) {
-    let cases =
-        [process::cases(), limits::cases(), files::cases(machine), images::cases(machine)];
+    let cases = [process::cases(), limits::cases(), files::cases(machine), images::cases(machine)];
     let mut cases: Vec<Case> = cases.into_iter().flatten().collect();
     if machine.engine().is_some() && !process::has_all_rights() {
         // Docker gives such a container all that the kernel knows, or does not start it.
