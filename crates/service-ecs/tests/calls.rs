@@ -82,6 +82,11 @@ fn refusals_of_run_task() {
             "Task definition does not support launch_type FARGATE.",
         ),
         (
+            json!({"platformVersion": "LATEST"}),
+            invalid,
+            "The platform version must be null when specifying an EC2 launch type.",
+        ),
+        (
             json!({"launchType": "EXTERNAL"}),
             invalid,
             "No Container Instances were found in your cluster.",

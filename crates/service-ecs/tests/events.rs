@@ -108,11 +108,72 @@ fn services_tell_their_deployments_and_what_hinders_them() {
     assert_eq!(names(&events), ["SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_STEADY_STATE"]);
     fleet.world.call("UpdateService", json!({"cluster": "c", "service": "s", "desiredCount": 2}));
     let events = follower.read(&fleet);
-    assert_eq!(names(&events), ["SERVICE_DESIRED_COUNT_UPDATED", "SERVICE_TASK_PLACEMENT_FAILURE"]);
-    let failure = named(&events, "ECS Service Action")[1];
-    assert_eq!(failure.detail["eventType"], "ERROR");
-    let reason = failure.detail["reason"].as_str().unwrap();
-    assert!(reason.contains("is already using a port required by your task"), "{reason}");
+    // AWS: a number that a user has given is not told.
+    assert_eq!(names(&events), ["SERVICE_TASK_PLACEMENT_FAILURE"]);
+    let detail = &named(&events, "ECS Service Action")[0].detail;
+    let host = fleet.hosts[0];
+    let arn = format!("arn:aws:ecs:us-east-1:123456789012:container-instance/c/{host}");
+    assert_eq!(detail["eventType"], "ERROR");
+    assert_eq!(
+        (&detail["reason"], &detail["containerInstanceArns"]),
+        (&json!("RESOURCE:PORTS"), &json!([arn]))
+    );
+    // It is not told anew for a number alone.
+    fleet.update("s", json!({"desiredCount": 3}));
+    assert_eq!(names(&follower.read(&fleet)), [""; 0]);
+}
+
+#[test]
+fn capacity_providers_are_told_as_short_and_as_steady() {
+    let mut fleet = Fleet::new(0);
+    let group = json!({"autoScalingGroupArn": "g"});
+    let input = json!({"name": "p", "autoScalingGroupProvider": group});
+    fleet.world.call("CreateCapacityProvider", input);
+    let put = json!({"cluster": "c", "capacityProviders": ["p"],
+        "defaultCapacityProviderStrategy": [{"capacityProvider": "p", "weight": 1}]});
+    fleet.world.call("PutClusterCapacityProviders", put);
+    let mut follower = Follower::new(&fleet);
+    fleet.create("s", json!({"desiredCount": 1}));
+    let events = follower.read(&fleet);
+    let failure = named(&events, "ECS Service Action")[0];
+    let arns = json!(["arn:aws:ecs:us-east-1:123456789012:capacity-provider/p"]);
+    assert_eq!(failure.detail["eventName"], "SERVICE_TASK_PLACEMENT_FAILURE");
+    assert_eq!(failure.detail["capacityProviderArns"], arns);
+    fleet.add_host_of("p");
+    fleet.settle();
+    let events = follower.read(&fleet);
+    let steady: Vec<_> = named(&events, "ECS Service Action");
+    let steady: Vec<_> = steady.iter().map(|event| &event.detail).collect();
+    assert_eq!(
+        (&steady[0]["eventName"], &steady[1]["eventName"]),
+        (&json!("SERVICE_STEADY_STATE"), &json!("CAPACITY_PROVIDER_STEADY_STATE"))
+    );
+    assert_eq!(steady[1]["capacityProviderArns"], arns);
+}
+
+#[test]
+fn a_task_set_tells_for_its_service() {
+    let mut fleet = Fleet::new(1);
+    let input = json!({"cluster": "c", "serviceName": "s", "desiredCount": 2,
+        "deploymentController": {"type": "EXTERNAL"}});
+    fleet.world.call("CreateService", input);
+    let mut follower = Follower::new(&fleet);
+    let scale = json!({"value": 50, "unit": "PERCENT"});
+    let input = json!({"cluster": "c", "service": "s", "taskDefinition": "fixed", "scale": scale});
+    let set = fleet.world.call("CreateTaskSet", input)["taskSet"]["taskSetArn"].clone();
+    fleet.settle();
+    let events = follower.read(&fleet);
+    let told = named(&events, "ECS Service Action");
+    assert_eq!(told[0].detail["eventName"], "TASKSET_STEADY_STATE");
+    assert_eq!(told[0].detail["taskSetArns"], json!([set]));
+    assert_eq!(told[0].resources, ["arn:aws:ecs:us-east-1:123456789012:service/c/s"]);
+    let input = json!({"cluster": "c", "service": "s", "taskSet": set,
+        "scale": {"value": 100, "unit": "PERCENT"}});
+    fleet.world.call("UpdateTaskSet", input);
+    let events = follower.read(&fleet);
+    let told = named(&events, "ECS Service Action");
+    assert_eq!(told[0].detail["eventName"], "SERVICE_TASK_PLACEMENT_FAILURE");
+    assert_eq!(told[0].detail["reason"], "RESOURCE:PORTS");
 }
 
 #[test]

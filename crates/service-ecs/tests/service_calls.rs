@@ -44,6 +44,11 @@ fn creation_is_refused_in_awss_words() {
             "The platform version must be null when specifying an EC2 launch type.",
         ),
         (
+            json!({"networkConfiguration": {"awsvpcConfiguration":
+                {"subnets": ["subnet-1"], "assignPublicIp": "ENABLED"}}}),
+            "Assign public IP is not supported for this launch type.",
+        ),
+        (
             deploy(json!({"minimumHealthyPercent": 100, "maximumPercent": 100})),
             "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block \
              deployments.",
@@ -308,4 +313,72 @@ fn a_provider_that_a_service_names_stays_with_its_cluster() {
     fleet.world.call("DeleteService", json!({"cluster": "c", "service": "s", "force": true}));
     fleet.world.call("PutClusterCapacityProviders", put(&[]));
     fleet.world.call("DeleteCapacityProvider", json!({"capacityProvider": "p"}));
+}
+
+/// A cluster with two providers, of which the first is the default where asked for.
+fn with_providers(default: bool) -> Fleet {
+    let mut fleet = Fleet::new(1);
+    for name in ["p", "q"] {
+        let input =
+            json!({"name": name, "autoScalingGroupProvider": {"autoScalingGroupArn": name}});
+        fleet.world.call("CreateCapacityProvider", input);
+    }
+    let strategy = if default { on("p") } else { json!([]) };
+    let input = json!({"cluster": "c", "capacityProviders": ["p", "q"],
+        "defaultCapacityProviderStrategy": strategy});
+    fleet.world.call("PutClusterCapacityProviders", input);
+    fleet
+}
+
+fn on(provider: &str) -> Value {
+    json!([{"capacityProvider": provider, "weight": 1, "base": 0}])
+}
+
+#[test]
+fn another_strategy_needs_a_forced_deployment() {
+    let mut fleet = with_providers(false);
+    fleet.create("s", json!({"capacityProviderStrategy": on("p")}));
+    let (_, text) =
+        refused(&mut fleet, "UpdateService", json!({"capacityProviderStrategy": on("q")}));
+    assert!(text.ends_with("you must force a new deployment."), "{text}");
+    // The same one is no change.
+    let service = fleet.update("s", json!({"capacityProviderStrategy": on("p")}));
+    assert_eq!(service["deployments"].as_array().unwrap().len(), 1);
+    let force =
+        |items: Value| json!({"capacityProviderStrategy": items, "forceNewDeployment": true});
+    let service = fleet.update("s", force(on("q")));
+    assert_eq!(service["capacityProviderStrategy"], on("q"));
+    fleet.world.survives_a_restart();
+}
+
+#[test]
+fn an_empty_strategy_goes_back_to_what_was_before() {
+    let force =
+        |items: Value| json!({"capacityProviderStrategy": items, "forceNewDeployment": true});
+    let mut fleet = with_providers(false);
+    // One that was created with a launch type has it again.
+    fleet.create("s", json!({"launchType": "EC2"}));
+    let service = fleet.update("s", force(on("q")));
+    assert_eq!(service["launchType"], Value::Null);
+    let (_, text) = refused(&mut fleet, "UpdateService", json!({"capacityProviderStrategy": []}));
+    assert!(text.ends_with("you must force a new deployment."), "{text}");
+    let service = fleet.update("s", force(json!([])));
+    assert_eq!(
+        (&service["launchType"], &service["capacityProviderStrategy"]),
+        (&json!("EC2"), &Value::Null)
+    );
+    // One that was not has none to go back to, unless the cluster has a strategy.
+    fleet.create("t", json!({"capacityProviderStrategy": on("q")}));
+    let input = with(json!({"cluster": "c", "service": "t"}), force(json!([])));
+    let (_, text) = fleet.world.refusal("UpdateService", input);
+    assert_eq!(
+        text,
+        "No launch type to fall back to for empty capacity provider strategy. Your service was \
+         not created with a launch type."
+    );
+    let mut fleet = with_providers(true);
+    fleet.create("s", json!({"capacityProviderStrategy": on("q")}));
+    let service = fleet.update("s", force(json!([])));
+    assert_eq!(service["capacityProviderStrategy"], on("p"));
+    fleet.world.survives_a_restart();
 }

@@ -289,7 +289,7 @@ fn what_keeps_a_task_out_is_told_anew_when_the_host_that_was_named_is_drained() 
     fleet.disconnect(host);
     fleet.create("s", json!({"desiredCount": 1}));
     let last = |fleet: &mut Fleet| fleet.events("s").pop().unwrap_or_default();
-    assert!(last(&mut fleet).contains("doesn't have the agent connected"));
+    assert!(last(&mut fleet).contains("encountered error \"AGENT\"."));
     let names = json!([host.to_string()]);
     let input = json!({"cluster": "c", "containerInstances": names, "status": "DRAINING"});
     fleet.world.call("UpdateContainerInstancesState", input);

@@ -13,9 +13,6 @@ use core_types::Time;
 use plane_engine::{Engine, News};
 use serde::{Deserialize, Serialize};
 use service_ecs::feeds::events::{self, Event};
-use service_ecs::rows::container_instance::ContainerInstance;
-use service_ecs::rows::service::Service;
-use service_ecs::rows::task::Task;
 use tokio::sync::watch;
 
 /// Changes that are kept for readers that come late.
@@ -130,7 +127,7 @@ impl Events {
     fn keep<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
         let now = now();
         let end = self.with(|ring| {
-            for change in changes.filter(|change| is_told(change)) {
+            for change in changes.filter(|change| events::is_told(change)) {
                 ring.add(now, change.clone());
             }
             ring.end()
@@ -183,12 +180,6 @@ impl Events {
         }
         EventsTold { cursor, gap, events }
     }
-}
-
-fn is_told(change: &Change) -> bool {
-    change.row::<Task>().is_some()
-        || change.row::<ContainerInstance>().is_some()
-        || change.row::<Service>().is_some()
 }
 
 fn now() -> Time {

@@ -166,6 +166,7 @@ fn checked(
         client_token: None,
         deployments: Vec::new(),
         launch,
+        launch_type: revision.as_ref().filter(|one| one.providers.is_empty()).map(|_| launch),
         next_event: 0,
         waiting: false,
         told: None,
@@ -235,7 +236,8 @@ fn revision(
     let (launch, providers) =
         settings::capacity(cluster, usual, input.launch_type.as_ref(), items, daemon)?;
     launch::check_compatible(&definition.definition, launch)?;
-    settings::check_platform(input.platform_version.as_deref(), launch)?;
+    launch::check_platform(input.platform_version.as_deref(), launch)?;
+    launch::check_network(input.network_configuration.as_ref(), launch)?;
     interfaces::check(
         tx,
         cluster.key.0,

@@ -108,7 +108,8 @@ fn revision(
     let given = input.launch_type.as_ref();
     let (launch, providers) = settings::capacity(cluster, usual, given, items, false)?;
     launch::check_compatible(&definition.definition, launch)?;
-    settings::check_platform(input.platform_version.as_deref(), launch)?;
+    launch::check_platform(input.platform_version.as_deref(), launch)?;
+    launch::check_network(input.network_configuration.as_ref(), launch)?;
     settings::check_placement(&row.constraints, &row.strategy, launch, false)?;
     interfaces::check(
         tx,

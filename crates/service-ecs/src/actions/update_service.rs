@@ -161,6 +161,27 @@ fn roll(
     Ok(())
 }
 
+type Capacity = (Launch, Vec<api::CapacityProviderStrategyItem>);
+
+/// AWS: an empty strategy goes back to the launch type with which the service was created; where it
+/// had none, to the cluster's strategy.
+fn capacity(
+    cluster: &Cluster,
+    row: &Service,
+    old: &ServiceRevision,
+    items: &[api::CapacityProviderStrategyItem],
+) -> Result<Capacity, ApiError> {
+    match row.launch_type {
+        _ if items.is_empty() && old.providers.is_empty() => Ok((old.launch, Vec::new())),
+        Some(launch) if items.is_empty() => Ok((launch, Vec::new())),
+        None if items.is_empty() && cluster.default_strategy.is_empty() => Err(invalid(
+            "No launch type to fall back to for empty capacity provider strategy. Your service was \
+             not created with a launch type.",
+        )),
+        _ => settings::capacity(cluster, old.launch, None, Some(items.to_vec()), row.daemon),
+    }
+}
+
 /// The old revision with what is given in its place.
 fn revision(
     call: &Call,
@@ -177,21 +198,23 @@ fn revision(
         (new.family, new.revision) = (found.key.1.clone(), found.key.2);
     }
     if let Some(items) = &input.capacity_provider_strategy {
-        (new.launch, new.providers) = match items.is_empty() {
-            // AWS: an empty list goes back to the launch type.
-            true if old.launch == Launch::Fargate => (Launch::Fargate, Vec::new()),
-            true => (Launch::Ec2, Vec::new()),
-            false => {
-                settings::capacity(cluster, old.launch, None, Some(items.clone()), row.daemon)?
-            }
-        };
+        (new.launch, new.providers) = capacity(cluster, row, old, items)?;
+        let other = (new.launch, &new.providers) != (old.launch, &old.providers);
+        if other && input.force_new_deployment != Some(true) {
+            return Err(invalid(
+                "When switching from launch type to capacity provider strategy on an existing \
+                 service, or making a change to a capacity provider strategy on a service that is \
+                 already using one, you must force a new deployment.",
+            ));
+        }
     }
     if input.network_configuration.is_some() {
         new.network = input.network_configuration.clone();
+        launch::check_network(new.network.as_ref(), new.launch)?;
     }
     if input.platform_version.is_some() {
         new.platform_version = input.platform_version.clone();
-        settings::check_platform(new.platform_version.as_deref(), new.launch)?;
+        launch::check_platform(new.platform_version.as_deref(), new.launch)?;
     }
     if input.service_connect_configuration.is_some() {
         new.connect = input.service_connect_configuration.clone();

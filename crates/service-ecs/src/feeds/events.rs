@@ -14,14 +14,15 @@ use serde_json::{Map, Value, json};
 use super::hook_events;
 use crate::rows::capacity_provider;
 use crate::rows::cluster::{self, ClusterKey};
-use crate::rows::container_instance::ContainerInstance;
+use crate::rows::container_instance::{self, ContainerInstance};
 use crate::rows::daemon;
 use crate::rows::daemon_history::{DaemonDeployment, DaemonDeploymentStatus, revision_arn};
 use crate::rows::daemon_task_definition;
 use crate::rows::managed_scaling::ManagedScaling;
-use crate::rows::service::{Deployment, Rollout, Service};
-use crate::rows::service_history::DeploymentRecord;
+use crate::rows::service::{self, Deployment, Hindrance, Rollout, Service, ServiceKey, Told};
+use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
 use crate::rows::task::{StopCode, Task};
+use crate::rows::task_set::TaskSet;
 use crate::rules::{capacity, rollout};
 use crate::views;
 
@@ -93,6 +94,9 @@ pub fn of(change: &Change, state: &State, now: Time) -> Vec<Event> {
     if let Some((before, Some(after))) = change.of::<Service>() {
         return teller.service(before, after);
     }
+    if let Some((before, Some(after))) = change.of::<TaskSet>() {
+        return teller.task_set(before, after);
+    }
     if let Some((before, Some(after))) = change.of::<DeploymentRecord>() {
         let details = hook_events::details(before, after, now);
         let scope = after.key.0.0.0;
@@ -108,16 +112,33 @@ pub fn of(change: &Change, state: &State, now: Time) -> Vec<Event> {
     Vec::new()
 }
 
-/// Changes from one state to a later one of which no list is at hand, as far as they are told.
-pub fn between(before: &State, after: &State) -> Vec<Change> {
-    let mut changes = after.changes_since::<ContainerInstance>(before);
-    changes.extend(after.changes_since::<Service>(before));
-    changes.extend(after.changes_since::<DeploymentRecord>(before));
-    changes.extend(after.changes_since::<DaemonDeployment>(before));
-    changes.extend(after.changes_since::<ManagedScaling>(before));
-    changes.extend(after.changes_since::<Task>(before));
-    changes
+/// The rows of which events are told, each with how to know its changes and how to find them.
+macro_rules! told {
+    ($($row:ty),* $(,)?) => {
+        /// Whether a change may make an event at all.
+        pub fn is_told(change: &Change) -> bool {
+            $(change.of::<$row>().is_some())||*
+        }
+
+        /// Changes from one state to a later one of which no list is at hand, as far as they are
+        /// told.
+        pub fn between(before: &State, after: &State) -> Vec<Change> {
+            let mut changes = Vec::new();
+            $(changes.extend(after.changes_since::<$row>(before));)*
+            changes
+        }
+    };
 }
+
+told!(
+    ContainerInstance,
+    Service,
+    TaskSet,
+    DeploymentRecord,
+    DaemonDeployment,
+    ManagedScaling,
+    Task
+);
 
 struct Teller<'s> {
     state: &'s State,
@@ -177,21 +198,86 @@ impl Teller<'_> {
             }
             let throttled = |one: &Deployment| rollout::backoff(one).is_throttled();
             if throttled(one) && !known.is_some_and(throttled) {
-                events.push(self.action(after, "WARN", "SERVICE_TASK_START_IMPAIRED", None));
+                events.push(self.action(
+                    &after.key,
+                    "WARN",
+                    "SERVICE_TASK_START_IMPAIRED",
+                    json!({}),
+                ));
             }
         }
+        let known = before.and_then(|before| before.told.as_ref());
+        events.extend(self.hindered(&after.key, known, after.told.as_ref()));
         let Some(before) = before else { return events };
-        if after.desired_count != before.desired_count && !after.daemon {
-            events.push(self.action(after, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", None));
-        }
-        if let Some(told) = after.told.as_ref().filter(|told| before.told.as_ref() != Some(told)) {
-            let name = "SERVICE_TASK_PLACEMENT_FAILURE";
-            events.push(self.action(after, "ERROR", name, Some(&told.text)));
+        // AWS: a number that a user has given is not told.
+        if after.desired_count != before.desired_count && after.daemon {
+            let more = json!({ "desiredCount": after.desired_count });
+            events.push(self.action(&after.key, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", more));
         }
         if after.steady_at.is_some() && after.steady_at != before.steady_at {
-            events.push(self.action(after, "INFO", "SERVICE_STEADY_STATE", None));
+            events.push(self.action(&after.key, "INFO", "SERVICE_STEADY_STATE", json!({})));
+            events.extend(self.providers(after));
         }
         events
+    }
+
+    /// A task set's events are its service's.
+    fn task_set(&self, before: Option<&TaskSet>, after: &TaskSet) -> Vec<Event> {
+        let service = &after.key.0;
+        let known = before.and_then(|before| before.told.as_ref());
+        let mut events: Vec<Event> =
+            self.hindered(service, known, after.told.as_ref()).into_iter().collect();
+        let throttled = |set: &TaskSet| rollout::backoff(&set.deployment).is_throttled();
+        if throttled(after) && !before.is_some_and(throttled) {
+            events.push(self.action(service, "WARN", "SERVICE_TASK_START_IMPAIRED", json!({})));
+        }
+        if after.steady_at.is_some() && after.steady_at != before.and_then(|set| set.steady_at) {
+            let more = json!({ "taskSetArns": [after.arn()] });
+            events.push(self.action(service, "INFO", "TASKSET_STEADY_STATE", more));
+        }
+        events
+    }
+
+    /// What keeps tasks from their places, where that is news.
+    fn hindered(
+        &self,
+        service: &ServiceKey,
+        before: Option<&Told>,
+        after: Option<&Told>,
+    ) -> Option<Event> {
+        let told = after.filter(|told| before != Some(told))?;
+        let (name, more) = match told.hindrance.as_ref() {
+            // AWS: the instance that came closest, or the capacity provider that had none.
+            Some(Hindrance::Place { word, instance, provider }) => {
+                let mut more = object(json!({ "reason": word }));
+                if let Some(instance) = instance {
+                    let arn = container_instance::arn_of(&service.0, *instance);
+                    more.insert("containerInstanceArns".to_owned(), json!([arn]));
+                }
+                if let Some(provider) = provider {
+                    let arn = capacity_provider::arn_of(service.0.0, provider);
+                    more.insert("capacityProviderArns".to_owned(), json!([arn]));
+                }
+                ("SERVICE_TASK_PLACEMENT_FAILURE", Value::Object(more))
+            }
+            Some(Hindrance::Configuration { error }) => {
+                ("SERVICE_TASK_CONFIGURATION_FAILURE", json!({ "reason": error }))
+            }
+            None => ("SERVICE_TASK_PLACEMENT_FAILURE", json!({ "reason": told.text })),
+        };
+        Some(self.action(service, "ERROR", name, more))
+    }
+
+    /// AWS: the capacity providers of a steady service are steady as well.
+    fn providers(&self, service: &Service) -> Option<Event> {
+        let revision = (service.key.clone(), service.primary()?.revision);
+        let revision = self.state.get::<ServiceRevision>(&revision)?;
+        let names = revision.providers.iter().filter_map(|one| one.capacity_provider.as_deref());
+        let scope = service.cluster().0;
+        let arns: Vec<String> = names.map(|name| views::provider_arn(scope, name)).collect();
+        let more = json!({ "capacityProviderArns": arns });
+        (!arns.is_empty())
+            .then(|| self.action(&service.key, "INFO", "CAPACITY_PROVIDER_STEADY_STATE", more))
     }
 
     fn deployment(&self, service: &Service, one: &Deployment) -> Event {
@@ -211,20 +297,16 @@ impl Teller<'_> {
         self.event(About::Deployment, service.cluster().0, service.arn(), detail)
     }
 
-    fn action(&self, service: &Service, kind: &str, name: &str, reason: Option<&str>) -> Event {
+    fn action(&self, service: &ServiceKey, kind: &str, name: &str, more: Value) -> Event {
         let mut detail = object(json!({
             "eventType": kind,
             "eventName": name,
-            "clusterArn": self.cluster(service.cluster()),
+            "clusterArn": self.cluster(&service.0),
             "createdAt": self.time(),
         }));
-        if let Some(reason) = reason {
-            detail.insert("reason".to_owned(), reason.into());
-        }
-        if name == "SERVICE_DESIRED_COUNT_UPDATED" {
-            detail.insert("desiredCount".to_owned(), service.desired_count.into());
-        }
-        self.event(About::ServiceAction, service.cluster().0, service.arn(), detail)
+        detail.extend(object(more));
+        let arn = service::arn_of(&service.0, &service.1);
+        self.event(About::ServiceAction, service.0.0, arn, detail)
     }
 
     /// A daemon's task that never ran.

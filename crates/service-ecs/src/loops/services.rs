@@ -25,7 +25,7 @@ use crate::rows::task::{CurrentTasksOf, StopCode, Task, TasksOn};
 use crate::rows::task_set::TaskSet;
 use crate::rules::pictures::{self, Seen};
 use crate::rules::rollout::{self, earliest};
-use crate::rules::service_placing::{self, Next, Started};
+use crate::rules::service_placing::{self, Next, Setback, Started};
 use crate::rules::services::{self, tell};
 use crate::rules::shifts::rolling;
 use crate::rules::task_sets::all as sets_of;
@@ -295,11 +295,12 @@ pub(super) fn told_started(tx: &mut Tx<'_>, row: &mut Service, started: &Started
     }
     match &started.problem {
         None => row.told = None,
-        Some(text) => {
+        Some(Setback { text, hindrance }) => {
             let same = |told: &&Told| *told.text == **text && told.at + TOLD_AGAIN > now;
             if row.told.as_ref().filter(same).is_none() {
                 tell(tx, row, text);
-                row.told = Some(Told { text: text.as_str().into(), at: now });
+                let hindrance = Some(hindrance.clone());
+                row.told = Some(Told { text: text.as_str().into(), at: now, hindrance });
             }
         }
     }

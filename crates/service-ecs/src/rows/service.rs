@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use core_state::{Declare, Index, Row, Tally};
-use core_types::{Scope, Time};
+use core_types::{Id128, Scope, Time};
 use model_ecs as api;
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,17 @@ pub struct Deployment {
 pub struct Told {
     pub text: Arc<str>,
     pub at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hindrance: Option<Hindrance>,
+}
+
+/// What keeps a service's task from its place, as events name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hindrance {
+    /// No instance has room: AWS's word for what is missing, and the one that lacks least.
+    Place { word: Arc<str>, instance: Option<Id128>, provider: Option<Arc<str>> },
+    /// What the service asks for cannot be.
+    Configuration { error: Arc<str> },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +172,9 @@ pub struct Service {
     pub deployments: Vec<Deployment>,
     /// How its tasks are launched, by its newest revision.
     pub launch: Launch,
+    /// The one with which it was created, if it was with any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_type: Option<Launch>,
     /// The number of its next event.
     #[serde(default)]
     pub next_event: u64,

@@ -13,7 +13,7 @@ use core_types::Time;
 use model_ecs::{self as api, errors};
 
 use super::pictures::Seen;
-use super::service_placing::{self, Next, Started, ZONE};
+use super::service_placing::{self, Next, Setback, Started, ZONE};
 use super::services::tell;
 use super::{placing, pools, rollout};
 use crate::rows::container_instance::{ContainerInstance, FargatePool, InstancesIn, OpenZones};
@@ -138,8 +138,9 @@ pub fn even_out(tx: &mut Tx<'_>, row: &mut Service, now: Time) -> Started {
                 &format!("has started {count} tasks in {zone} to AZ Rebalance: {tasks}."),
             );
         }
-        if made.problem.is_some() {
-            started.problem.get_or_insert_with(|| unable(row.launch, &zone));
+        if let Some(problem) = made.problem {
+            let text = unable(row.launch, &zone);
+            started.problem.get_or_insert(Setback { text, ..problem });
         }
     }
     started

@@ -153,7 +153,10 @@ pub fn judge(tx: &mut Tx<'_>, row: &mut Service) {
     let failed = primary.failed_tasks;
     let key = (row.key.clone(), primary.record.clone());
     tx.edit::<DeploymentRecord>(&key, |record| {
-        (record.failed_tasks, record.threshold) = (failed, threshold);
+        // What opened it is what is shown, also while the way back is under way.
+        if !record.triggered {
+            (record.failed_tasks, record.threshold) = (failed, threshold);
+        }
     });
     // AWS: a version whose images cannot be told apart fails, too; without the breaker it goes on.
     let unknown = images::give_up(tx, row);

@@ -133,6 +133,8 @@ pub fn prepare(
     let row = find_definition(state, call, given.task_definition.as_deref())?;
     let definition = &row.definition;
     check_compatible(definition, launch)?;
+    check_platform(given.platform_version.as_deref(), launch)?;
+    check_network(given.network.as_ref(), launch)?;
     let scope = call.scope();
     let interface = interfaces::check(state, scope, definition, given.network.as_ref())?;
     check_volumes(definition, &given.volumes)?;
@@ -171,6 +173,38 @@ pub fn prepare(
         platform_version: given.platform_version,
         definition: row,
     })
+}
+
+/// AWS: versions of the platform are Fargate's.
+pub fn check_platform(version: Option<&str>, launch: Launch) -> Result<(), ApiError> {
+    match (launch, version) {
+        (Launch::Fargate, Some(version)) if !platform_is_known(version) => {
+            Err(errors::platform_unknown_exception("The specified platform does not exist."))
+        }
+        (Launch::Fargate, _) | (_, None) => Ok(()),
+        (_, Some(_)) => {
+            Err(invalid("The platform version must be null when specifying an EC2 launch type."))
+        }
+    }
+}
+
+fn platform_is_known(version: &str) -> bool {
+    matches!(version, "LATEST" | "1.4.0" | "1.3.0")
+}
+
+/// AWS: only Fargate's tasks can ask for a public address.
+pub fn check_network(
+    network: Option<&api::NetworkConfiguration>,
+    launch: Launch,
+) -> Result<(), ApiError> {
+    let network = network.and_then(|network| network.awsvpc_configuration.as_ref());
+    let public = network.and_then(|network| network.assign_public_ip.as_ref());
+    match public.map(|public| public.as_str()) {
+        None | Some("DISABLED") => Ok(()),
+        Some("ENABLED") if launch == Launch::Fargate => Ok(()),
+        Some("ENABLED") => Err(invalid("Assign public IP is not supported for this launch type.")),
+        Some(_) => Err(invalid("assignPublicIp should be one of [ENABLED,DISABLED]")),
+    }
 }
 
 /// What a task needs of its instance.

@@ -10,7 +10,7 @@ use super::launch::{self, Prepared};
 use super::pictures::Seen;
 use super::{interfaces, placing, pools, tags, waiting};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
-use crate::rows::service::{Deployment, Propagate, Service};
+use crate::rows::service::{Deployment, Hindrance, Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::{Launch, TasksOn};
 use crate::rows::task_definition::TaskDefinition;
@@ -110,14 +110,24 @@ fn task_tags(row: &Service, definition: &TaskDefinition) -> Vec<api::Tag> {
 pub struct Started {
     pub tasks: Vec<Id128>,
     /// Why not all of them were.
-    pub problem: Option<String>,
+    pub problem: Option<Setback>,
+}
+
+/// What keeps tasks from their places: in AWS's sentence, and as its events name it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setback {
+    pub text: String,
+    pub hindrance: Hindrance,
 }
 
 impl Next {
     /// Nothing yet; and nothing more, where something it needs is gone.
     fn started(&self) -> Started {
-        let told = |fault: &String| format!("failed to launch a task with (error {fault}).");
-        Started { tasks: Vec::new(), problem: self.fault.as_ref().map(told) }
+        let problem = |fault: &String| Setback {
+            text: format!("failed to launch a task with (error {fault})."),
+            hindrance: Hindrance::Configuration { error: fault.as_str().into() },
+        };
+        Started { tasks: Vec::new(), problem: self.fault.as_ref().map(problem) }
     }
 }
 
@@ -132,7 +142,8 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
         let from = (&row.key.0, launch, provider.as_deref());
         let (placement, problem) = pools::place(tx, from, (&next.ask, count), |pool, found| {
             let short = found.placed.len() < count;
-            short.then(|| problem(pool, &next.ask.need, &found.refused, launch))
+            let provider = provider.as_deref();
+            short.then(|| problem(pool, &next.ask.need, &found.refused, (launch, provider)))
         });
         let provider = provider.map(Into::into);
         for placed in &placement.placed {
@@ -167,8 +178,8 @@ pub fn start_on(
         (hosts, most),
         |pool, host, reason| {
             let refused = [Refused { instance: host, reason }];
-            let text = || problem(pool, &next.ask.need, &refused, launch);
-            started.problem.get_or_insert_with(text);
+            let problem = || problem(pool, &next.ask.need, &refused, (launch, None));
+            started.problem.get_or_insert_with(problem);
         },
     );
     for placed in &placed {
@@ -227,34 +238,48 @@ const SEE: &str = "For more information, see the Troubleshooting section of the 
                    Developer Guide.";
 
 /// AWS's words for a task without a place. The closest instance is the one that lacks least.
-fn problem(pool: &Pool, need: &Need, refused: &[Refused], launch: Launch) -> String {
+fn problem(
+    pool: &Pool,
+    need: &Need,
+    refused: &[Refused],
+    (launch, provider): (Launch, Option<&str>),
+) -> Setback {
+    let place = |word: &str, instance| Hindrance::Place {
+        word: word.into(),
+        instance,
+        provider: provider.map(Into::into),
+    };
     if launch == Launch::Fargate {
-        return format!(
+        let text = format!(
             "was unable to place a task. Reason: Capacity is unavailable at this time. Please try \
              again later or in a different availability zone. {SEE}"
         );
+        return Setback { text, hindrance: place("RESOURCE:FARGATE", None) };
     }
     let unable = "was unable to place a task because no container instance met all of its \
                   requirements.";
     let taking = refused.iter().filter(|one| one.reason != Reason::Inactive);
     let Some(closest) = taking.max_by_key(|one| (rank(&one.reason), left(pool, need, one))) else {
-        return format!(
-            "{unable} Reason: No Container Instances were found in your cluster. {SEE}"
-        );
+        let none = "No Container Instances were found in your cluster.";
+        let text = format!("{unable} Reason: {none} {SEE}");
+        return Setback { text, hindrance: place(none, None) };
     };
+    let word = placing::word(&closest.reason);
     let what = match &closest.reason {
         Reason::Inactive => unreachable!("they were left out"),
-        Reason::Agent => "doesn't have the agent connected.".to_owned(),
         Reason::Attribute(_) => "is missing an attribute required by your task.".to_owned(),
-        Reason::MemberOf | Reason::DistinctInstance | Reason::Location => {
-            format!("encountered error \"{}\".", placing::word(&closest.reason))
+        Reason::Agent | Reason::MemberOf | Reason::DistinctInstance | Reason::Location => {
+            format!("encountered error \"{word}\".")
         }
         Reason::Cpu => "has insufficient CPU units available.".to_owned(),
         Reason::Memory => "has insufficient memory available.".to_owned(),
         Reason::Port { .. } => "is already using a port required by your task.".to_owned(),
         Reason::Gpu => "has insufficient GPU resource available.".to_owned(),
     };
-    format!("{unable} The closest matching (container-instance {}) {what} {SEE}", closest.instance)
+    let instance = closest.instance;
+    let text =
+        format!("{unable} The closest matching (container-instance {instance}) {what} {SEE}");
+    Setback { text, hindrance: place(word, Some(instance)) }
 }
 
 /// What is nearer to a place: an instance that lacks room is nearer than one that is unfit.

@@ -229,22 +229,6 @@ pub fn check_placement(
     Ok(())
 }
 
-pub fn check_platform(version: Option<&str>, launch: Launch) -> Result<(), ApiError> {
-    match (launch, version) {
-        (Launch::Fargate, Some(version)) if !platform_is_known(version) => {
-            Err(errors::platform_unknown_exception("The specified platform does not exist."))
-        }
-        (Launch::Fargate, _) | (_, None) => Ok(()),
-        (_, Some(_)) => {
-            Err(invalid("The platform version must be null when specifying an EC2 launch type."))
-        }
-    }
-}
-
-fn platform_is_known(version: &str) -> bool {
-    matches!(version, "LATEST" | "1.4.0" | "1.3.0")
-}
-
 pub fn grace(given: Option<i32>) -> Result<Option<u32>, ApiError> {
     let negative = |_| invalid("healthCheckGracePeriodSeconds cannot be negative.");
     given.map(u32::try_from).transpose().map_err(negative)
