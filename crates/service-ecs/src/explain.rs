@@ -16,7 +16,9 @@ use crate::rows::container_instance::ContainerInstance;
 use crate::rows::service::{Service, ServiceStatus};
 use crate::rows::task::{Count, DeploymentTasks, Launch, Task};
 use crate::rows::task_definition::{Status, TaskDefinition};
-use crate::rules::{images, launch, overrides, placing, pools, service_placing, services};
+use crate::rules::{
+    images, launch, overrides, placing, pools, service_placing, services, shifts, waiting,
+};
 
 /// What a question came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +115,7 @@ fn task(state: &State, row: &Task) -> Explained {
         }
         None => "It has no instance.".to_owned(),
     });
-    facts.extend(waits_for(row, host));
+    facts.extend(waits_for(state, row, host));
     for container in &row.containers {
         let exit = container.exit_code.map(|code| format!(", exit code {code}"));
         let reason = container.reason.as_ref().map(|reason| format!(": {reason}"));
@@ -127,26 +129,37 @@ fn task(state: &State, row: &Task) -> Explained {
     let definition = launch::definition_of(state, row);
     let next_task = definition.and_then(|definition| {
         let over = row.extras.as_ref().and_then(|extras| extras.overrides.as_ref());
-        let ask = Ask {
-            group: row.group(),
-            need: placing::need(definition, over, row.launch),
-            constraints: placing::constraints(definition, &[]).ok()?,
-            strategy: Vec::new(),
+        let ask = match waiting::ask(state, row) {
+            Some(ask) => ask,
+            None => Ask {
+                group: row.group(),
+                need: placing::need(definition, over, row.launch),
+                constraints: placing::constraints(definition, &[]).ok()?,
+                strategy: Vec::new(),
+            },
         };
-        Some(next_task(state, &row.cluster, row.launch, &ask))
+        let provider = row.provider().map(|name| &**name);
+        Some(next_task(state, (&row.cluster, row.launch, provider), &ask))
     });
     Explained { subject: format!("task {}", row.id), facts, next_task }
 }
 
 /// What the task's next step hangs on.
-fn waits_for(row: &Task, host: Option<&ContainerInstance>) -> Option<String> {
+fn waits_for(state: &State, row: &Task, host: Option<&ContainerInstance>) -> Option<String> {
+    if let Some((waiting, provider)) = row.waiting().zip(row.provider()) {
+        let reason = waiting::hindrance(state, row).unwrap_or_default();
+        return Some(format!(
+            "It waits for an instance of its capacity provider {provider}, until {} at the latest: \
+             {reason}.",
+            waiting.until
+        ));
+    }
     let connected = host.is_some_and(|host| host.observed_connected);
     let text = match (row.desired_status, row.observed_acknowledged) {
         _ if row.given_up => {
             "Its host was lost with it; what it held stays held until the host has answered for it."
         }
         _ if row.is_stopped() => return None,
-        _ if row.waiting().is_some() => "It waits for an instance of its capacity provider.",
         (Desired::Running, Some(_)) if row.observed_status == TaskStatus::Running => return None,
         (_, acknowledged) if acknowledged != Some(row.desired_status) && !connected => {
             "It waits for its instance's agent to connect."
@@ -175,8 +188,13 @@ fn service(state: &State, row: &Service) -> Explained {
             one.reason,
         ));
     }
+    facts.extend(stage(state, row));
     if row.waiting {
         facts.push("Tasks of it wait for a place.".to_owned());
+    }
+    match waiting::of_service(state, row) {
+        0 => {}
+        some => facts.push(format!("{some} of its tasks wait for their capacity provider.")),
     }
     let first = row.primary().filter(|_| row.desired_count > 1);
     if first.is_some_and(|one| images::waits_for_first(state, row, one)) {
@@ -192,8 +210,23 @@ fn service(state: &State, row: &Service) -> Explained {
         ServiceStatus::Active => service_placing::next(state, row),
         _ => None,
     };
-    let next_task = next.map(|next| next_task(state, &row.key.0, next.prepared.launch, &next.ask));
+    let next_task =
+        next.map(|next| next_task(state, (&row.key.0, next.prepared.launch, None), &next.ask));
     Explained { subject: format!("service {}", row.name()), facts, next_task }
+}
+
+/// Where its newest deployment is, if it goes through stages, and what holds it there.
+fn stage(state: &State, row: &Service) -> Option<String> {
+    let (_, progress) = shifts::governing(state, row).or_else(|| shifts::rolling(state, row))?;
+    let open = progress.hooks.iter().filter(|hook| hook.status.is_open());
+    let hooks: Vec<String> = open
+        .map(|hook| {
+            let what = if hook.target.is_some() { "webhook" } else { "pause" };
+            format!("; {what} {} holds it until {} at the latest", hook.id, hook.expires_at)
+        })
+        .collect();
+    let at = &progress.at;
+    Some(format!("The newest is in {} since {}{}.", at.stage.as_str(), at.since, hooks.concat()))
 }
 
 fn definition(state: &State, cluster: &ClusterKey, name: &str) -> Option<Explained> {
@@ -223,7 +256,11 @@ fn definition(state: &State, cluster: &ClusterKey, name: &str) -> Option<Explain
         overrides::merged(definition, None).iter().map(name_of).collect::<Vec<_>>().join(", ")
     )];
     let subject = format!("task definition {family}:{}", row.key.2);
-    Some(Explained { subject, facts, next_task: Some(next_task(state, cluster, launch, &ask)) })
+    Some(Explained {
+        subject,
+        facts,
+        next_task: Some(next_task(state, (cluster, launch, None), &ask)),
+    })
 }
 
 fn name_of(container: &api::ContainerDefinition) -> String {
@@ -238,8 +275,13 @@ fn named(host: &ContainerInstance) -> String {
     }
 }
 
-fn next_task(state: &State, cluster: &ClusterKey, launch: Launch, ask: &Ask) -> NextTask {
-    let pool = pools::fresh(state, cluster, launch, None);
+/// On the instances of a launch type, or of one capacity provider.
+fn next_task(
+    state: &State,
+    (cluster, launch, provider): (&ClusterKey, Launch, Option<&str>),
+    ask: &Ask,
+) -> NextTask {
+    let pool = pools::fresh(state, cluster, launch, provider);
     let (mut instances, mut fit) = (0, 0);
     let mut by_reason: BTreeMap<&str, Refusal> = BTreeMap::new();
     for (instance, reason) in pool.refusals(ask) {

@@ -10,7 +10,7 @@ use core_task::{Desired, TaskStatus};
 use core_types::{Id128, Scope};
 use model_ecs as api;
 
-use crate::rows::alarm::Alarm;
+use crate::rows::alarm::{Alarm, AlarmKey};
 use crate::rows::cluster::ClusterKey;
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus, Terminating};
 use crate::rows::managed_scaling::{ManagedScaling, ScaledProviders, ScalingKey};
@@ -70,14 +70,27 @@ pub fn traffic(state: &State, service: &ServiceKey) -> Vec<Version> {
 
 /// An alarm has gone into ALARM, or is in it no more: deployments that watch it end at the former.
 pub fn observe_alarm(tx: &mut Tx<'_>, scope: Scope, name: &str, rings: bool) {
-    let key = (scope, name.into());
-    match (rings, tx.get::<Alarm>(&key).is_some()) {
-        (true, false) => {
-            let since = tx.now();
-            tx.put(Alarm { key, since });
-        }
-        (false, true) => drop(tx.delete::<Alarm>(&key)),
-        _ => {}
+    let now = tx.now();
+    note_alarm(tx, (scope, name.into()), |alarm| {
+        alarm.since = rings.then(|| alarm.since.unwrap_or(now));
+    });
+}
+
+/// Over which time an alarm looks: the length of its period, times how many of them it evaluates.
+/// A rolling update that watches it goes on listening for so long once its tasks are there. Zero
+/// takes the word back.
+pub fn observe_alarm_span(tx: &mut Tx<'_>, scope: Scope, name: &str, span: Duration) {
+    let span = u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+    note_alarm(tx, (scope, name.into()), |alarm| alarm.span = span);
+}
+
+fn note_alarm(tx: &mut Tx<'_>, key: AlarmKey, note: impl FnOnce(&mut Alarm)) {
+    let known = tx.get::<Alarm>(&key).cloned();
+    let mut alarm = known.unwrap_or_else(|| Alarm { key: key.clone(), since: None, span: 0 });
+    note(&mut alarm);
+    match alarm.since.is_none() && alarm.span == 0 {
+        true => drop(tx.delete::<Alarm>(&key)),
+        false => tx.put(alarm),
     }
 }
 

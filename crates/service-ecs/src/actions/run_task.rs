@@ -15,7 +15,7 @@ use crate::rows::run_token::RunToken;
 use crate::rows::task::{Launch, Task};
 use crate::rules::launch::{self, Given, Prepared};
 use crate::rules::strategy::{self, BUILT_IN};
-use crate::rules::{clusters, placing, pools, roles, tags, timing, waiting};
+use crate::rules::{clusters, placing, pools, roles, setbacks, tags, timing, waiting};
 use crate::views;
 
 pub struct RunTask;
@@ -209,7 +209,7 @@ fn place(
         let also = (&asked.constraints[..], &asked.strategy[..]);
         let waiting = waiting::start(tx, prepared, share.provider.as_ref(), short, also);
         if empty && !fargate && waiting.is_empty() {
-            return Err(invalid("No Container Instances were found in your cluster."));
+            return Err(invalid(setbacks::nobody(share.provider.is_some())));
         }
         let short = short - waiting.len();
         ids.extend(waiting);

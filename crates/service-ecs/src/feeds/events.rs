@@ -246,9 +246,9 @@ impl Teller<'_> {
         after: Option<&Told>,
     ) -> Option<Event> {
         let told = after.filter(|told| before != Some(told))?;
-        let (name, more) = match told.hindrance.as_ref() {
+        let (name, more) = match told.hindrance.as_ref()? {
             // AWS: the instance that came closest, or the capacity provider that had none.
-            Some(Hindrance::Place { word, instance, provider }) => {
+            Hindrance::Place { word, instance, provider } => {
                 let mut more = object(json!({ "reason": word }));
                 if let Some(instance) = instance {
                     let arn = container_instance::arn_of(&service.0, *instance);
@@ -260,10 +260,9 @@ impl Teller<'_> {
                 }
                 ("SERVICE_TASK_PLACEMENT_FAILURE", Value::Object(more))
             }
-            Some(Hindrance::Configuration { error }) => {
+            Hindrance::Configuration { error } => {
                 ("SERVICE_TASK_CONFIGURATION_FAILURE", json!({ "reason": error }))
             }
-            None => ("SERVICE_TASK_PLACEMENT_FAILURE", json!({ "reason": told.text })),
         };
         Some(self.action(service, "ERROR", name, more))
     }

@@ -25,11 +25,12 @@ use crate::rows::task::{CurrentTasksOf, StopCode, Task, TasksOn};
 use crate::rows::task_set::TaskSet;
 use crate::rules::pictures::{self, Seen};
 use crate::rules::rollout::{self, earliest};
-use crate::rules::service_placing::{self, Next, Setback, Started};
+use crate::rules::service_placing::{self, Next, Started};
 use crate::rules::services::{self, tell};
+use crate::rules::setbacks::{self, Setback};
 use crate::rules::shifts::rolling;
 use crate::rules::task_sets::all as sets_of;
-use crate::rules::{balance, deployments, images, life};
+use crate::rules::{balance, deployments, images, life, waiting};
 
 pub struct Services;
 
@@ -167,6 +168,8 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     if plan.steady {
         started = balance::even_out(tx, row, now);
     }
+    let seen = Seen::of(tx, row);
+    started.waits = started.waits.or_else(|| setbacks::stuck(row, &plan, seen.census()));
     if crowded && !row.daemon {
         pictures::refresh(tx, row, None);
         plan = planned(&Seen::of(tx, row), row, true, now).0;
@@ -257,6 +260,10 @@ fn has_failed(task: &Task) -> bool {
 
 fn note_failure(tx: &mut Tx<'_>, row: &mut Service, task: &Task, now: Time) {
     let by = task.started_by.as_deref();
+    // It waited for a place in vain: what kept it is told anew, should it keep the next one too.
+    if task.host.is_none() {
+        row.told = None;
+    }
     let Some(deployment) = row.deployments.iter_mut().find(|one| Some(&*one.id) == by) else {
         return;
     };
@@ -293,14 +300,16 @@ pub(super) fn told_started(tx: &mut Tx<'_>, row: &mut Service, started: &Started
         let line = format!("has started {} tasks: {}.", some.len(), listed(some));
         tell(tx, row, &line);
     }
-    match &started.problem {
+    match started.problem.as_ref().or(started.waits.as_ref()) {
+        // As long as some wait, it is no news.
+        None if row.told.is_some() && waiting::of_service(tx, row) > 0 => {}
         None => row.told = None,
         Some(Setback { text, hindrance }) => {
             let same = |told: &&Told| *told.text == **text && told.at + TOLD_AGAIN > now;
             if row.told.as_ref().filter(same).is_none() {
                 tell(tx, row, text);
-                let hindrance = Some(hindrance.clone());
-                row.told = Some(Told { text: text.as_str().into(), at: now, hindrance });
+                let (text, hindrance) = (text.as_str().into(), hindrance.clone());
+                row.told = Some(Told { text, at: now, hindrance });
             }
         }
     }

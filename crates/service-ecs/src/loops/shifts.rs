@@ -234,6 +234,7 @@ impl Pass {
             }
             self.started.tasks.extend(started.tasks);
             self.started.problem = self.started.problem.take().or(started.problem);
+            self.started.waits = self.started.waits.take().or(started.waits);
         }
         self.plan.stop.extend(plan.stop);
     }

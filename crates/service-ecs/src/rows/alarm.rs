@@ -1,5 +1,5 @@
-//! A CloudWatch alarm that is in ALARM, as far as deployments mind: those in another state are not
-//! remembered.
+//! A CloudWatch alarm, as far as deployments mind: whether it is in ALARM, and over which span of time
+//! it looks. Of one that is neither known to ring nor to look back nothing is remembered.
 
 use std::sync::Arc;
 
@@ -14,7 +14,12 @@ pub type AlarmKey = (Scope, Arc<str>);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     pub key: AlarmKey,
-    pub since: Time,
+    /// Since when it is in ALARM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Its periods together, in seconds: what goes wrong now shows by then at the latest.
+    #[serde(default)]
+    pub span: u32,
 }
 
 impl Row for Alarm {

@@ -24,6 +24,9 @@ pub struct Progress {
     /// Those of the present stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
+    /// How long its alarms are listened to at its end, in seconds, where nobody has said so.
+    #[serde(default)]
+    pub alarm_span: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,10 @@
 //! Alarms that watch over a deployment: one that goes into ALARM while it is under way ends it.
 
+use std::time::Duration;
+
 use aws_protocol::ApiError;
 use core_state::State;
+use core_types::Scope;
 use model_ecs::{self as api, errors};
 
 use super::deployments::Why;
@@ -12,6 +15,8 @@ use crate::rows::service_history::DeploymentRecord;
 /// AWS's limits of an alarm's name, and of how many a deployment watches.
 const LONGEST_NAME: usize = 255;
 const MOST: usize = 100;
+/// No wait of a deployment's is longer than a day.
+const LONGEST_SPAN: u32 = 24 * 3600;
 
 fn invalid(text: impl Into<String>) -> ApiError {
     errors::invalid_parameter_exception(text)
@@ -33,6 +38,30 @@ pub fn check(given: Option<&api::DeploymentAlarms>) -> Result<(), ApiError> {
     }
 }
 
+/// Whether an alarm is in ALARM.
+pub fn rings(state: &State, scope: Scope, name: &str) -> bool {
+    let there = state.get::<Alarm>(&(scope, name.into()));
+    there.is_some_and(|alarm| alarm.since.is_some())
+}
+
+/// How long they are listened to once all tasks are there, where nobody has said so.
+///
+/// AWS: the bake time of a rolling update comes of its alarms' configuration: the longest of the
+/// spans over which they look.
+pub fn longest_span(
+    state: &State,
+    row: &Service,
+    configuration: &api::DeploymentConfiguration,
+) -> Duration {
+    let span = |name: &String| {
+        let there = state.get::<Alarm>(&(row.key.0.0, name.as_str().into()));
+        there.map_or(0, |alarm| alarm.span)
+    };
+    Duration::from_secs(
+        watched(configuration).iter().map(span).max().unwrap_or_default().min(LONGEST_SPAN).into(),
+    )
+}
+
 /// Those of them that are in ALARM.
 pub fn ringing(
     state: &State,
@@ -40,8 +69,7 @@ pub fn ringing(
     configuration: &api::DeploymentConfiguration,
 ) -> Vec<String> {
     let scope = row.key.0.0;
-    let rings = |name: &&String| state.get::<Alarm>(&(scope, name.as_str().into())).is_some();
-    watched(configuration).iter().filter(rings).cloned().collect()
+    watched(configuration).iter().filter(|name| rings(state, scope, name)).cloned().collect()
 }
 
 /// Those that end a deployment now. AWS: where one rings as the deployment begins, all are ignored

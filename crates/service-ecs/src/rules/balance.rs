@@ -13,8 +13,9 @@ use core_types::Time;
 use model_ecs::{self as api, errors};
 
 use super::pictures::Seen;
-use super::service_placing::{self, Next, Setback, Started, ZONE};
+use super::service_placing::{self, Next, Started, ZONE};
 use super::services::tell;
+use super::setbacks::Setback;
 use super::{placing, pools, rollout};
 use crate::rows::container_instance::{ContainerInstance, FargatePool, InstancesIn, OpenZones};
 use crate::rows::service::{Controller, Rollout, Service, place_of};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use core_placement::{Ask, Constraint, Free, Instance};
+use core_placement::{Ask, Constraint, Free, Instance, Need};
 use core_state::State;
 use core_types::Id128;
 use model_ecs as api;
@@ -144,6 +144,8 @@ fn each(ask: &Ask, empty: &[Instance]) -> Option<u32> {
     if needs.iter().any(|(needed, of)| smallest(*of).is_none_or(|least| *needed > least)) {
         return None;
     }
+    // The next instance may be in another zone than those that are there.
+    let ask = &Ask { need: Need { zones: Vec::new(), ..need.clone() }, ..ask.clone() };
     if !empty.iter().any(|one| ask.refusal(one).is_none()) {
         return None;
     }

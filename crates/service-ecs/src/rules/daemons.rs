@@ -9,8 +9,7 @@ use core_step::{Call, Demand};
 use core_types::{Arn, Time};
 use model_ecs::{self as api, errors};
 
-use super::{clusters, tags};
-use crate::rows::alarm::Alarm;
+use super::{alarms, clusters, tags};
 use crate::rows::cluster::{self, ClusterKey};
 use crate::rows::container_instance::Awaits;
 use crate::rows::daemon::{Daemon, DaemonKey, DaemonStatus, DaemonsOn, Good};
@@ -176,8 +175,7 @@ pub fn begin(
 /// The alarms that end a deployment now.
 pub fn ringing(state: &State, record: &DaemonDeployment) -> Vec<String> {
     let scope = record.key.0.0.0;
-    let rings = |name: &&String| state.get::<Alarm>(&(scope, name.as_str().into())).is_some();
-    record.watched().filter(rings).cloned().collect()
+    record.watched().filter(|name| alarms::rings(state, scope, name)).cloned().collect()
 }
 
 /// Nothing has failed yet.

@@ -34,6 +34,7 @@ pub mod scaling;
 pub mod service_placing;
 pub mod service_settings;
 pub mod services;
+pub mod setbacks;
 pub mod settings;
 pub mod shifts;
 pub mod strategy;

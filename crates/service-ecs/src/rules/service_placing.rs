@@ -1,16 +1,17 @@
 //! Places for a service's tasks: by its newest revision, in AWS's order, and in AWS's words where
 //! there is none.
 
-use core_placement::{Ask, Field, Need, Pool, Reason, Refused, Strategy, split};
+use core_placement::{Ask, Field, Reason, Refused, Strategy, split};
 use core_state::{State, Tx};
 use core_types::Id128;
 use model_ecs as api;
 
 use super::launch::{self, Prepared};
 use super::pictures::Seen;
+use super::setbacks::{self, Setback};
 use super::{interfaces, placing, pools, tags, waiting};
 use crate::rows::container_instance::{ContainerInstance, InstanceStatus};
-use crate::rows::service::{Deployment, Hindrance, Propagate, Service};
+use crate::rows::service::{Deployment, Propagate, Service};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::{Launch, TasksOn};
 use crate::rows::task_definition::TaskDefinition;
@@ -111,23 +112,17 @@ pub struct Started {
     pub tasks: Vec<Id128>,
     /// Why not all of them were.
     pub problem: Option<Setback>,
-}
-
-/// What keeps tasks from their places: in AWS's sentence, and as its events name it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Setback {
-    pub text: String,
-    pub hindrance: Hindrance,
+    /// Why some of them wait.
+    pub waits: Option<Setback>,
 }
 
 impl Next {
     /// Nothing yet; and nothing more, where something it needs is gone.
     fn started(&self) -> Started {
-        let problem = |fault: &String| Setback {
-            text: format!("failed to launch a task with (error {fault})."),
-            hindrance: Hindrance::Configuration { error: fault.as_str().into() },
-        };
-        Started { tasks: Vec::new(), problem: self.fault.as_ref().map(problem) }
+        Started {
+            problem: self.fault.as_deref().map(setbacks::misconfigured),
+            ..Started::default()
+        }
     }
 }
 
@@ -143,7 +138,9 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
         let (placement, problem) = pools::place(tx, from, (&next.ask, count), |pool, found| {
             let short = found.placed.len() < count;
             let provider = provider.as_deref();
-            short.then(|| problem(pool, &next.ask.need, &found.refused, (launch, provider)))
+            short.then(|| {
+                setbacks::no_place(pool, &next.ask.need, &found.refused, (launch, provider))
+            })
         });
         let provider = provider.map(Into::into);
         for placed in &placement.placed {
@@ -151,8 +148,13 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
         }
         let short = count - placement.placed.len();
         let waiting = waiting::start(tx, &next.prepared, provider.as_ref(), short, (&[], &[]));
+        let limited = waiting::is_scaled(tx, &next.prepared, provider.as_ref());
         if waiting.len() < short {
+            let problem = if limited { Some(setbacks::too_many_wait()) } else { problem.clone() };
             started.problem = started.problem.or(problem);
+        }
+        if !waiting.is_empty() {
+            started.waits = started.waits.or(problem);
         }
         started.tasks.extend(waiting);
     }
@@ -178,7 +180,7 @@ pub fn start_on(
         (hosts, most),
         |pool, host, reason| {
             let refused = [Refused { instance: host, reason }];
-            let problem = || problem(pool, &next.ask.need, &refused, (launch, None));
+            let problem = || setbacks::no_place(pool, &next.ask.need, &refused, (launch, None));
             started.problem.get_or_insert_with(problem);
         },
     );
@@ -232,76 +234,4 @@ fn shares(state: &State, row: &Service, next: &Next, count: usize) -> Vec<(Optio
         (Some(name), share)
     });
     all.filter(|(_, share)| *share > 0).collect()
-}
-
-const SEE: &str = "For more information, see the Troubleshooting section of the Amazon ECS \
-                   Developer Guide.";
-
-/// AWS's words for a task without a place. The closest instance is the one that lacks least.
-fn problem(
-    pool: &Pool,
-    need: &Need,
-    refused: &[Refused],
-    (launch, provider): (Launch, Option<&str>),
-) -> Setback {
-    let place = |word: &str, instance| Hindrance::Place {
-        word: word.into(),
-        instance,
-        provider: provider.map(Into::into),
-    };
-    if launch == Launch::Fargate {
-        let text = format!(
-            "was unable to place a task. Reason: Capacity is unavailable at this time. Please try \
-             again later or in a different availability zone. {SEE}"
-        );
-        return Setback { text, hindrance: place("RESOURCE:FARGATE", None) };
-    }
-    let unable = "was unable to place a task because no container instance met all of its \
-                  requirements.";
-    let taking = refused.iter().filter(|one| one.reason != Reason::Inactive);
-    let Some(closest) = taking.max_by_key(|one| (rank(&one.reason), left(pool, need, one))) else {
-        let none = "No Container Instances were found in your cluster.";
-        let text = format!("{unable} Reason: {none} {SEE}");
-        return Setback { text, hindrance: place(none, None) };
-    };
-    let word = placing::word(&closest.reason);
-    let what = match &closest.reason {
-        Reason::Inactive => unreachable!("they were left out"),
-        Reason::Attribute(_) => "is missing an attribute required by your task.".to_owned(),
-        Reason::Agent | Reason::MemberOf | Reason::DistinctInstance | Reason::Location => {
-            format!("encountered error \"{word}\".")
-        }
-        Reason::Cpu => "has insufficient CPU units available.".to_owned(),
-        Reason::Memory => "has insufficient memory available.".to_owned(),
-        Reason::Port { .. } => "is already using a port required by your task.".to_owned(),
-        Reason::Gpu => "has insufficient GPU resource available.".to_owned(),
-    };
-    let instance = closest.instance;
-    let text =
-        format!("{unable} The closest matching (container-instance {instance}) {what} {SEE}");
-    Setback { text, hindrance: place(word, Some(instance)) }
-}
-
-/// What is nearer to a place: an instance that lacks room is nearer than one that is unfit.
-pub fn rank(reason: &Reason) -> u8 {
-    match reason {
-        Reason::Inactive => 0,
-        Reason::Agent => 1,
-        Reason::Location => 1,
-        Reason::Attribute(_) => 2,
-        Reason::MemberOf => 3,
-        Reason::DistinctInstance => 4,
-        Reason::Cpu | Reason::Memory | Reason::Gpu => 5,
-        Reason::Port { .. } => 6,
-    }
-}
-
-/// Of equals the one with the most of what is missing.
-fn left(pool: &Pool, need: &Need, refused: &Refused) -> i64 {
-    let Some(instance) = pool.get(refused.instance) else { return i64::MIN };
-    match refused.reason {
-        Reason::Cpu => instance.free.cpu - need.cpu,
-        Reason::Memory => instance.free.memory - need.memory,
-        _ => 0,
-    }
 }

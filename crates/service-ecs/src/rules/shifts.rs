@@ -11,7 +11,7 @@ use core_types::Time;
 use model_ecs as api;
 
 use super::deployments::Why;
-use super::hooks;
+use super::{alarms, hooks};
 use crate::rows::progress::{HookStatus, Progress};
 use crate::rows::service::{Deployment, Rollout, Service};
 use crate::rows::service_history::DeploymentRecord;
@@ -56,7 +56,8 @@ fn shift_of(configuration: &api::DeploymentConfiguration) -> Option<Shift> {
 pub fn terms(record: &DeploymentRecord, progress: &Progress) -> Terms {
     Terms {
         shift: shift_of(&record.configuration).unwrap_or(Shift::AllAtOnce),
-        bake: minutes(record.configuration.bake_time_in_minutes),
+        bake: minutes(record.configuration.bake_time_in_minutes)
+            .max(Duration::from_secs(progress.alarm_span.into())),
         from_older: progress.older.is_some(),
         rolling: rolls(record),
     }
@@ -129,7 +130,9 @@ pub fn begin(
     let hooks = configuration.lifecycle_hooks.as_ref().is_some_and(|hooks| !hooks.is_empty());
     let bakes = configuration.bake_time_in_minutes.is_some_and(|minutes| minutes > 0);
     let rolls = shift_of(configuration).is_none();
-    if rolls && !hooks && !bakes {
+    let own = rolls && !bakes;
+    let span = if own { alarms::longest_span(tx, row, configuration) } else { Duration::ZERO };
+    if rolls && !hooks && !bakes && span.is_zero() {
         return None;
     }
     let older = serving(tx, row);
@@ -137,7 +140,8 @@ pub fn begin(
     let older = older.map(|one| one.id.clone());
     let at = core_rollout::Progress::begin(tx.now(), !rolls && row.deployments.len() > 1);
     let hooks = hooks::begin(tx, configuration, &at);
-    Some(Progress { at, newer: newer.clone(), older, older_revision, hooks })
+    let alarm_span = u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+    Some(Progress { at, newer: newer.clone(), older, older_revision, hooks, alarm_span })
 }
 
 /// Write where a deployment is, with the hooks of its stage.

@@ -12,9 +12,10 @@ use core_state::{RowKey, State, Tx};
 use core_types::{Id128, Time};
 use model_ecs as api;
 
+use super::deployments::revision_of;
 use super::launch::{self, Prepared, definition_of};
-use super::service_placing::{self, rank};
-use super::{capacity, interfaces, life, placing, pools, timing};
+use super::setbacks::rank;
+use super::{capacity, interfaces, life, placing, pools, service_placing, timing};
 use crate::rows::service::Service;
 use crate::rows::task::{Launch, StopCode, Task};
 use crate::rows::waiting::{ProviderKey, Waiting, WaitingIn, WaitingTasks};
@@ -35,12 +36,9 @@ pub fn start(
     count: usize,
     (constraints, strategy): Asked<'_>,
 ) -> Vec<Id128> {
-    let Some(provider) = provider.filter(|_| prepared.launch == Launch::Ec2) else {
+    let Some(provider) = provider.filter(|_| is_scaled(tx, prepared, provider)) else {
         return Vec::new();
     };
-    if count == 0 || capacity::settings(tx, &prepared.cluster, provider).is_none() {
-        return Vec::new();
-    }
     let there = usize::try_from(tx.sum::<WaitingIn>(&prepared.cluster)).unwrap_or_default();
     let waiting = Waiting {
         until: tx.now() + GIVEN_UP_AFTER,
@@ -52,8 +50,33 @@ pub fn start(
     (0..count).map(|_| prepared.wait(tx, provider, waiting.clone())).collect()
 }
 
+/// Whether a task that finds no room with a provider waits for more of it.
+pub fn is_scaled(state: &State, prepared: &Prepared, provider: Option<&Arc<str>>) -> bool {
+    let provider = provider.filter(|_| prepared.launch == Launch::Ec2);
+    provider.is_some_and(|name| capacity::settings(state, &prepared.cluster, name).is_some())
+}
+
+/// How many tasks of a service wait for providers of its newest version.
+pub fn of_service(state: &State, row: &Service) -> usize {
+    let Some(revision) = revision_of(state, row) else { return 0 };
+    let names = revision.providers.iter().filter_map(|item| item.capacity_provider.as_deref());
+    let all = names.flat_map(|name| tasks(state, &(row.key.0.clone(), name.into())));
+    all.filter(|task| task.service.as_ref() == Some(&row.key.1)).count()
+}
+
+/// What keeps a waiting task from its place now.
+pub fn hindrance(state: &State, task: &Task) -> Option<String> {
+    let ask = ask(state, task)?;
+    let pool = pools::fresh(state, &task.cluster, task.launch, task.provider().map(|of| &**of));
+    let refused: Vec<Refused> = pool
+        .refusals(&ask)
+        .filter_map(|(one, reason)| Some(Refused { instance: one.id, reason: reason? }))
+        .collect();
+    Some(reason(&pool, &refused))
+}
+
 /// The tasks that wait for a provider, the oldest first.
-pub fn tasks<'s>(state: &'s State, key: &ProviderKey) -> impl Iterator<Item = &'s Task> {
+pub fn tasks<'s>(state: &'s State, key: &ProviderKey) -> impl Iterator<Item = &'s Task> + use<'s> {
     let of = key.clone();
     let rows = state.by_range::<WaitingTasks>((key.clone(), Time::least()));
     rows.take_while(move |(at, _)| at.0 == of).map(|(_, task)| task)

@@ -58,15 +58,17 @@ impl Fleet {
     }
 
     pub fn add_host(&mut self) {
-        self.add_host_with(json!([]));
+        self.add_host_with(json!([]), json!({}));
     }
 
     /// One that says that it is of a capacity provider.
     pub fn add_host_of(&mut self, provider: &str) {
-        self.add_host_with(json!([{"name": "wharf.capacity-provider", "value": provider}]));
+        let attribute = json!({"name": "wharf.capacity-provider", "value": provider});
+        self.add_host_with(json!([attribute]), json!({}));
     }
 
-    fn add_host_with(&mut self, attributes: Value) {
+    /// One that has these attributes, and says more of itself.
+    pub fn add_host_with(&mut self, attributes: Value, more: Value) {
         let number =
             |name: &str, n: i32| json!({"name": name, "type": "INTEGER", "integerValue": n});
         let n = self.hosts.len();
@@ -87,7 +89,7 @@ impl Fleet {
                 {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22"]},
                 {"name": "PORTS_UDP", "type": "STRINGSET", "stringSetValue": []}],
         });
-        let answer = self.world.call("RegisterContainerInstance", input);
+        let answer = self.world.call("RegisterContainerInstance", with(input, more));
         let id = id_of(&answer["containerInstance"]["containerInstanceArn"]);
         self.hosts.push(id);
         self.connect(id);

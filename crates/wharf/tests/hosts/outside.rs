@@ -86,6 +86,31 @@ fn what_happens_is_told_to_whoever_follows() {
 }
 
 #[test]
+fn groups_and_hooks_are_told_as_tasks_are() {
+    let Some(machine) = Machine::start() else { return };
+    let stream = Stream::of(&machine, &["--about", "capacity,hook"]);
+    machine.call("CreateCluster", json!({ "clusterName": "grows" }));
+    let group = json!({ "autoScalingGroupArn": "g", "managedScaling": { "status": "ENABLED" } });
+    let provider = json!({ "name": "p", "autoScalingGroupProvider": group });
+    machine.call("CreateCapacityProvider", provider);
+    let strategy = json!([{ "capacityProvider": "p", "weight": 1 }]);
+    let put = json!({ "cluster": "grows", "capacityProviders": ["p"],
+        "defaultCapacityProviderStrategy": strategy });
+    machine.call("PutClusterCapacityProviders", put);
+    machine.define("stays", json!({ "command": ["sleep", "1000"] }), json!({}));
+    machine.call("RunTask", json!({ "cluster": "grows", "taskDefinition": "stays" }));
+    let named = |event: &Value, name: &str| event["detail"]["eventName"] == json!(name);
+    stream.until("a larger group", |event| named(event, "CAPACITY_PROVIDER_SCALE_OUT"));
+    let hooks = json!([{ "targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"] }]);
+    let configuration = json!({ "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0,
+        "lifecycleHooks": hooks });
+    let service = json!({ "serviceName": "held", "taskDefinition": "stays", "desiredCount": 0,
+        "deploymentConfiguration": configuration });
+    machine.call("CreateService", service);
+    stream.until("a pause", |event| named(event, "HOOK_AWAITING_ACTION"));
+}
+
+#[test]
 fn a_task_and_a_service_are_explained() {
     let Some(machine) = Machine::start() else { return };
     machine.define("large", json!({ "command": ["sleep", "1000"], "memory": 900 }), json!({}));
