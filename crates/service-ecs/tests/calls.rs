@@ -435,7 +435,7 @@ fn capacity_is_shared_out_by_base_and_weight() {
         "defaultCapacityProviderStrategy": [{"capacityProvider": "p", "weight": 1}]});
     world.call("PutClusterCapacityProviders", put);
     // No host is of the provider's group.
-    let text = "No Container Instances were found in your cluster.";
+    let text = "No Container Instances were found in your capacity provider.";
     assert_eq!(world.refusal("RunTask", run(json!({}))).1, text);
     let answer = world.call("RunTask", run(json!({"launchType": "EC2"})));
     assert_eq!(answer["tasks"].as_array().unwrap().len(), 1);
