@@ -36,8 +36,10 @@ use crate::{
 /// Whose container it is, and what it was made from.
 const OWNER: &str = "wharf.owner";
 const SPEC: &str = "wharf.spec";
-/// How long between two questions whether a daemon that was away is back.
+/// How long between two questions whether a daemon that was away is back, or a container gone.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// How long the daemon may take to remove a container that somebody else has told it to.
+const REMOVING: Duration = Duration::from_secs(30);
 
 pub struct Docker {
     client: Client,
@@ -80,6 +82,16 @@ impl Docker {
         }
         all.iter().for_each(|text| tracing::warn!("{}: Docker says: {text}", spec.id));
         Ok(Created { pid: 0 })
+    }
+
+    async fn until_gone(&self, id: &str) -> Result<()> {
+        loop {
+            match self.inspect(id).await {
+                Ok(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
+                Err(Error::NotFound(_)) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
@@ -313,8 +325,14 @@ impl Runtime for Docker {
         crate::check_id(id)?;
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.client.remove_container(id, Some(options)).await {
-            Err(error) if status_of(&error) != 404 => Err(told(error)),
-            _ => Ok(()),
+            Err(error) if status_of(&error) == 404 => Ok(()),
+            // Begun already, as by an agent that was killed since.
+            Err(error) if status_of(&error) == 409 => {
+                let gone = tokio::time::timeout(REMOVING, self.until_gone(id)).await;
+                gone.unwrap_or_else(|_| Err(told(error)))
+            }
+            Err(error) => Err(told(error)),
+            Ok(()) => Ok(()),
         }
     }
 

@@ -41,6 +41,20 @@ fn saved() -> Vec<u8> {
     std::fs::read(dir.path().join("all.tar")).unwrap()
 }
 
+/// As by an agent, and by whoever cleans up after it was killed: the daemon refuses the second, which
+/// then waits for the first.
+async fn removed_twice_at_once_it_is_gone(world: Arc<World>) {
+    for number in 0..4 {
+        let spec = world.script(&format!("{}-{number}", world.tag), "sleep 1000");
+        world.begin(&spec).await;
+        let remove = || world.runtime.delete(&spec.id);
+        let (first, second) = tokio::join!(remove(), remove());
+        first.and(second).unwrap();
+        let state = world.runtime.state(&spec.id).await;
+        assert!(matches!(state, Err(host_runtime::Error::NotFound(_))), "{state:?}");
+    }
+}
+
 #[test]
 fn the_suite_on_docker() {
     if !rustix::process::geteuid().is_root() || find_program("busybox").is_none() {
@@ -61,7 +75,11 @@ fn the_suite_on_docker() {
         "a_pause_holds_namespaces",
         Box::new(|world| Box::pin(crate::life::a_pause_holds_namespaces(world))),
     );
-    let tests = crate::life::all().into_iter().chain(crate::hostile::all()).chain([pause]);
+    let twice: (_, crate::world::Test) = (
+        "removed_twice_at_once_it_is_gone",
+        Box::new(|world| Box::pin(removed_twice_at_once_it_is_gone(world))),
+    );
+    let tests = crate::life::all().into_iter().chain(crate::hostile::all()).chain([pause, twice]);
     for (number, (name, test)) in tests.enumerate() {
         println!("{name}");
         let tag = format!("hrtd{}-{number}", std::process::id());

@@ -8,7 +8,7 @@ use crate::inside::{LOGGING, awslogs, events, role};
 use crate::joining::{connected, user};
 use crate::life::get;
 use crate::rollouts::images::a_tag_may_move;
-use crate::world::{Elsewhere, Machine, is_root, wait_for, wharf};
+use crate::world::{Elsewhere, Machine, PATIENCE, is_root, wait_for, wait_long_for, wharf};
 use crate::{exec, fields, inside};
 
 const CLUSTER: &str = "engine";
@@ -219,6 +219,13 @@ fn fields_do_in_an_engine_what_they_say() {
 #[test]
 fn tasks_of_an_engine_are_tasks() {
     let Some(machine) = Machine::docker(ROOM, &[], "") else { return };
+    // AWS: who ran for a minute at least is started again, the same container.
+    let script = "echo begun; [ -e /kept ] && echo kept && exec sleep 1000; \
+                  touch /kept; sleep 61; exit 3";
+    let policy = json!({ "enabled": true, "restartAttemptPeriod": 60 });
+    let app = json!({ "command": ["sh", "-c", script], "restartPolicy": policy });
+    machine.define("again", app, json!({}));
+    let again = machine.run("again", 1).remove(0);
     fields::some(&machine);
     inside::tasks_have_addresses(&machine);
     inside::output_is_shown(&machine);
@@ -226,6 +233,10 @@ fn tasks_of_an_engine_are_tasks() {
     exec::commands_have_streams(&machine);
     exec::shells_have_terminals(&machine);
     a_tag_may_move(&machine);
+    wait_long_for(2 * PATIENCE, "it has begun again", || {
+        (machine.output(&again, "app") == "begun\nbegun\nkept\n").then_some(())
+    });
+    assert_eq!(machine.task(&again)["lastStatus"], "RUNNING");
 }
 
 /// What the host does where a task has no cgroup of its own: as with an Engine whose cgroups are

@@ -536,11 +536,11 @@ pub fn merge(into: &mut Value, more: Value) {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        drop(self.engine.take());
         if let Some(mut up) = self.up.take() {
             kill(up.child.id() as i32, rustix::process::Signal::TERM);
             let _ = up.child.wait();
         }
         clean(&self.dir());
+        drop(self.engine.take());
     }
 }
