@@ -382,3 +382,26 @@ fn an_empty_strategy_goes_back_to_what_was_before() {
     assert_eq!(service["capacityProviderStrategy"], on("p"));
     fleet.world.survives_a_restart();
 }
+
+#[test]
+fn what_is_not_said_of_a_network_is_shown_as_aws_fills_it_in() {
+    let mut fleet = Fleet::new(1);
+    let report = service_ec2::reports::NetworkReady { cidr: "10.9.0.0/24".parse().unwrap() };
+    fleet.world.report(report);
+    let scope = "123456789012/us-east-1".parse().unwrap();
+    let subnet = service_ec2::ops::subnets(fleet.world.core.state(), scope)[0].id.clone();
+    let container = json!({"name": "web", "image": "busybox", "memory": 64});
+    let vpc =
+        json!({"family": "vpc", "networkMode": "awsvpc", "containerDefinitions": [container]});
+    fleet.world.call("RegisterTaskDefinition", vpc);
+    let given = json!({"awsvpcConfiguration": {"subnets": [subnet]}});
+    let service = json!({"taskDefinition": "vpc", "networkConfiguration": given});
+    let service = fleet.create("s", service);
+    let shown = json!({"awsvpcConfiguration":
+        {"subnets": [subnet], "securityGroups": [], "assignPublicIp": "DISABLED"}});
+    assert_eq!(service["networkConfiguration"], shown);
+    // The same again is no change.
+    let service = fleet.update("s", json!({"networkConfiguration": given}));
+    assert_eq!(service["deployments"].as_array().unwrap().len(), 1);
+    assert_eq!(service["deployments"][0]["networkConfiguration"], shown);
+}

@@ -124,7 +124,7 @@ fn revision(
         revision: definition.key.2,
         launch,
         providers,
-        network: input.network_configuration.clone(),
+        network: launch::network(input.network_configuration.clone()),
         platform_version: input.platform_version.clone(),
         connect: None,
         observed_digests: Vec::new(),

@@ -209,7 +209,7 @@ fn revision(
         }
     }
     if input.network_configuration.is_some() {
-        new.network = input.network_configuration.clone();
+        new.network = launch::network(input.network_configuration.clone());
         launch::check_network(new.network.as_ref(), new.launch)?;
     }
     if input.platform_version.is_some() {

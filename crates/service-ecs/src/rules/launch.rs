@@ -192,6 +192,16 @@ fn platform_is_known(version: &str) -> bool {
     matches!(version, "LATEST" | "1.4.0" | "1.3.0")
 }
 
+/// AWS: what is not said of a service's network is filled in.
+pub fn network(given: Option<api::NetworkConfiguration>) -> Option<api::NetworkConfiguration> {
+    let mut given = given?;
+    if let Some(network) = &mut given.awsvpc_configuration {
+        network.security_groups.get_or_insert_default();
+        network.assign_public_ip.get_or_insert(api::AssignPublicIp::DISABLED);
+    }
+    Some(given)
+}
+
 /// AWS: only Fargate's tasks can ask for a public address.
 pub fn check_network(
     network: Option<&api::NetworkConfiguration>,

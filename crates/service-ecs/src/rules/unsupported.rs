@@ -33,8 +33,15 @@ pub fn reason(
     if definition.proxy_configuration.is_some() {
         return error("proxyConfiguration is not available here".to_owned());
     }
+    if definition.trusted_execution_configuration.is_some() {
+        return error("trustedExecutionConfiguration is not available here".to_owned());
+    }
     for container in containers {
         let name = name_of(container);
+        let mut needs = container.resource_requirements.iter().flatten();
+        if needs.any(|need| need.sharing_strategy.is_some()) {
+            return error(format!("the sharingStrategy of container {name} is not available here"));
+        }
         let log = container.log_configuration.as_ref();
         if some(&container.secrets) || log.is_some_and(|log| some(&log.secret_options)) {
             return error(format!(
@@ -78,6 +85,17 @@ mod tests {
         let text = reason(&api::TaskDefinition::default(), &[container]).expect("a reason");
         assert!(text.starts_with("ResourceInitializationError: unable to pull secrets"), "{text}");
         assert!(text.contains("container web"), "{text}");
+        let shared = api::ResourceRequirement {
+            sharing_strategy: Some(api::SharingStrategy::default()),
+            ..Default::default()
+        };
+        let container = api::ContainerDefinition {
+            name: Some("web".into()),
+            resource_requirements: Some(vec![shared]),
+            ..Default::default()
+        };
+        let text = reason(&api::TaskDefinition::default(), &[container]).expect("a reason");
+        assert!(text.ends_with("the sharingStrategy of container web is not available here"));
         let plain = api::ContainerDefinition::default();
         assert_eq!(reason(&api::TaskDefinition::default(), &[plain]), None);
     }
