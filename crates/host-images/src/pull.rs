@@ -21,6 +21,10 @@ use crate::spec::{Descriptor, ImageConfig, LARGEST_CONFIG, Platform};
 use crate::store::{Image, LOCK_INTERVAL, Store, Work};
 use crate::table::LayerRecord;
 
+/// Layers that are unpacked at the same time, of all images. Each holds a thread as long as it takes, and
+/// what else a host does needs some as well.
+static UNPACKING: Semaphore = Semaphore::const_new(3);
+
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A registry that always cuts the body a little further on is given up at some point, too.
 const MOST_CONTINUATIONS: u32 = 1000;
@@ -222,6 +226,7 @@ impl Pull {
         self.blob(layer, true).await?;
         let pull = self.clone();
         let blob = layer.digest;
+        let _turn = UNPACKING.acquire().await.expect("the semaphore is never closed");
         let unpacked = tokio::task::spawn_blocking(move || {
             pull.tell(Progress::Unpacking { layer: blob });
             pull.work.unpack(blob, diff_id, &|| pull.stopped.load(Ordering::Relaxed))

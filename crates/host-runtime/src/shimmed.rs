@@ -70,9 +70,10 @@ impl ShimProgram {
         Self { path: path.into(), words, environment: Vec::new(), _copy: None }
     }
 
-    /// With a variable in the environment of its shims, such as a setting of their allocator.
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
+    /// With variables in the environment of its shims, such as settings of their allocator.
+    pub fn with(mut self, variables: &[(&str, &str)]) -> Self {
+        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.environment.extend(owned);
         self
     }
 }

@@ -5,10 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use http::header::{CONTENT_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::transport::Flowing;
 use super::{Credentials, Registry, RegistryError};
@@ -17,8 +18,8 @@ use crate::error::{At, Error, Result};
 use crate::files::Lock;
 use crate::reference::Reference;
 
-/// Chunks between the network and the disk.
-const QUEUE: usize = 32;
+/// Bytes between the network and the disk.
+const WAITING: usize = 1 << 20;
 
 /// What to fetch.
 #[derive(Clone, Debug)]
@@ -134,26 +135,58 @@ fn continues(answer: &Flowing, from: u64) -> bool {
     from == 0 || (answer.status == StatusCode::PARTIAL_CONTENT && start == Some(from))
 }
 
-/// Hashing and writing happen on a thread of their own, so that other downloads go on meanwhile.
+/// What is hashed and written on another thread, and what comes meanwhile. No thread waits for the network: a
+/// registry that hangs must not hold up what else its host does.
+struct Writing {
+    now: JoinHandle<(Partial, io::Result<()>)>,
+    waiting: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Writing {
+    fn new(partial: Partial) -> Writing {
+        Writing { now: write(partial, Ok(()), Vec::new()), waiting: Vec::new(), bytes: 0 }
+    }
+
+    /// Whether it is worth going on.
+    async fn add(&mut self, chunk: Bytes) -> bool {
+        self.bytes += chunk.len();
+        self.waiting.push(chunk);
+        if !self.now.is_finished() && self.bytes < WAITING {
+            return true;
+        }
+        let (partial, written) = (&mut self.now).await.expect("writing does not panic");
+        let goes_on = written.is_ok();
+        self.bytes = 0;
+        self.now = write(partial, written, std::mem::take(&mut self.waiting));
+        goes_on
+    }
+
+    async fn end(self) -> (Partial, io::Result<()>) {
+        let (partial, written) = self.now.await.expect("writing does not panic");
+        write(partial, written, self.waiting).await.expect("writing does not panic")
+    }
+}
+
+fn write(
+    mut partial: Partial,
+    written: io::Result<()>,
+    chunks: Vec<Bytes>,
+) -> JoinHandle<(Partial, io::Result<()>)> {
+    tokio::task::spawn_blocking(move || {
+        let written = written.and_then(|()| chunks.iter().try_for_each(|c| partial.add(c)));
+        (partial, written)
+    })
+}
+
 async fn receive(
     mut answer: Flowing,
     blob: &Blob,
     partial: Partial,
     told: &(dyn Fn(u64) + Send + Sync),
 ) -> (Partial, Result<()>) {
-    let (to_disk, mut from_network) = mpsc::channel::<bytes::Bytes>(QUEUE);
     let mut have = partial.length;
-    let writer = tokio::task::spawn_blocking(move || {
-        let mut partial = partial;
-        let mut written = Ok(());
-        while let Some(chunk) = from_network.blocking_recv() {
-            written = partial.add(&chunk);
-            if written.is_err() {
-                break;
-            }
-        }
-        (partial, written)
-    });
+    let mut writing = Writing::new(partial);
     let mut received = Ok(());
     loop {
         match answer.progress().await {
@@ -165,7 +198,7 @@ async fn receive(
                     break;
                 }
                 told(have);
-                if to_disk.send(chunk).await.is_err() {
+                if !writing.add(chunk).await {
                     break;
                 }
             }
@@ -176,8 +209,7 @@ async fn receive(
             }
         }
     }
-    drop(to_disk);
-    let (partial, written) = writer.await.expect("the writer does not panic");
+    let (partial, written) = writing.end().await;
     let result = match written {
         Err(error) => Err(error).at("writing", &partial.path),
         Ok(()) => received.and_then(|()| match partial.length == blob.size {

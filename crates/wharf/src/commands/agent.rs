@@ -19,7 +19,7 @@ use host_runtime::ShimProgram;
 
 use crate::logs::LogArguments;
 use crate::runtime::{Engine, RuntimeKind};
-use crate::small::{PAGE_BY_PAGE, become_small};
+use crate::small::{FRUGAL, become_small};
 use crate::supervisor::{Signals, raise_file_limit};
 
 #[derive(clap::Args)]
@@ -71,7 +71,7 @@ pub struct Arguments {
 }
 
 /// Threads for calls that wait for the kernel: enough that a few that wait long hold nobody up.
-const BLOCKING: usize = 12;
+const BLOCKING: usize = 6;
 /// AWS: an agent that ends so must not be started again.
 const TERMINAL: u8 = 5;
 
@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (chain, identity) = identity(arguments, &source, &mut config)?;
     let tag = Tag::of(arguments.of.as_deref().unwrap_or(&dir));
     let cgroup = arguments.cgroup.clone().unwrap_or_else(|| format!("/{}/agent", tag.cgroup()));
-    let shim = ShimProgram::current(&["shim"])?.with(PAGE_BY_PAGE.0, PAGE_BY_PAGE.1);
+    let shim = ShimProgram::current(&["shim"])?.with(&FRUGAL);
     // Two threads: an agent is many small waits, and each thread has caches of its own.
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
