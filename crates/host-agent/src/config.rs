@@ -106,6 +106,7 @@ Settings are read from /etc/ecs/ecs.config, then from the environment, then from
   ECS_ENABLE_TASK_ENI                    take awsvpc tasks: their addresses lead here [false]
   ECS_AWSVPC_BLOCK_IMDS                  keep awsvpc tasks from 169.254.169.254 [false]
   ECS_TASK_METADATA_RPS_LIMIT            RATE,BURST [40,60]
+  DOCKER_HOST                            with --runtime docker, its socket [unix:///var/run/docker.sock]
   ECS_EXTERNAL                           this machine is outside of the cloud [false]
   ECS_ENGINE_AUTH_TYPE, ECS_ENGINE_AUTH_DATA   logins of registries, as docker or dockercfg";
 
@@ -138,7 +139,9 @@ impl Source {
     }
 
     pub fn environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
-        let ours = |name: &str| name.starts_with("ECS_") || name.starts_with("AWS_");
+        let ours = |name: &str| {
+            name.starts_with("ECS_") || name.starts_with("AWS_") || name == "DOCKER_HOST"
+        };
         for (name, value) in variables.filter(|(name, _)| ours(name)) {
             self.set(&name, &value);
         }
@@ -392,7 +395,9 @@ mod tests {
             .unwrap();
         let mut source = Source::default();
         source.file(&path).unwrap();
-        source.environment([("ECS_CLUSTER".to_owned(), "b".to_owned())].into_iter());
+        let pairs = [("ECS_CLUSTER", "b"), ("DOCKER_HOST", "unix:///d"), ("HOME", "/root")];
+        source.environment(pairs.map(|(name, value)| (name.into(), value.into())).into_iter());
+        assert_eq!((source.get("DOCKER_HOST"), source.get("HOME")), (Some("unix:///d"), None));
         let config = source.config().unwrap();
         assert_eq!((config.cluster.as_str(), config.endpoint.as_str()), ("b", "https://h:1"));
         std::fs::write(&path, "ECS_CLUSTER\n").unwrap();
