@@ -56,7 +56,10 @@ pub fn plan_rolling<K: Copy + Ord>(service: &Service<'_, K>) -> Plan<K> {
         plight.surplus(&tasks, &mut budget, &mut stop);
         plight.outdated(&tasks, &mut budget, &mut stop);
     }
-    let steady = start == 0 && missing == 0 && stop.is_empty() && census.all_newest_serve();
+    // Protected tasks stay beyond the desired count, which is no steady state.
+    let surplus = census.count(|version, kind| version == 0 && kind.stays()) > desired;
+    let calm = start == 0 && missing == 0 && stop.is_empty() && !surplus;
+    let steady = calm && census.all_newest_serve();
     Plan { start, stop, steady, held_up }
 }
 

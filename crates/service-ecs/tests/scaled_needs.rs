@@ -66,6 +66,22 @@ fn define(fleet: &mut Fleet, family: &str, of_container: Value, of_task: Value) 
 }
 
 #[test]
+fn what_a_task_was_told_beside_its_definition_outlasts_its_wait() {
+    let mut fleet = fleet(json!({}));
+    let over = json!({"overrides": {"containerOverrides": [{"name": "web", "command": ["other"]}]},
+        "placementConstraints": [{"type": "distinctInstance"}], "startedBy": "me"});
+    let tasks = run(&mut fleet, "web", 2, over);
+    let waits = tasks.iter().find(|task| task["lastStatus"] == "PROVISIONING").unwrap();
+    let shown = json!({"containerOverrides": [{"name": "web", "command": ["other"]}],
+        "inferenceAcceleratorOverrides": []});
+    assert_eq!((waiting(&fleet), &waits["overrides"]), (1, &shown));
+    add(&mut fleet, json!({}));
+    let placed = described(&mut fleet, waits);
+    let kept = &placed["overrides"]["containerOverrides"][0]["command"];
+    assert_eq!((kept, &placed["startedBy"]), (&json!(["other"]), &json!("me")));
+}
+
+#[test]
 fn a_static_port_takes_an_instance_for_each_task() {
     let mut fleet = fleet(json!({}));
     run(&mut fleet, "fixed", 4, json!({}));

@@ -104,6 +104,29 @@ fn protected_tasks_that_keep_an_old_version_are_told() {
     fleet.world.survives_a_restart();
 }
 
+#[test]
+fn protected_tasks_beyond_the_desired_count_are_no_steady_state() {
+    let mut fleet = Fleet::new(2);
+    fleet.create("s", json!({"desiredCount": 2}));
+    fleet.settle();
+    let kept = fleet.tasks("s")[0].id.to_string();
+    let protect = |on: bool| json!({"cluster": "c", "tasks": [kept], "protectionEnabled": on});
+    fleet.world.call("UpdateTaskProtection", protect(true));
+    fleet.update("s", json!({"desiredCount": 0}));
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (1, 0, 0));
+    let told = last(&mut fleet);
+    assert!(
+        told.ends_with("The number of protected tasks are more than the desired count of tasks."),
+        "{told}"
+    );
+    fleet.world.survives_a_restart();
+    fleet.world.call("UpdateTaskProtection", protect(false));
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (0, 0, 0));
+    assert!(last(&mut fleet).ends_with("has reached a steady state."));
+}
+
 /// A service on a provider that is scaled and has no instances.
 fn on_provider(count: u32) -> Fleet {
     let mut fleet = Fleet::new(0);

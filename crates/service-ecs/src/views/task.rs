@@ -106,9 +106,6 @@ fn attachment(row: &crate::rows::task::Attachment) -> api::Attachment {
 /// AWS: every container is named among the overrides, changed or not.
 fn shown_overrides(row: &Task, extras: &Extras) -> api::TaskOverride {
     let given = extras.overrides.as_ref();
-    if row.waiting().is_some() {
-        return given.cloned().unwrap_or_default();
-    }
     let of = |container: &Container| {
         let own = overrides::of(given, &container.name).cloned();
         own.unwrap_or_else(|| api::ContainerOverride {
@@ -116,8 +113,13 @@ fn shown_overrides(row: &Task, extras: &Extras) -> api::TaskOverride {
             ..Default::default()
         })
     };
+    let all = match row.waiting() {
+        // It has no containers yet.
+        Some(_) => given.and_then(|given| given.container_overrides.clone()).unwrap_or_default(),
+        None => row.containers.iter().map(of).collect(),
+    };
     api::TaskOverride {
-        container_overrides: Some(row.containers.iter().map(of).collect()),
+        container_overrides: Some(all),
         inference_accelerator_overrides: Some(Vec::new()),
         ..given.cloned().unwrap_or_default()
     }
