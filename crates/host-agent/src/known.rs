@@ -6,10 +6,12 @@ use std::sync::{Arc, PoisonError};
 
 use core_types::Time;
 use host_endpoints::{
-    Association, ContainerMetadata, ContainerStats, Found, Health, Host, HostMetadata, Known,
+    Association, ContainerMetadata, ContainerStats, Cpu, Found, Health, Host, HostMetadata, Known,
     Later, Limits, Loss, Network, NetworkProperties, Port, Question, Refused, RoleCredentials,
     TaskMetadata, Volume,
 };
+use host_runtime::Stats;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::driver::{Driver, container};
@@ -28,6 +30,16 @@ pub struct Shown {
     pub zone: String,
 }
 
+/// Ended tasks that are read from the disk in one go.
+const READ_AT_ONCE: usize = 32;
+
+#[derive(Deserialize)]
+struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
 impl Shown {
     fn driver(&self) -> &Driver {
         &self.tasks.driver
@@ -36,6 +48,33 @@ impl Shown {
     fn live_task(&self, live: &Live) -> Arc<TaskMetadata> {
         let state = live.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.task(&live.given, &state)
+    }
+
+    fn measured(&self, runtime_id: &str) -> Option<ContainerStats> {
+        let reading = self.meter.newest(runtime_id)?;
+        let stats = &reading.stats;
+        let traffic = self.meter.traffic.newest(runtime_id).unwrap_or_default();
+        let mut memory_details = BTreeMap::new();
+        memory_details.insert("inactive_file".to_owned(), stats.memory_inactive_file);
+        for (name, value) in [("rss", stats.memory_rss), ("cache", stats.memory_cache)] {
+            memory_details.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let before = reading.before.as_deref();
+        Some(ContainerStats {
+            cpu: cpu(reading.at, stats, reading.machine),
+            previous_cpu: before.map(|(at, stats, machine)| cpu(*at, stats, *machine)),
+            online_cpus: u32::try_from(cores).unwrap_or(1),
+            memory_usage: stats.memory_usage,
+            memory_peak: stats.memory_max_usage.unwrap_or(0),
+            memory_limit: stats.memory_limit.unwrap_or(0),
+            memory_details,
+            read_bytes: stats.read_bytes.unwrap_or(0),
+            written_bytes: stats.write_bytes.unwrap_or(0),
+            pids: stats.pids.unwrap_or(0),
+            networks: traffic.counters,
+            network_rates: traffic.rates,
+        })
     }
 
     fn task(&self, given: &Given, state: &TaskState) -> Arc<TaskMetadata> {
@@ -239,13 +278,19 @@ impl Host for Shown {
         }
     }
 
-    fn tasks(&self) -> Vec<Arc<TaskMetadata>> {
-        let all = self.tasks.all();
-        // One that ended just now is among the others already.
-        let is_new = |arn: &str| all.iter().all(|live| live.given.task.arn != arn);
-        let ended = self.tasks.ended().filter(|ended| is_new(&ended.given.task.arn));
-        let ended = ended.map(|ended| self.task(&ended.given, &ended.state));
-        all.iter().map(|live| self.live_task(live)).chain(ended).collect()
+    fn tasks(&self) -> Later<'_, Vec<Arc<TaskMetadata>>> {
+        Box::pin(async move {
+            let live = self.tasks.all();
+            let mut shown: Vec<_> = live.iter().map(|live| self.live_task(live)).collect();
+            // One that ended just now is among the others already.
+            let is_new = |arn: &String| live.iter().all(|live| live.given.task.arn != *arn);
+            let ended: Vec<String> = self.tasks.ended().into_iter().filter(is_new).collect();
+            for some in ended.chunks(READ_AT_ONCE) {
+                let some = self.tasks.clone().remember_all(some.to_vec()).await;
+                shown.extend(some.iter().map(|ended| self.task(&ended.given, &ended.state)));
+            }
+            shown
+        })
     }
 
     fn container(&self, endpoint: &str) -> Option<Found> {
@@ -290,38 +335,22 @@ impl Host for Shown {
         Known::Nothing
     }
 
-    fn stats(&self, runtime_id: &str) -> Option<ContainerStats> {
-        let reading = self.meter.newest(runtime_id)?;
-        let stats = &reading.stats;
-        let traffic = self.meter.traffic.newest(runtime_id).unwrap_or_default();
-        let before = reading.before.as_deref();
-        let mut memory_details = BTreeMap::new();
-        memory_details.insert("inactive_file".to_owned(), stats.memory_inactive_file);
-        for (name, value) in [("rss", stats.memory_rss), ("cache", stats.memory_cache)] {
-            memory_details.extend(value.map(|value| (name.to_owned(), value)));
-        }
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Some(ContainerStats {
-            id: runtime_id.to_owned(),
-            name: String::new(),
-            read: reading.at.to_string(),
-            previous_read: before.map(|before| before.0.to_string()).unwrap_or_default(),
-            cpu_total: stats.cpu_total,
-            cpu_user: stats.cpu_user.unwrap_or(0),
-            cpu_system: stats.cpu_system.unwrap_or(0),
-            previous_cpu_total: before.map_or(0, |before| before.1.cpu_total),
-            host_cpu: reading.machine,
-            previous_host_cpu: before.map_or(0, |before| before.2),
-            online_cpus: u32::try_from(cores).unwrap_or(1),
-            memory_usage: stats.memory_usage,
-            memory_peak: stats.memory_max_usage.unwrap_or(0),
-            memory_limit: stats.memory_limit.unwrap_or(0),
-            memory_details,
-            read_bytes: stats.read_bytes.unwrap_or(0),
-            written_bytes: stats.write_bytes.unwrap_or(0),
-            pids: stats.pids.unwrap_or(0),
-            networks: traffic.counters,
-            network_rates: traffic.rates,
+    fn stats<'a>(&'a self, runtime_id: &'a str) -> Later<'a, Option<ContainerStats>> {
+        Box::pin(async move {
+            // AWS: what has just started has figures as soon as it asks.
+            if self.meter.newest(runtime_id).is_none() {
+                self.meter.measure_one(&self.tasks, runtime_id).await;
+            }
+            self.measured(runtime_id)
+        })
+    }
+
+    fn tags<'a>(&'a self, arn: &'a str) -> Later<'a, Result<BTreeMap<String, String>, Refused>> {
+        Box::pin(async move {
+            let asked = self.api.call("ListTagsForResource", &json!({ "resourceArn": arn })).await;
+            let tags = asked.map_err(refused)?["tags"].take();
+            let tags: Vec<Tag> = serde_json::from_value(tags).unwrap_or_default();
+            Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
         })
     }
 
@@ -339,9 +368,6 @@ impl Host for Shown {
     fn ask(&self, question: Question) -> Later<'_, Result<Value, Refused>> {
         Box::pin(async move {
             let asked = match question {
-                Question::Tags { arn } => {
-                    self.api.call("ListTagsForResource", &json!({ "resourceArn": arn })).await
-                }
                 Question::Protection { task_arn, credentials } => {
                     let input = json!({ "cluster": self.cluster, "tasks": [task_arn] });
                     self.api.call_as(&keys(credentials), "GetTaskProtection", &input).await
@@ -360,6 +386,16 @@ impl Host for Shown {
             };
             asked.map_err(refused)
         })
+    }
+}
+
+fn cpu(at: Time, stats: &Stats, machine: u64) -> Cpu {
+    Cpu {
+        read: at.to_string(),
+        total: stats.cpu_total,
+        user: stats.cpu_user.unwrap_or(0),
+        system: stats.cpu_system.unwrap_or(0),
+        host: machine,
     }
 }
 

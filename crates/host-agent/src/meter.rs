@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock;
 use crate::engine::Phase;
-use crate::tasks::{NetworkMode, Tasks};
+use crate::tasks::{Live, NetworkMode, Tasks};
 use crate::traffic::{self, Carried};
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -89,6 +89,29 @@ impl Meter {
         known.insert(id.to_owned(), (Reading { at, stats, machine, before }, gathered));
     }
 
+    /// False where it does not run.
+    async fn measure(&self, tasks: &Tasks, live: &Live, id: &str) -> bool {
+        let Ok(stats) = tasks.driver.runtime.stats(id).await else { return false };
+        self.take(id, clock::now(), stats, machine_cpu());
+        // AWS: what has the host's network has no counters of its own.
+        if live.given.network_mode() != NetworkMode::Host
+            && let Ok(state) = tasks.driver.runtime.state(id).await
+        {
+            self.traffic.take(id, clock::now(), traffic::of_process(state.pid));
+        }
+        true
+    }
+
+    /// Measure a container now, which the next round would.
+    pub async fn measure_one(&self, tasks: &Tasks, id: &str) {
+        let all = tasks.all();
+        let parts = |live: &Arc<Live>| 0..live.given.task.containers.len();
+        let is_its = |live: &&Arc<Live>| parts(live).any(|p| live.given.container_id(p) == id);
+        if let Some(live) = all.iter().find(is_its) {
+            self.measure(tasks, live, id).await;
+        }
+    }
+
     /// Measure for as long as the agent runs.
     pub async fn run(self: Arc<Self>, tasks: Arc<Tasks>) {
         let mut ticks = tokio::time::interval(EVERY);
@@ -103,15 +126,7 @@ impl Meter {
                 };
                 for (part, _) in phases.iter().enumerate().filter(|(_, p)| **p == Phase::Running) {
                     let id = live.given.container_id(part);
-                    if let Ok(stats) = tasks.driver.runtime.stats(&id).await {
-                        self.take(&id, clock::now(), stats, machine_cpu());
-                        // AWS: what has the host's network has no counters of its own.
-                        if live.given.network_mode() != NetworkMode::Host
-                            && let Ok(state) = tasks.driver.runtime.state(&id).await
-                        {
-                            let counters = traffic::of_process(state.pid);
-                            self.traffic.take(&id, clock::now(), counters);
-                        }
+                    if self.measure(&tasks, &live, &id).await {
                         seen.push(id);
                     }
                 }

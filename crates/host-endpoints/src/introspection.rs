@@ -1,6 +1,7 @@
 //! What an operator may ask on the host itself (port 51678): who it is and what it runs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,14 +9,18 @@ use serde_json::{Value, json};
 use crate::reply::{Reply, json, not_found, text};
 use crate::{ContainerMetadata, Host, Loss, TaskMetadata};
 
-pub(crate) fn answer(host: &dyn Host, path: &[&str], query: &BTreeMap<String, String>) -> Reply {
+pub(crate) async fn answer(
+    host: &dyn Host,
+    path: &[&str],
+    query: &BTreeMap<String, String>,
+) -> Reply {
     match path {
         [] => json(
             StatusCode::OK,
             &json!({ "AvailableCommands": ["/v1/metadata", "/v1/tasks", "/license"] }),
         ),
         ["v1", "metadata"] => json(StatusCode::OK, &host.about()),
-        ["v1", "tasks"] => tasks(host, query),
+        ["v1", "tasks"] => tasks(&host.tasks().await, query),
         ["metrics"] => metrics(&host.losses()),
         ["license"] => json(StatusCode::OK, &"Apache-2.0"),
         _ => not_found(),
@@ -50,8 +55,7 @@ fn metrics(losses: &[Loss]) -> Reply {
 }
 
 /// AWS: one task by `taskarn` or `dockerid` (a short id will do where it is one container's), else all.
-fn tasks(host: &dyn Host, query: &BTreeMap<String, String>) -> Reply {
-    let all = host.tasks();
+fn tasks(all: &[Arc<TaskMetadata>], query: &BTreeMap<String, String>) -> Reply {
     let chosen: Vec<&TaskMetadata> = match (query.get("taskarn"), query.get("dockerid")) {
         (None, None) => {
             let shown: Vec<Value> = all.iter().map(|task| of_task(task)).collect();

@@ -15,6 +15,7 @@ mod serve;
 mod shapes;
 mod stats;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -28,7 +29,7 @@ pub use shapes::{
     Association, ContainerMetadata, Health, HostMetadata, Limits, Network, NetworkProperties, Port,
     RoleCredentials, TaskMetadata, Volume,
 };
-pub use stats::{ContainerStats, NetworkCounters};
+pub use stats::{ContainerStats, Cpu, NetworkCounters};
 
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -52,7 +53,6 @@ pub enum Known {
 
 /// What a container may have the plane asked, with its task's role.
 pub enum Question {
-    Tags { arn: String },
     Protection { task_arn: String, credentials: RoleCredentials },
     Protect { task_arn: String, credentials: RoleCredentials, enabled: bool, minutes: Option<i64> },
 }
@@ -78,13 +78,15 @@ pub struct Loss {
 /// What the endpoints read.
 pub trait Host: Send + Sync + 'static {
     fn about(&self) -> HostMetadata;
-    fn tasks(&self) -> Vec<Arc<TaskMetadata>>;
+    fn tasks(&self) -> Later<'_, Vec<Arc<TaskMetadata>>>;
     /// By the id in a container's `ECS_CONTAINER_METADATA_URI`.
     fn container(&self, endpoint: &str) -> Option<Found>;
     /// The task whose network has this address; nobody's for addresses of the host itself.
     fn task_at(&self, address: IpAddr) -> Option<Arc<TaskMetadata>>;
     fn credentials(&self, id: &str) -> Known;
-    fn stats(&self, runtime_id: &str) -> Option<ContainerStats>;
+    fn stats<'a>(&'a self, runtime_id: &'a str) -> Later<'a, Option<ContainerStats>>;
+    /// The tags of a resource, by key.
+    fn tags<'a>(&'a self, arn: &'a str) -> Later<'a, Result<BTreeMap<String, String>, Refused>>;
     /// Containers of whose output lines were dropped.
     fn losses(&self) -> Vec<Loss>;
     fn ask(&self, question: Question) -> Later<'_, Result<Value, Refused>>;

@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::reply::{Reply, bytes, json, not_found, says};
-use crate::{ContainerMetadata, Found, Host, Question, TaskMetadata, stats};
+use crate::{ContainerMetadata, Found, Host, TaskMetadata, stats};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Version {
@@ -34,12 +34,17 @@ pub(crate) async fn answer(host: &dyn Host, from: IpAddr, path: &[&str]) -> Repl
             Some(container) => Ok(shown(container, Version::V2)),
             None => Err(format!("Unable to generate metadata for container '{id}'")),
         }),
-        ["v2", "stats"] => v2(host, from, |task| Ok(of_all(host, task))),
-        ["v2", "stats", id] => v2(host, from, |task| {
-            let own = by_runtime_id(task, id).and_then(|_| host.stats(id));
-            own.map(|found| stats::as_docker(&found))
-                .ok_or_else(|| format!("Unable to get container stats for: {id}"))
-        }),
+        ["v2", "stats"] => match host.task_at(from) {
+            Some(task) => json(StatusCode::OK, &stats_of_all(host, &task).await),
+            None => nobody(from),
+        },
+        ["v2", "stats", id] => match host.task_at(from) {
+            Some(task) => match by_runtime_id(&task, id) {
+                Some(own) => stats_of(host, own).await,
+                None => no_stats(id),
+            },
+            None => nobody(from),
+        },
         ["v3", id, rest @ ..] => by_id(host, from, Version::V3, id, rest).await,
         ["v4", id, rest @ ..] => by_id(host, from, Version::V4, id, rest).await,
         _ => not_found(),
@@ -85,14 +90,8 @@ async fn by_id(host: &dyn Host, from: IpAddr, version: Version, id: &str, rest: 
             Err(text) => says(StatusCode::INTERNAL_SERVER_ERROR, text),
         },
         ["taskWithTags"] => with_tags(host, &task, version).await,
-        ["stats"] => match host.stats(&own.docker_id) {
-            Some(found) => json(StatusCode::OK, &stats::as_docker(&found)),
-            None => {
-                let text = format!("Unable to get container stats for: {}", own.docker_id);
-                says(StatusCode::BAD_REQUEST, text)
-            }
-        },
-        ["task", "stats"] => json(StatusCode::OK, &of_all(host, &task)),
+        ["stats"] => stats_of(host, own).await,
+        ["task", "stats"] => json(StatusCode::OK, &stats_of_all(host, &task).await),
         ["associations", kind] => {
             let names: Vec<&str> = attached(&task, &own.name, kind).map(|(name, _)| name).collect();
             json(StatusCode::OK, &json!({ "Associations": names }))
@@ -158,12 +157,25 @@ fn by_runtime_id<'a>(task: &'a TaskMetadata, id: &str) -> Option<&'a ContainerMe
     task.containers.iter().find(|container| container.docker_id == id)
 }
 
-fn of_all(host: &dyn Host, task: &TaskMetadata) -> Value {
-    let one = |container: &ContainerMetadata| {
-        let found = host.stats(&container.docker_id);
-        (container.docker_id.clone(), found.map_or(Value::Null, |stats| stats::as_docker(&stats)))
-    };
-    Value::Object(task.containers.iter().map(one).collect())
+fn no_stats(id: &str) -> Reply {
+    says(StatusCode::BAD_REQUEST, format!("Unable to get container stats for: {id}"))
+}
+
+async fn stats_of(host: &dyn Host, container: &ContainerMetadata) -> Reply {
+    match host.stats(&container.docker_id).await {
+        Some(found) => json(StatusCode::OK, &stats::as_docker(container, &found)),
+        None => no_stats(&container.docker_id),
+    }
+}
+
+async fn stats_of_all(host: &dyn Host, task: &TaskMetadata) -> Value {
+    let mut all = Map::new();
+    for container in &task.containers {
+        let found = host.stats(&container.docker_id).await;
+        let shown = found.map_or(Value::Null, |found| stats::as_docker(container, &found));
+        all.insert(container.docker_id.clone(), shown);
+    }
+    Value::Object(all)
 }
 
 fn shown(container: &ContainerMetadata, version: Version) -> Value {
@@ -221,12 +233,9 @@ async fn with_tags(host: &dyn Host, task: &Arc<TaskMetadata>, version: Version) 
     let mut errors = Vec::new();
     let instance = host.about().container_instance_arn.unwrap_or_default();
     for (member, arn) in [("ContainerInstanceTags", &instance), ("TaskTags", &task.task_arn)] {
-        match host.ask(Question::Tags { arn: arn.clone() }).await {
-            Ok(tags) => {
-                if tags.as_object().is_some_and(|tags| !tags.is_empty()) {
-                    members.insert(member.to_owned(), tags);
-                }
-            }
+        match host.tags(arn).await {
+            Ok(tags) if tags.is_empty() => {}
+            Ok(tags) => drop(members.insert(member.to_owned(), json!(tags))),
             Err(refused) => errors.push(json!({
                 "ErrorField": member,
                 "ErrorCode": refused.code,

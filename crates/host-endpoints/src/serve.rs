@@ -97,7 +97,7 @@ async fn answer(host: &dyn Host, door: Door, from: IpAddr, request: Request<Inco
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let query = pairs(head.uri.query().unwrap_or_default());
     if door == Door::Operator {
-        return introspection::answer(host, &path, &query);
+        return introspection::answer(host, &path, &query).await;
     }
     match &path[..] {
         ["api", id, "task-protection", "v1", "state"] => {

@@ -4,20 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::ContainerMetadata;
+
 /// Counters as the kernel gives them; times in nanoseconds, sizes in bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContainerStats {
-    pub id: String,
-    pub name: String,
-    /// RFC 3339: when these were read, and the reading before, which gives the rates.
-    pub read: String,
-    pub previous_read: String,
-    pub cpu_total: u64,
-    pub cpu_user: u64,
-    pub cpu_system: u64,
-    pub previous_cpu_total: u64,
-    pub host_cpu: u64,
-    pub previous_host_cpu: u64,
+    /// Now, and at the reading before, which gives the rates.
+    pub cpu: Cpu,
+    pub previous_cpu: Option<Cpu>,
     pub online_cpus: u32,
     pub memory_usage: u64,
     pub memory_peak: u64,
@@ -29,6 +23,17 @@ pub struct ContainerStats {
     pub networks: BTreeMap<String, NetworkCounters>,
     /// Bytes a second over the last interval: received, sent.
     pub network_rates: Option<(f64, f64)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cpu {
+    /// RFC 3339: when it was read.
+    pub read: String,
+    pub total: u64,
+    pub user: u64,
+    pub system: u64,
+    /// Of the whole machine.
+    pub host: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -43,20 +48,23 @@ pub struct NetworkCounters {
     pub tx_dropped: u64,
 }
 
-fn cpu(stats: &ContainerStats, total: u64, host: u64) -> Value {
+fn cpu(cpu: &Cpu, online: u32) -> Value {
     json!({
         "cpu_usage": {
-            "total_usage": total,
-            "usage_in_usermode": stats.cpu_user,
-            "usage_in_kernelmode": stats.cpu_system,
+            "total_usage": cpu.total,
+            "usage_in_usermode": cpu.user,
+            "usage_in_kernelmode": cpu.system,
         },
-        "system_cpu_usage": host,
-        "online_cpus": stats.online_cpus,
+        "system_cpu_usage": cpu.host,
+        "online_cpus": online,
         "throttling_data": { "periods": 0, "throttled_periods": 0, "throttled_time": 0 },
     })
 }
 
-pub(crate) fn as_docker(stats: &ContainerStats) -> Value {
+/// What Docker says of a time that is not known. Readers parse it.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+pub(crate) fn as_docker(container: &ContainerMetadata, stats: &ContainerStats) -> Value {
     let block = |op: &str, value: u64| json!({ "major": 0, "minor": 0, "op": op, "value": value });
     let networks: Map<String, Value> = stats
         .networks
@@ -71,9 +79,10 @@ pub(crate) fn as_docker(stats: &ContainerStats) -> Value {
             (name.clone(), counters)
         })
         .collect();
+    let previous = stats.previous_cpu.as_ref();
     let mut all = json!({
-        "read": stats.read,
-        "preread": stats.previous_read,
+        "read": stats.cpu.read,
+        "preread": previous.map_or(NEVER, |previous| &previous.read),
         "pids_stats": { "current": stats.pids },
         "blkio_stats": { "io_service_bytes_recursive": [
             block("Read", stats.read_bytes),
@@ -81,16 +90,16 @@ pub(crate) fn as_docker(stats: &ContainerStats) -> Value {
         ] },
         "num_procs": 0,
         "storage_stats": {},
-        "cpu_stats": cpu(stats, stats.cpu_total, stats.host_cpu),
-        "precpu_stats": cpu(stats, stats.previous_cpu_total, stats.previous_host_cpu),
+        "cpu_stats": cpu(&stats.cpu, stats.online_cpus),
+        "precpu_stats": cpu(previous.unwrap_or(&Cpu::default()), stats.online_cpus),
         "memory_stats": {
             "usage": stats.memory_usage,
             "max_usage": stats.memory_peak,
             "stats": stats.memory_details,
             "limit": stats.memory_limit,
         },
-        "name": format!("/{}", stats.name),
-        "id": stats.id,
+        "name": format!("/{}", container.docker_name),
+        "id": container.docker_id,
     });
     let members = all.as_object_mut().expect("an object was written just now");
     if !networks.is_empty() {

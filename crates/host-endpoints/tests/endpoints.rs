@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use host_endpoints::{
-    ContainerMetadata, ContainerStats, Door, Found, Host, HostMetadata, Known, Later, Loss,
+    ContainerMetadata, ContainerStats, Cpu, Door, Found, Host, HostMetadata, Known, Later, Loss,
     Network, Pace, Port, Question, Refused, RoleCredentials, TaskMetadata, serve,
 };
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ struct World {
 fn task(n: usize) -> Arc<TaskMetadata> {
     let container = ContainerMetadata {
         docker_id: format!("{n}123456789abcdef"),
+        docker_name: "ecs-web-1-web-0".into(),
         name: "web".into(),
         known_status: "RUNNING".into(),
         container_arn: format!("arn:container/{n}"),
@@ -54,8 +56,8 @@ impl Host for World {
         let container_instance_arn = Some("arn:instance".into());
         HostMetadata { cluster: "default".into(), container_instance_arn, version: "1".into() }
     }
-    fn tasks(&self) -> Vec<Arc<TaskMetadata>> {
-        self.tasks.clone()
+    fn tasks(&self) -> Later<'_, Vec<Arc<TaskMetadata>>> {
+        Box::pin(async { self.tasks.clone() })
     }
     fn container(&self, endpoint: &str) -> Option<Found> {
         let n: usize = endpoint.strip_prefix("id-")?.parse().ok()?;
@@ -78,18 +80,25 @@ impl Host for World {
             _ => Known::Nothing,
         }
     }
-    fn stats(&self, runtime_id: &str) -> Option<ContainerStats> {
-        Some(ContainerStats { id: runtime_id.into(), memory_usage: 7, ..Default::default() })
+    fn stats<'a>(&'a self, _: &'a str) -> Later<'a, Option<ContainerStats>> {
+        let cpu = Cpu { read: "2026-11-22T00:00:00Z".into(), total: 9, user: 6, ..Cpu::default() };
+        let stats = ContainerStats { cpu, memory_usage: 7, ..ContainerStats::default() };
+        Box::pin(async { Some(stats) })
+    }
+    fn tags<'a>(&'a self, arn: &'a str) -> Later<'a, Result<BTreeMap<String, String>, Refused>> {
+        Box::pin(async move {
+            if arn == "arn:instance" {
+                let code = "AccessDeniedException".into();
+                let (status, message) = (400, "no".into());
+                return Err(Refused { status, code, message, request_id: None });
+            }
+            self.asked.lock().unwrap().push(json!({ "tags": arn }));
+            Ok([("team".to_owned(), "a".to_owned())].into())
+        })
     }
     fn ask(&self, question: Question) -> Later<'_, Result<Value, Refused>> {
         Box::pin(async move {
             let (asked, answer) = match question {
-                Question::Tags { arn } if arn == "arn:instance" => {
-                    let code = "AccessDeniedException".into();
-                    let (status, message) = (400, "no".into());
-                    return Err(Refused { status, code, message, request_id: None });
-                }
-                Question::Tags { arn } => (json!({ "tags": arn }), json!({ "team": "a" })),
                 Question::Protection { task_arn, .. } => (
                     json!({ "get": task_arn }),
                     json!({ "protectedTasks": [{ "protectionEnabled": false }], "failures": [] }),
@@ -158,6 +167,11 @@ async fn each_version_shows_what_it_has() {
     assert_eq!(own["DockerId"], "1123456789abcdef");
     let (_, stats) = get("/v4/id-1/stats").await;
     assert_eq!(stats["memory_stats"]["usage"], 7);
+    assert_eq!(stats["name"], "/ecs-web-1-web-0");
+    // With one reading there is nothing before it; who parses Docker's stats wants a time.
+    assert_eq!(stats["preread"], "0001-01-01T00:00:00Z");
+    assert_eq!(stats["cpu_stats"]["cpu_usage"]["usage_in_usermode"], 6);
+    assert_eq!(stats["precpu_stats"]["cpu_usage"]["usage_in_usermode"], 0);
     let (_, all) = get("/v3/id-1/task/stats").await;
     assert_eq!(all["1123456789abcdef"]["id"], "1123456789abcdef");
     let (status, none) = get("/v4/id-9").await;

@@ -462,10 +462,11 @@ fn add_device(
 ) -> Result<()> {
     let host = &device.host_path;
     let inside = device.container_path.clone().unwrap_or_else(|| host.to_string_lossy().into());
+    // Docker looks at devices as it starts a container.
     let missing = || {
-        Error::Create(format!(
-            "error gathering device information while adding custom device \"{}\": \
-             not a device node",
+        let why = if host.exists() { "not a device node" } else { "no such file or directory" };
+        Error::Start(format!(
+            "error gathering device information while adding custom device \"{}\": {why}",
             host.display()
         ))
     };

@@ -198,6 +198,28 @@ fn a_task_runs_and_stops_as_its_agent_tells() {
     assert_eq!(answer["failures"], json!([{"arn": arn, "reason": "MISSING"}]));
 }
 
+/// What had started before was stopped on account of the one that could not, and has an exit code.
+#[test]
+fn a_task_of_which_one_container_started_has_failed_to_start() {
+    let mut stage = Stage::new(1);
+    stage.world.call(
+        "RegisterTaskDefinition",
+        json!({"family": "two", "containerDefinitions": [
+            {"name": "web", "image": "i", "memory": 4}, {"name": "side", "image": "i", "memory": 4}]}),
+    );
+    let run = json!({"cluster": "c", "taskDefinition": "two"});
+    let arn = stage.world.call("RunTask", run)["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
+    stage.submit(
+        &arn,
+        json!({"status": "STOPPED", "containers": [
+            {"containerName": "web", "status": "STOPPED", "reason": "CannotStartContainerError: no"},
+            {"containerName": "side", "status": "STOPPED", "exitCode": 137}]}),
+    );
+    let task = stage.described(&arn);
+    assert_eq!(task["stopCode"], "TaskFailedToStart");
+    assert_eq!(task["stoppedReason"], "Task failed to start");
+}
+
 #[test]
 fn an_image_that_is_not_there_is_a_failed_start() {
     let mut stage = Stage::new(1);

@@ -12,7 +12,7 @@ use crate::endpoint::Endpoint;
 #[derive(Clone, Debug, clap::Args)]
 pub struct DataDirArgument {
     /// Where everything is kept [default: /var/lib/wharf as root, else $XDG_DATA_HOME/wharf]
-    #[arg(long, env = "WHARF_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "WHARF_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
 

@@ -54,10 +54,15 @@ impl Tasks {
         self.inner().ended.contains_key(arn)
     }
 
-    /// All whose traces are still there. Each is read from the disk as it is asked for.
-    pub fn ended(&self) -> impl Iterator<Item = Remembered> + '_ {
-        let arns: Vec<String> = self.inner().ended.keys().cloned().collect();
-        arns.into_iter().filter_map(|arn| self.remember(&arn))
+    /// All whose traces are still there.
+    pub fn ended(&self) -> Vec<String> {
+        self.inner().ended.keys().cloned().collect()
+    }
+
+    /// What these were. It is read from the disk, on a thread that may wait for it.
+    pub async fn remember_all(self: Arc<Self>, arns: Vec<String>) -> Vec<Remembered> {
+        let read = move || arns.iter().filter_map(|arn| self.remember(arn)).collect();
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
     }
 
     /// Of which ended task a container has this secret.

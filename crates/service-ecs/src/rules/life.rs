@@ -8,7 +8,7 @@ use core_types::{Id128, Time};
 
 use super::{interfaces, timing};
 use crate::rows::container_instance::ContainerInstance;
-use crate::rows::task::{ExecStatus, Launch, StopCode, Task};
+use crate::rows::task::{Container, ExecStatus, Launch, StopCode, Task};
 
 /// Want it stopped. The first reason stays: what comes later is a consequence.
 pub fn want_stopped(task: &mut Task, code: StopCode, reason: Option<&str>, now: Time) {
@@ -82,9 +82,13 @@ pub fn end_exec_agents(task: &mut Task) {
     }
 }
 
-/// AWS: a task whose containers never ran has failed to start.
+/// AWS: a task that was never RUNNING has failed to start, unless a container ran to its end before
+/// the others had started. One that could not be started has a reason and no exit code; what was
+/// stopped on its account has a code.
 fn code_of(task: &Task) -> StopCode {
-    let ran = task.started_at.is_some() || task.containers.iter().any(|c| c.exit_code.is_some());
+    let in_vain = |c: &Container| c.exit_code.is_none() && c.reason.is_some();
+    let ended = task.containers.iter().any(|c| c.exit_code.is_some());
+    let ran = task.started_at.is_some() || (ended && !task.containers.iter().any(in_vain));
     match ran {
         true => StopCode::EssentialContainerExited,
         false => StopCode::TaskFailedToStart,

@@ -174,9 +174,9 @@ fn a_driver_that_cannot_be_opened_keeps_the_container_from_starting() {
         ),
         (
             "badly",
-            awslogs("none", json!({ "awslogs-colour": "red" })),
+            json!({ "logDriver": "json-file", "options": { "colour": "red" } }),
             "CannotCreateContainerError: Error response from daemon: unknown log opt \
-             'awslogs-colour' for awslogs log driver",
+             'colour' for json-file log driver",
         ),
     ] {
         let container = json!({ "command": ["true"], "logConfiguration": log });

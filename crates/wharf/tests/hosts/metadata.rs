@@ -72,8 +72,12 @@ fn each_version_tells_of_the_task_with_figures() {
     assert_eq!(got("v4task")["Limits"]["Memory"], 64);
     let id = container["DockerId"].as_str().unwrap();
     assert!(got("v4taskstats")[id]["memory_stats"].is_object());
-    // AWS: tags are asked for as the instance, and are left out where it may not.
+    let name = format!("/{}", container["DockerName"].as_str().unwrap());
+    assert_eq!(got("v4stats")["name"], json!(name));
+    // AWS: tags are asked for as the instance; what has none is left out.
     assert_eq!(got("tags")["TaskARN"], arn);
+    assert_eq!(got("tags")["TaskTags"], json!({ "team": "blue" }));
+    assert_eq!(got("tags")["ContainerInstanceTags"], Value::Null);
 
     if machine.engine().is_some() {
         // There nobody but its own machine may ask.

@@ -42,12 +42,42 @@ pub fn check(definition: &api::TaskDefinition) -> Result<(), ApiError> {
     Ok(())
 }
 
+const OF_AWSLOGS: &[&str] = &[
+    "awslogs-create-group",
+    "awslogs-create-stream",
+    "awslogs-credentials-endpoint",
+    "awslogs-datetime-format",
+    "awslogs-endpoint",
+    "awslogs-force-flush-interval-seconds",
+    "awslogs-format",
+    "awslogs-group",
+    "awslogs-max-buffered-events",
+    "awslogs-multiline-pattern",
+    "awslogs-region",
+    "awslogs-stream",
+    "awslogs-stream-prefix",
+    "max-buffer-size",
+    "mode",
+    "tag",
+];
+
 fn check_awslogs(log: &api::LogConfiguration) -> Result<(), ApiError> {
     let has = |name: &str| log.options.as_ref().is_some_and(|options| options.contains_key(name));
     let needed = ["awslogs-region", "awslogs-group"];
     let missing: Vec<_> = needed.into_iter().filter(|name| !has(name)).collect();
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        return Err(refuse(format!("Log driver awslogs requires options: {}", missing.join(", "))));
     }
-    Err(refuse(format!("Log driver awslogs requires options: {}", missing.join(", "))))
+    // AWS: other drivers' options are left to the host, which makes no container with one that its
+    // driver does not have.
+    let given = log.options.iter().flat_map(|options| options.keys());
+    let unknown: Vec<_> =
+        given.filter(|name| !OF_AWSLOGS.contains(&name.as_str())).map(String::as_str).collect();
+    if !unknown.is_empty() {
+        return Err(refuse(format!(
+            "Log driver awslogs disallows options: {}",
+            unknown.join(", ")
+        )));
+    }
+    Ok(())
 }

@@ -229,6 +229,11 @@ fn the_rest_of_a_container() {
         task(json!({"logConfiguration": {"logDriver": "awslogs"}})),
         "Log driver awslogs requires options: awslogs-region, awslogs-group",
     );
+    let options = json!({"awslogs-region": "r", "awslogs-group": "g", "log_key": "log"});
+    refused(
+        task(json!({"logConfiguration": {"logDriver": "awslogs", "options": options}})),
+        "Log driver awslogs disallows options: log_key",
+    );
     refused(
         task(json!({"logConfiguration": {"logDriver": "awsfirelens"}})),
         "a firelens configuration object must be specified.",

@@ -145,7 +145,7 @@ impl Machine {
         let config = self.temp.path().join("recipe.toml");
         std::fs::write(&config, recipe).unwrap();
         let dir = self.dir();
-        let words = ["image", "--data-dir", path(&dir), "build", path(folder), "--tag", tag];
+        let words = ["image", "build", "--data-dir", path(&dir), path(folder), "--tag", tag];
         let done = wharf(&words).args(["--config", path(&config)]).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     }
