@@ -48,7 +48,7 @@ def test_a_service_without_a_host_says_why_it_waits(ecs, service):
     assert [event["message"] for event in shown["events"]] == [text]
     instance = register(ecs, service["cluster"], "i-0123456789abcdef0")["containerInstanceArn"]
     last = described(ecs, service)["events"][0]["message"]
-    assert f"(container-instance {instance.split('/')[-1]}) doesn't have the agent" in last
+    assert f"(container-instance {instance.split('/')[-1]}) encountered error \"AGENT\"." in last
 
 
 def test_an_update_is_a_deployment_or_none(ecs, service):
