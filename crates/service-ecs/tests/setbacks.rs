@@ -257,3 +257,17 @@ fn a_time_that_is_given_holds_over_that_of_the_alarms() {
     fleet.settle();
     assert_eq!(deployment(&mut fleet)["status"], "SUCCESSFUL");
 }
+
+#[test]
+fn what_has_not_started_on_a_draining_instance_stops_at_once() {
+    let mut fleet = Fleet::new(1);
+    fleet.create("s", json!({"desiredCount": 2}));
+    assert_eq!(fleet.counts("s"), (0, 2, 2));
+    let host = fleet.hosts[0].to_string();
+    let input = json!({"cluster": "c", "containerInstances": [host], "status": "DRAINING"});
+    fleet.world.call("UpdateContainerInstancesState", input);
+    fleet.settle();
+    // AWS: what is PENDING there is stopped whatever the percentages say.
+    assert_eq!(fleet.counts("s"), (0, 0, 2), "{:?}", fleet.events("s"));
+    fleet.world.survives_a_restart();
+}
