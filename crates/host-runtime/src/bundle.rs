@@ -102,13 +102,24 @@ pub fn check(spec: &ContainerSpec) -> Result<()> {
     }
     for mount in &spec.mounts {
         let (Mount::Bind { target, .. } | Mount::Tmpfs { target, .. }) = mount;
-        if !target.starts_with('/') || target.trim_matches('/').is_empty() {
-            return Err(Error::Invalid(format!(
-                "invalid mount path: '{target}' mount path must be absolute"
-            )));
+        check_target(target)?;
+        // Nothing but the kernel's own view of processes can stand there: runc refuses it, too.
+        let view = matches!(mount, Mount::Bind { source, .. } if source == Path::new("/proc"));
+        if target.trim_end_matches('/') == "/proc" && !view {
+            let text = format!("\"{target}\" cannot be mounted because it is inside /proc");
+            return Err(Error::Start(text));
         }
     }
     check_modules(spec)
+}
+
+fn check_target(target: &str) -> Result<()> {
+    let why = match target {
+        relative if !relative.starts_with('/') => "mount path must be absolute",
+        all if all.trim_matches('/').is_empty() => "destination can't be '/'",
+        _ => return Ok(()),
+    };
+    Err(Error::Invalid(format!("invalid mount path: '{target}' {why}")))
 }
 
 fn check_modules(spec: &ContainerSpec) -> Result<()> {
@@ -583,6 +594,17 @@ mod tests {
         let mut bad = spec();
         bad.process.args.clear();
         assert_eq!(check(&bad).unwrap_err().to_string(), "No command specified");
+        for (target, text) in [
+            ("a", "invalid mount path: 'a' mount path must be absolute"),
+            ("/", "invalid mount path: '/' destination can't be '/'"),
+            // The start went wrong where seccomp's state is looked up.
+            ("/proc", "\"/proc\" cannot be mounted because it is inside /proc"),
+        ] {
+            let mut bad = spec();
+            let (target, options) = (target.to_owned(), Vec::new());
+            bad.mounts = vec![Mount::Tmpfs { target, size_mib: None, options }];
+            assert_eq!(check(&bad).unwrap_err().to_string(), text);
+        }
         let mut bad = spec();
         bad.namespaces.network = Namespace::Container("gone".into());
         let text = config(&bad, &looked(), Flavour::Runc).unwrap_err().to_string();

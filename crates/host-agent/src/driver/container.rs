@@ -13,7 +13,7 @@ use host_runtime::{
     Seccomp, Security, Stdio, Ulimit,
 };
 
-use super::files::{Names, bind, hostname, target_of};
+use super::files::{Names, bind, check_hosts, hostname, target_of};
 use super::volumes::Volumes;
 use super::{Driver, network, process};
 use crate::engine::Failure;
@@ -119,6 +119,7 @@ impl Driver {
         if let Some(text) = host.binds.first() {
             return Err(create(format!("the bind {text} is not part of a container definition")));
         }
+        check_hosts(&host.extra_hosts).map_err(create)?;
         let own = self.own_hostname(given, part);
         let shares_host = given.network_mode() == NetworkMode::Host;
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The files that a container finds although its image has them not: names of hosts, resolvers, its
 //! own name.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use aws_agent::docker::HostConfig;
@@ -25,6 +25,18 @@ pub fn hostname(container_id: &str) -> String {
     hex::encode(&Sha256::digest(container_id.as_bytes())[..6])
 }
 
+/// Docker: what stands for an address in the hosts of a container has to be one.
+pub fn check_hosts(extra: &[String]) -> Result<(), String> {
+    for line in extra {
+        // The address may be an IPv6 one, with colons of its own.
+        let (_, address) = line.split_once(':').unwrap_or_default();
+        if address.parse::<IpAddr>().is_err() {
+            return Err(format!("invalid IP address in add-host: \"{address}\""));
+        }
+    }
+    Ok(())
+}
+
 impl Names<'_> {
     fn hosts(&self) -> String {
         let mut text = String::new();
@@ -37,7 +49,6 @@ impl Names<'_> {
             text.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
         }
         for extra in &self.host.extra_hosts {
-            // The address may be an IPv6 one, with colons of its own.
             if let Some((name, address)) = extra.split_once(':') {
                 text.push_str(&format!("{address}\t{name}\n"));
             }
@@ -113,5 +124,19 @@ pub fn bind(source: PathBuf, target: String, readonly: bool) -> Mount {
 pub fn target_of(mount: &Mount) -> &str {
     match mount {
         Mount::Bind { target, .. } | Mount::Tmpfs { target, .. } => target,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_addresses() {
+        let check = |line: &str| check_hosts(&[line.to_owned()]);
+        assert_eq!((check("a:10.0.0.1"), check("a:fd00::1")), (Ok(()), Ok(())));
+        let text = "invalid IP address in add-host: \"bad\"".to_owned();
+        assert_eq!(check("a:bad"), Err(text));
+        assert!(check("a").is_err());
     }
 }
