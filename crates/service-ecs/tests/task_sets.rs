@@ -102,3 +102,55 @@ fn what_fails_in_a_set_is_replaced_and_the_service_ends_with_its_sets() {
     assert!(refusal.1.contains("EXTERNAL deployment controller"), "{refusal:?}");
     fleet.world.survives_a_restart();
 }
+
+#[test]
+fn code_deploy_finds_a_first_task_set_and_does_the_rest() {
+    let mut fleet = Fleet::new(2);
+    fleet.define("web", 0);
+    fleet.define("web", 0);
+    let input = json!({"cluster": "c", "serviceName": "s", "taskDefinition": "web:1",
+        "desiredCount": 2, "deploymentController": {"type": "CODE_DEPLOY"}});
+    let service = fleet.world.call("CreateService", input)["service"].clone();
+    assert_eq!(service["deploymentController"]["type"], "CODE_DEPLOY");
+    assert_eq!(service["deployments"], json!([]));
+    let first = service["taskSets"][0].clone();
+    assert_eq!((&first["status"], &first["scale"]["value"]), (&json!("PRIMARY"), &json!(100.0)));
+    assert_eq!(first["computedDesiredCount"], 2);
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (2, 0, 2));
+
+    // What tasks are made of is not changed by its own call; how many there are is.
+    for (more, what) in [
+        (json!({"taskDefinition": "web:2"}), "update task definition"),
+        (json!({"platformVersion": "LATEST"}), "update platform version"),
+        (json!({"loadBalancers": []}), "update load balancers"),
+        (json!({"forceNewDeployment": true}), "force a new deployment"),
+    ] {
+        let input = with(json!({"cluster": "c", "service": "s"}), more);
+        let (code, text) = fleet.world.refusal("UpdateService", input);
+        assert_eq!(code, "InvalidParameterException");
+        assert_eq!(
+            text,
+            format!(
+                "Unable to {what} on services with a CODE_DEPLOY deployment controller. Use AWS \
+                 CodeDeploy to trigger a new deployment."
+            )
+        );
+    }
+    let input = json!({"cluster": "c", "service": "s", "desiredCount": 3});
+    fleet.world.call("UpdateService", input);
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (3, 0, 3));
+
+    // As CodeDeploy does it.
+    let second = add(&mut fleet, "web:2", 100.0);
+    fleet.settle();
+    let id = second["id"].clone();
+    call(&mut fleet, "UpdateServicePrimaryTaskSet", json!({"primaryTaskSet": id}));
+    call(&mut fleet, "DeleteTaskSet", json!({"taskSet": first["id"], "force": true}));
+    fleet.settle();
+    assert_eq!(fleet.counts("s"), (3, 0, 3));
+    assert!(fleet.tasks("s").iter().all(|task| task.revision == 2));
+    assert!(fleet.service("s")["taskDefinition"].as_str().unwrap().ends_with("/web:2"));
+    fleet.world.survives_a_restart();
+}

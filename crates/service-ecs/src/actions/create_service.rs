@@ -12,10 +12,12 @@ use crate::rows::cluster::Cluster;
 use crate::rows::service::{Controller, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::Launch;
+use crate::rows::task_set::TaskSet;
 use crate::rules::service_settings::{self as settings, Attached};
 use crate::rules::{balance, strategy, task_definition, task_definitions};
 use crate::rules::{
     clusters, deployment_settings, deployments, interfaces, launch, placing, services, tags,
+    task_sets,
 };
 use crate::views;
 
@@ -24,6 +26,8 @@ pub struct CreateService;
 const LONGEST_TOKEN: usize = 36;
 /// AWS: five thousand services a cluster.
 const MOST_SERVICES: usize = 5000;
+/// Percent.
+const WHOLE: f64 = 100.0;
 
 fn invalid(text: impl Into<String>) -> ApiError {
     errors::invalid_parameter_exception(text)
@@ -93,8 +97,14 @@ impl WriteAction for CreateService {
         if let Some(mut revision) = revision {
             let number = deployments::number(tx.dice);
             revision.key.1 = number;
+            // AWS: CodeDeploy finds a first task set, with all of the service's tasks.
+            if row.controller.has_task_sets() {
+                let set = task_sets::begun(tx, &revision, WHOLE);
+                tx.put(TaskSet { primary: true, ..set });
+            } else {
+                deployments::begin(tx, &mut row, number);
+            }
             tx.put(revision);
-            deployments::begin(tx, &mut row, number);
         }
         tx.put(row);
         Ok(answer(tx, &key))
@@ -135,7 +145,9 @@ fn checked(
     let tags = input.tags.clone().unwrap_or_default();
     tags::check_tags(&tags)?;
     let revision = match controller {
-        Controller::Ecs => Some(revision(call, tx, cluster, &key, input, daemon)?),
+        Controller::Ecs | Controller::CodeDeploy => {
+            Some(revision(call, tx, cluster, &key, input, daemon)?)
+        }
         Controller::External => {
             check_external(input)?;
             None

@@ -72,7 +72,13 @@ impl WriteAction for CreateTaskSet {
         check(&input)?;
         let cluster = tx.get::<Cluster>(&row.key.0).expect("it holds a service").clone();
         let revision = revision(call, tx, &cluster, &row, &input)?;
-        let set = made(tx, &row, &revision, &input, token)?;
+        let percent = task_sets::check_scale(input.scale.as_ref())?;
+        let set = TaskSet {
+            external_id: input.external_id.as_deref().map(Into::into),
+            tags: input.tags.clone().unwrap_or_default(),
+            client_token: token,
+            ..task_sets::begun(tx, &revision, percent)
+        };
         let key = set.key.clone();
         tx.put(revision);
         tx.put(set);
@@ -133,34 +139,4 @@ fn revision(
     };
     check_parses(tx, &row.constraints, &row.strategy, Some(&revision))?;
     Ok(revision)
-}
-
-fn made(
-    tx: &mut Tx<'_>,
-    row: &Service,
-    revision: &ServiceRevision,
-    input: &api::CreateTaskSetRequest,
-    client_token: Option<(Arc<str>, u64)>,
-) -> Result<TaskSet, ApiError> {
-    let percent = task_sets::check_scale(input.scale.as_ref())?;
-    let deployment = deployments::started(tx, revision.key.1, "".into());
-    let now = tx.now();
-    Ok(TaskSet {
-        key: (row.key.clone(), deployment.id.clone()),
-        primary: false,
-        draining: false,
-        deployment,
-        launch: revision.launch,
-        percent,
-        external_id: input.external_id.as_deref().map(Into::into),
-        tags: input.tags.clone().unwrap_or_default(),
-        client_token,
-        created_at: now,
-        updated_at: now,
-        waiting: false,
-        told: None,
-        steady_at: None,
-        batch_at: None,
-        stability_at: now,
-    })
 }

@@ -51,8 +51,8 @@ impl WriteAction for UpdateService {
         let cluster = clusters::find_cluster(tx, call, input.cluster.as_deref())?.clone();
         let row = services::find_active(tx, call, &cluster.key, input.service.as_deref())?;
         let mut row = row.clone();
-        attached(&input).check()?;
         check_controller(&row, &input)?;
+        attached(&input).check()?;
         change(&mut row, &input)?;
         if row.controller == Controller::Ecs {
             roll(call, tx, &cluster, &mut row, &input)?;
@@ -83,6 +83,9 @@ fn check_controller(row: &Service, input: &api::UpdateServiceRequest) -> Result<
             return Err(invalid("Updating the deployment controller is not supported here."));
         }
     }
+    if row.controller == Controller::CodeDeploy {
+        return check_code_deploy(input);
+    }
     let of_versions = input.task_definition.is_some()
         || input.force_new_deployment == Some(true)
         || input.network_configuration.is_some()
@@ -96,6 +99,26 @@ fn check_controller(row: &Service, input: &api::UpdateServiceRequest) -> Result<
              controller. Use task sets instead.",
         )),
         _ => Ok(()),
+    }
+}
+
+/// AWS: what tasks are made of is changed by CodeDeploy alone.
+fn check_code_deploy(input: &api::UpdateServiceRequest) -> Result<(), ApiError> {
+    let of_versions = [
+        ("update task definition", input.task_definition.is_some()),
+        ("update network parameters", input.network_configuration.is_some()),
+        ("update platform version", input.platform_version.is_some()),
+        ("update capacity provider strategy", input.capacity_provider_strategy.is_some()),
+        ("update load balancers", input.load_balancers.is_some()),
+        ("update service registries", input.service_registries.is_some()),
+        ("force a new deployment", input.force_new_deployment == Some(true)),
+    ];
+    match of_versions.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((what, _)) => Err(invalid(format!(
+            "Unable to {what} on services with a CODE_DEPLOY deployment controller. Use AWS \
+             CodeDeploy to trigger a new deployment."
+        ))),
     }
 }
 

@@ -104,7 +104,7 @@ impl Loop for Services {
             }
             (ServiceStatus::Draining, _) => drain(tx, &mut row),
             (ServiceStatus::Active, Controller::Ecs) => roll(tx, &mut row),
-            (ServiceStatus::Active, Controller::External) => {
+            (ServiceStatus::Active, Controller::CodeDeploy | Controller::External) => {
                 task_sets::advance(tx, &mut row);
                 // What no task set has any more.
                 note_ended(tx, &mut row);

@@ -41,6 +41,8 @@ impl ServiceStatus {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Controller {
     Ecs,
+    /// CodeDeploy, or whoever does its work by the same calls.
+    CodeDeploy,
     External,
 }
 
@@ -48,8 +50,14 @@ impl Controller {
     pub fn wire(self) -> api::DeploymentControllerType {
         match self {
             Controller::Ecs => api::DeploymentControllerType::ECS,
+            Controller::CodeDeploy => api::DeploymentControllerType::CODE_DEPLOY,
             Controller::External => api::DeploymentControllerType::EXTERNAL,
         }
+    }
+
+    /// Whether versions are task sets, which somebody outside scales.
+    pub fn has_task_sets(self) -> bool {
+        self != Controller::Ecs
     }
 }
 

@@ -52,8 +52,7 @@ pub fn controller(
     let controller = match kind {
         None | Some("ECS") => return Ok(Controller::Ecs),
         Some("EXTERNAL") => Controller::External,
-        // AWS: CodeDeploy shifts traffic, so that it asks for a load balancer.
-        Some("CODE_DEPLOY") => return Err(absent("The CODE_DEPLOY deployment controller")),
+        Some("CODE_DEPLOY") => Controller::CodeDeploy,
         Some(_) => return Err(invalid("type should be one of [ECS, CODE_DEPLOY, EXTERNAL]")),
     };
     match daemon {

@@ -10,7 +10,7 @@ use model_ecs::{self as api, errors};
 
 use super::{clusters, tags};
 use crate::rows::cluster::ClusterKey;
-use crate::rows::service::{Controller, Service, ServiceKey, ServiceStatus, arn_of};
+use crate::rows::service::{Service, ServiceKey, ServiceStatus, arn_of};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::service_history::{DeploymentRecord, RecordsInOrder, ServiceEvent};
 
@@ -137,8 +137,8 @@ pub fn missing(cluster: &ClusterKey, given: &str) -> api::Failure {
 /// Tell something of a service. Every line begins as AWS's do.
 pub fn tell(tx: &mut Tx<'_>, row: &mut Service, text: &str) {
     let number = row.next_event;
-    let set = match (row.controller, row.primary()) {
-        (Controller::External, Some(set)) => format!(", taskSet {}", set.id),
+    let set = match (row.controller.has_task_sets(), row.primary()) {
+        (true, Some(set)) => format!(", taskSet {}", set.id),
         _ => String::new(),
     };
     row.next_event += 1;

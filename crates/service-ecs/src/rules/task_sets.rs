@@ -1,13 +1,14 @@
 //! How task sets are named and found.
 
 use aws_protocol::ApiError;
-use core_state::State;
+use core_state::{State, Tx};
 use core_step::{Call, Demand};
 use core_types::Arn;
 use model_ecs::{self as api, errors};
 
-use super::{clusters, services, tags};
-use crate::rows::service::{Controller, Service, ServiceKey};
+use super::{clusters, deployments, services, tags};
+use crate::rows::service::{Service, ServiceKey};
+use crate::rows::service_history::ServiceRevision;
 use crate::rows::task_set::{TaskSet, arn_of};
 
 fn invalid(text: impl Into<String>) -> ApiError {
@@ -36,12 +37,37 @@ pub fn find_service<'s>(
 ) -> Result<&'s Service, ApiError> {
     let cluster = clusters::find_cluster(state, call, cluster)?.key.clone();
     let row = services::find_active(state, call, &cluster, service)?;
-    match row.controller {
-        Controller::External => Ok(row),
-        Controller::Ecs => Err(invalid(
+    // AWS: CodeDeploy does its work by these calls, too.
+    match row.controller.has_task_sets() {
+        true => Ok(row),
+        false => Err(invalid(
             "TaskSet operations are only supported on services with an EXTERNAL deployment \
              controller.",
         )),
+    }
+}
+
+/// A new task set of a version, with a share of its service's tasks in percent.
+pub fn begun(tx: &mut Tx<'_>, revision: &ServiceRevision, percent: f64) -> TaskSet {
+    let deployment = deployments::started(tx, revision.key.1, "".into());
+    let now = tx.now();
+    TaskSet {
+        key: (revision.key.0.clone(), deployment.id.clone()),
+        primary: false,
+        draining: false,
+        deployment,
+        launch: revision.launch,
+        percent,
+        external_id: None,
+        tags: Vec::new(),
+        client_token: None,
+        created_at: now,
+        updated_at: now,
+        waiting: false,
+        told: None,
+        steady_at: None,
+        batch_at: None,
+        stability_at: now,
     }
 }
 

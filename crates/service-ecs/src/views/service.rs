@@ -8,7 +8,7 @@ use super::timestamp;
 use crate::rows::alarm::watched;
 use crate::rows::cluster;
 use crate::rows::progress::Hook;
-use crate::rows::service::{Controller, Deployment, Service, ServiceKey, ServiceStatus};
+use crate::rows::service::{Deployment, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::{
     DeploymentRecord, RecordStatus, ServiceRevision, record_arn, revision_arn,
 };
@@ -65,7 +65,9 @@ pub fn service(state: &State, row: &Service, tags: bool) -> api::Service {
         task_definition: revision.map(definition_arn),
         deployment_configuration: Some(row.configuration.clone()),
         deployments: Some(deployments(state, row)),
-        task_sets: (row.controller == Controller::External)
+        task_sets: row
+            .controller
+            .has_task_sets()
             .then(|| sets.iter().map(|set| task_set(state, set, tags)).collect()),
         role_arn: row.role_arn.clone(),
         events: Some(services::events(state, &row.key).map(event).collect()),
