@@ -13,7 +13,7 @@ use host_runtime::{
     Seccomp, Security, Stdio, Ulimit,
 };
 
-use super::files::{Names, bind, check_hosts, hostname, target_of};
+use super::files::{Names, bind, check_addresses, hostname, target_of};
 use super::volumes::Volumes;
 use super::{Driver, network, process};
 use crate::engine::Failure;
@@ -119,7 +119,7 @@ impl Driver {
         if let Some(text) = host.binds.first() {
             return Err(create(format!("the bind {text} is not part of a container definition")));
         }
-        check_hosts(&host.extra_hosts).map_err(create)?;
+        check_addresses(&host.extra_hosts, &host.dns).map_err(create)?;
         let own = self.own_hostname(given, part);
         let shares_host = given.network_mode() == NetworkMode::Host;
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -362,15 +362,62 @@ fn ipc_mode<'a>(given: &'a Given, host: &'a HostConfig) -> &'a str {
     if host.ipc_mode.is_empty() { &given.task.ipc_mode } else { &host.ipc_mode }
 }
 
+/// What Docker knows of mount(8)'s options of a tmpfs; those that stand before a `=` have a value.
+const OF_TMPFS: &[&str] = &[
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "gid",
+    "mand",
+    "mode",
+    "mpol",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nr_blocks",
+    "nr_inodes",
+    "private",
+    "rbind",
+    "relatime",
+    "remount",
+    "ro",
+    "rprivate",
+    "rshared",
+    "rslave",
+    "runbindable",
+    "rw",
+    "shared",
+    "slave",
+    "strictatime",
+    "suid",
+    "sync",
+    "uid",
+    "unbindable",
+];
+
 /// Docker's options of a tmpfs: `size=64m` among those of mount(8).
 fn tmpfs(target: &str, options: &str) -> Result<Mount, Failure> {
     let (mut size_mib, mut rest) = (None, Vec::new());
     for option in options.split(',').filter(|option| !option.is_empty()) {
+        let bad = || create(format!("invalid tmpfs option [{option:?}]"));
         let Some(size) = option.strip_prefix("size=") else {
+            let name = option.split_once('=').map_or(option, |(name, _)| name);
+            if !OF_TMPFS.contains(&name) {
+                return Err(bad());
+            }
             rest.push(option.to_owned());
             continue;
         };
-        let bad = || create(format!("invalid tmpfs option {option:?}"));
         let digits = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let number: u64 = digits.parse().map_err(|_| bad())?;
         let bytes = match size[digits.len()..].to_ascii_lowercase().as_str() {

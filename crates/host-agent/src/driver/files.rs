@@ -25,16 +25,18 @@ pub fn hostname(container_id: &str) -> String {
     hex::encode(&Sha256::digest(container_id.as_bytes())[..6])
 }
 
-/// Docker: what stands for an address in the hosts of a container has to be one.
-pub fn check_hosts(extra: &[String]) -> Result<(), String> {
-    for line in extra {
-        // The address may be an IPv6 one, with colons of its own.
-        let (_, address) = line.split_once(':').unwrap_or_default();
-        if address.parse::<IpAddr>().is_err() {
-            return Err(format!("invalid IP address in add-host: \"{address}\""));
-        }
+/// Docker: what stands for an address, of a host or of a name server, has to be one.
+pub fn check_addresses(extra: &[String], servers: &[String]) -> Result<(), String> {
+    let bad = |address: &str| address.parse::<IpAddr>().is_err();
+    // The address may be an IPv6 one, with colons of its own.
+    let hosts = extra.iter().map(|line| line.split_once(':').unwrap_or_default().1);
+    if let Some(address) = hosts.into_iter().find(|address| bad(address)) {
+        return Err(format!("invalid IP address in add-host: \"{address}\""));
     }
-    Ok(())
+    match servers.iter().find(|server| bad(server)) {
+        Some(server) => Err(format!("{server} is not an ip address")),
+        None => Ok(()),
+    }
 }
 
 impl Names<'_> {
@@ -133,10 +135,13 @@ mod tests {
 
     #[test]
     fn hosts_have_addresses() {
-        let check = |line: &str| check_hosts(&[line.to_owned()]);
+        let check = |line: &str| check_addresses(&[line.to_owned()], &[]);
         assert_eq!((check("a:10.0.0.1"), check("a:fd00::1")), (Ok(()), Ok(())));
         let text = "invalid IP address in add-host: \"bad\"".to_owned();
         assert_eq!(check("a:bad"), Err(text));
         assert!(check("a").is_err());
+        let server = |given: &str| check_addresses(&[], &[given.to_owned()]);
+        assert_eq!((server("10.0.0.2"), server("fd00::2")), (Ok(()), Ok(())));
+        assert_eq!(server("bad"), Err("bad is not an ip address".to_owned()));
     }
 }

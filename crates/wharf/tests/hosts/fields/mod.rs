@@ -148,6 +148,7 @@ pub fn outside(machine: &Machine) {
         images::a_digest_names_an_image
         images::a_stop_signal_is_the_images
         refused::what_is_not_here_is_named
+        refused::what_cannot_be_is_named
     };
     look(machine, all);
 }

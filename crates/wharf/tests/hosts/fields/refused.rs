@@ -75,3 +75,22 @@ pub fn what_is_not_here_is_named(machine: &Machine) {
         assert_eq!(machine.output(&arn, "app"), "", "{family}");
     }
 }
+
+pub fn what_cannot_be_is_named(machine: &Machine) {
+    let tmpfs = json!({ "containerPath": "/t", "size": 1, "mountOptions": ["bogus"] });
+    let host = json!({ "hostname": "h", "ipAddress": "host" });
+    let cases = [
+        ("odd-tmpfs", json!({ "linuxParameters": { "tmpfs": [tmpfs] } }), "[\"bogus\"]"),
+        ("odd-dns", json!({ "dnsServers": ["resolver"] }), "resolver is not an ip address"),
+        ("odd-hosts", json!({ "extraHosts": [host] }), "in add-host: \"host\""),
+    ];
+    for (family, own, names) in cases {
+        machine.define(family, container("app", "echo no", own), json!({}));
+        let arn = machine.run(family, 1).remove(0);
+        let task = machine.wait(&arn, "STOPPED");
+        let reason = task["containers"][0]["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with("CannotCreateContainerError: "), "{family}: {task:#}");
+        assert!(reason.contains(names), "{family}: {reason}");
+        assert_eq!(task["stopCode"], "TaskFailedToStart", "{family}");
+    }
+}
