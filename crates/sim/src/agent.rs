@@ -8,6 +8,8 @@ use core_task::{Desired, TaskStatus};
 use core_types::{Dice, Id128, Time};
 use service_ecs::rows::task::Health;
 
+use crate::registry::Registry;
+
 /// What becomes of a revision's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -30,6 +32,11 @@ pub struct Local {
     pub fate: Fate,
     /// What its check says, and since when; none where it has no check.
     pub check: Option<(Health, Time)>,
+    /// The image as it was told, and what its name meant when the host looked.
+    pub image: String,
+    pub digest: Option<String>,
+    /// How long it takes from that look until it runs.
+    pub pulls_in: Duration,
     pub cpu: i64,
     pub memory: i64,
     pub ports: Vec<u16>,
@@ -39,7 +46,9 @@ pub struct Local {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     pub task: Id128,
+    /// PENDING: it knows which image it pulls.
     pub status: TaskStatus,
+    pub digest: Option<String>,
 }
 
 /// A task in a payload.
@@ -49,6 +58,7 @@ pub struct Told {
     pub desired: Desired,
     pub fate: Fate,
     pub has_check: bool,
+    pub image: String,
     pub cpu: i64,
     pub memory: i64,
     pub ports: Vec<u16>,
@@ -66,6 +76,8 @@ pub struct Agent {
     pub cpu: i64,
     pub memory: i64,
     pace: Pace,
+    /// Whether it says which image it pulls before it does.
+    pub tells_early: bool,
     /// The connection that it believes in.
     pub session: Option<u64>,
     /// Until then it cannot be reached, or is off.
@@ -85,6 +97,7 @@ impl Agent {
             cpu,
             memory,
             pace,
+            tells_early: true,
             session: None,
             away_until: None,
             gone: false,
@@ -107,12 +120,16 @@ impl Agent {
 
     /// Take what a payload says.
     pub fn take(&mut self, told: &Told, now: Time, dice: &mut Dice) {
+        let takes = after(now, dice, self.pace.0).since(now);
         let new = Local {
             desired: told.desired,
             status: TaskStatus::Pending,
-            due: Some(after(now, dice, self.pace.0)),
+            due: Some(now + takes / 4),
             fate: told.fate,
             check: told.has_check.then_some((Health::Unknown, now)),
+            image: told.image.clone(),
+            digest: None,
+            pulls_in: takes - takes / 4,
             cpu: told.cpu,
             memory: told.memory,
             ports: told.ports.clone(),
@@ -145,13 +162,22 @@ impl Agent {
     }
 
     /// Tasks whose next thing has come.
-    pub fn turn(&mut self, now: Time, dice: &mut Dice) {
+    pub fn turn(&mut self, now: Time, dice: &mut Dice, registry: &Registry) {
         let due = |local: &Local| local.due.is_some_and(|at| at <= now);
         let all: Vec<Id128> =
             self.tasks.iter().filter(|(_, local)| due(local)).map(|(id, _)| *id).collect();
         for id in all {
             let Some(local) = self.tasks.get_mut(&id) else { continue };
             local.due = None;
+            let looks = local.status == TaskStatus::Pending && local.digest.is_none();
+            if looks && local.desired == Desired::Running && local.fate != Fate::NeverStarts {
+                local.digest = Some(registry.digest(&local.image));
+                local.due = Some(now + local.pulls_in);
+                if self.tells_early {
+                    self.say(id, TaskStatus::Pending);
+                }
+                continue;
+            }
             let next = match (local.desired, local.fate, local.status) {
                 (Desired::Stopped, ..) | (_, Fate::NeverStarts, _) => TaskStatus::Stopped,
                 (_, Fate::Crashes, TaskStatus::Running) => TaskStatus::Stopped,
@@ -226,7 +252,8 @@ impl Agent {
     }
 
     fn say(&mut self, task: Id128, status: TaskStatus) {
-        let word = Word { task, status };
+        let digest = self.tasks.get(&task).and_then(|local| local.digest.clone());
+        let word = Word { task, status, digest };
         if self.outbox.values().any(|said| *said == word) {
             return;
         }

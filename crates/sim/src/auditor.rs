@@ -9,7 +9,7 @@ use core_state::{Change, State};
 use core_task::{Desired, TaskStatus};
 use core_types::{Id128, Time};
 use service_ecs::rows::progress::Progress;
-use service_ecs::rows::service::{Service, ServiceStatus};
+use service_ecs::rows::service::{Controller, Service, ServiceStatus};
 use service_ecs::rows::service_history::DeploymentRecord;
 use service_ecs::rows::task::{Health, StopCode, Task, TasksOfService};
 use service_ecs::rows::task_definition::TaskDefinition;
@@ -83,28 +83,46 @@ fn is_well(state: &State, task: &Task, now: Time) -> bool {
 
 /// Never under the minimum by our own doing, never over the maximum.
 fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcome<()> {
-    if service.daemon || service.status != ServiceStatus::Active {
+    let rolled = service.controller == Controller::Ecs && !service.daemon;
+    if !rolled || service.status != ServiceStatus::Active {
         return Ok(());
     }
-    let percent = |given: Option<i32>| given.unwrap_or_default().unsigned_abs();
-    let bounds = Bounds::of(
-        service.desired_count,
-        percent(service.configuration.minimum_healthy_percent),
-        percent(service.configuration.maximum_percent),
-    );
-    let own = |state: &State| -> Vec<Task> {
-        let all = state.by::<TasksOfService>(&service.key);
-        all.filter(|task| !task.is_stopped()).cloned().collect()
-    };
-    let (were, are) = (own(before), own(after));
+    let bounds = bounds_of(service, service.desired_count);
     if let Some(progress) = shifting(after, service) {
+        let are: Vec<&Task> = current(after, service).collect();
         return versions(&progress, service, bounds, (before, after, &are), now);
     }
+    keeps((before, after), service.name(), bounds, now, |state| current(state, service).collect())
+}
+
+/// What a service's percents make of a count.
+pub fn bounds_of(service: &Service, desired: u32) -> Bounds {
+    let percent = |given: Option<i32>| given.unwrap_or_default().unsigned_abs();
+    Bounds::of(
+        desired,
+        percent(service.configuration.minimum_healthy_percent),
+        percent(service.configuration.maximum_percent),
+    )
+}
+
+/// Tasks of a service that have not stopped.
+pub fn current<'s>(state: &'s State, service: &Service) -> impl Iterator<Item = &'s Task> {
+    state.by::<TasksOfService>(&service.key).filter(|task| !task.is_stopped())
+}
+
+/// The same, of tasks that belong together.
+pub fn keeps<'s>(
+    (before, after): (&'s State, &'s State),
+    name: &str,
+    bounds: Bounds,
+    now: Time,
+    tasks: impl Fn(&'s State) -> Vec<&'s Task>,
+) -> Outcome<()> {
+    let (were, are) = (tasks(before), tasks(after));
     let new = are.iter().filter(|task| before.get::<Task>(&task.id).is_none()).count();
     hold!(
         new == 0 || are.len() <= bounds.most as usize,
-        "{}: {} tasks with {new} new ones, {bounds:?}",
-        service.name(),
+        "{name}: {} tasks with {new} new ones, {bounds:?}",
         are.len()
     );
     let later = were.iter().filter_map(|task| after.get::<Task>(&task.id));
@@ -112,8 +130,7 @@ fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcom
     let left = are.iter().filter(|task| serves(after, task, now)).count();
     hold!(
         stopped == 0 || left >= bounds.least as usize,
-        "{}: {stopped} were stopped and {left} are left, {bounds:?}",
-        service.name()
+        "{name}: {stopped} were stopped and {left} are left, {bounds:?}"
     );
     Ok(())
 }
@@ -133,13 +150,13 @@ fn versions(
     progress: &Progress,
     service: &Service,
     bounds: Bounds,
-    (before, after, are): (&State, &State, &[Task]),
+    (before, after, are): (&State, &State, &[&Task]),
     now: Time,
 ) -> Outcome<()> {
     let name = service.name();
     for one in &service.deployments {
         let own = are.iter().filter(|task| task.started_by.as_ref() == Some(&one.id));
-        let own: Vec<&Task> = own.collect();
+        let own: Vec<&Task> = own.copied().collect();
         let new = own.iter().filter(|task| before.get::<Task>(&task.id).is_none()).count();
         hold!(
             new == 0 || own.len() <= bounds.most as usize,

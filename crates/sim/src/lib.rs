@@ -9,10 +9,13 @@ mod agent;
 mod auditor;
 mod balancer;
 mod chaos;
+mod group;
 pub mod picture;
 pub mod plan;
 mod plane;
+mod registry;
 mod shifts;
+mod workloads;
 mod world;
 
 pub use chaos::{Ran, run};

@@ -14,6 +14,7 @@ use core_step::{
 use core_types::{AccountId, Dice, Time};
 use serde_json::Value;
 
+use crate::workloads::{AUDITS, Step};
 use crate::{Outcome, Violation, auditor, hold};
 
 static SLICES: &[&Slice] =
@@ -145,6 +146,9 @@ impl Plane {
         hold!(step.faults.is_empty(), "{}", step.faults.join("; "));
         let after = self.core.state();
         auditor::audit(&before, after, &step.changes, self.now)?;
+        let changes = &step.changes;
+        let seen = Step { before: &before, after, changes, now: self.now };
+        AUDITS.iter().try_for_each(|audit| audit(&seen))?;
         if self.steps.is_multiple_of(self.check_every) {
             self.check()?;
         }

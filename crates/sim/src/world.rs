@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_agent::acs::TaskIdentifier;
+use core_state::State;
 use core_task::{Desired, TaskStatus};
 use core_types::{Dice, Id128, Time};
 use serde_json::{Value, json};
@@ -17,9 +18,10 @@ use service_ecs::rows::task::{self, Health, Task};
 
 use crate::agent::{Agent, Fate, Pace, Told, Word};
 use crate::auditor::{self, Promises};
-use crate::balancer;
+use crate::group::{self, Group};
 use crate::plane::{Answer, Plane};
-use crate::{Outcome, Violation, hold};
+use crate::registry::Registry;
+use crate::{Outcome, Violation, balancer, hold};
 
 /// How bad the ways between the plane and the hosts are, in thousandths.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +67,8 @@ enum Parcel {
     },
     /// The load balancer looks at what is behind it.
     Look,
+    /// An Auto Scaling group looks at its size.
+    Group(usize),
     /// Something is due on the host itself.
     Turn,
     /// The host says again what nobody took, and connects if it is not.
@@ -78,6 +82,10 @@ const TOLD_AGAIN: Duration = Duration::from_secs(10);
 const RETRIED: Duration = Duration::from_secs(5);
 /// How often a load balancer looks at its targets.
 const LOOKS: Duration = Duration::from_secs(2);
+/// The same of an Auto Scaling group and its size.
+const GROUP_LOOKS: Duration = Duration::from_secs(10);
+/// Says what an image's name means before it pulls it.
+pub const NEW_AGENT: &str = "1.105.1";
 
 pub struct World {
     pub plane: Plane,
@@ -89,6 +97,10 @@ pub struct World {
     /// By family and revision; the others run.
     pub fates: BTreeMap<(String, u32), Fate>,
     pub promises: Promises,
+    pub registry: Registry,
+    pub groups: Vec<Group>,
+    /// Of hosts that come from now on.
+    pub agent_version: &'static str,
     /// Services that a load balancer sends users to.
     behind: Vec<&'static str>,
     /// Tell what happens on standard error, to look at a seed.
@@ -113,6 +125,10 @@ impl World {
             pace: ((100, 4_100), (50, 3_050)),
             fates: BTreeMap::new(),
             promises: Promises::default(),
+            registry: Registry::default(),
+            groups: Vec::new(),
+            // Its services' first tasks go alone.
+            agent_version: NEW_AGENT,
             behind: Vec::new(),
             told_aloud: false,
             parcels: BTreeMap::new(),
@@ -173,14 +189,15 @@ impl World {
         let input = json!({
             "cluster": CLUSTER, "instanceIdentityDocument": document.to_string(),
             "attributes": told,
-            // Its services' first tasks go alone.
-            "versionInfo": {"agentVersion": "1.105.1"},
+            "versionInfo": {"agentVersion": self.agent_version},
             "totalResources": [integer("CPU", cpu), integer("MEMORY", memory), ports("PORTS"),
                 ports("PORTS_UDP")],
         });
         let answer = self.must("RegisterContainerInstance", &input)?;
         let instance = id_of(&answer["containerInstance"]["containerInstanceArn"])?;
-        self.agents.push(Agent::new(instance, (cpu, memory), self.pace));
+        let mut agent = Agent::new(instance, (cpu, memory), self.pace);
+        agent.tells_early = self.agent_version == NEW_AGENT;
+        self.agents.push(agent);
         self.post(number, Parcel::Retry, 0);
         self.connect(number);
         Ok(number)
@@ -280,7 +297,7 @@ impl World {
 
     fn deliver(&mut self, host: usize, parcel: Parcel) -> Outcome<()> {
         let now = self.now();
-        if !matches!(parcel, Parcel::Retry | Parcel::Turn | Parcel::Look) {
+        if !matches!(parcel, Parcel::Retry | Parcel::Turn | Parcel::Look | Parcel::Group(_)) {
             self.say(|| format!("host {host}: {parcel:?}"));
         }
         let agent = &mut self.agents[host];
@@ -331,8 +348,12 @@ impl World {
                 self.maybe_sync()?;
                 self.post(host, Parcel::Look, LOOKS.as_millis() as u64);
             }
+            Parcel::Group(nth) => {
+                group::turn(self, nth)?;
+                self.post(host, Parcel::Group(nth), GROUP_LOOKS.as_millis() as u64);
+            }
             Parcel::Turn if !agent.gone => {
-                agent.turn(now, &mut self.dice);
+                agent.turn(now, &mut self.dice, &self.registry);
                 self.speak(host);
                 self.plan_turn(host);
                 auditor::hosts(self.agents.iter())?;
@@ -367,8 +388,15 @@ impl World {
 
     /// SubmitTaskStateChange, which the host repeats until it is answered.
     fn hear(&mut self, host: usize, number: u64, word: &Word) -> Outcome<()> {
-        let status = if word.status == TaskStatus::Running { "RUNNING" } else { "STOPPED" };
-        let container = json!({"containerName": "web", "status": status});
+        let status = match word.status {
+            TaskStatus::Pending => "MANIFEST_PULLED",
+            TaskStatus::Running => "RUNNING",
+            _ => "STOPPED",
+        };
+        let mut container = json!({"containerName": "web", "status": status});
+        if let Some(digest) = &word.digest {
+            container["imageDigest"] = json!(digest);
+        }
         let input = json!({"cluster": CLUSTER, "task": word.task.to_string(), "status": status,
             "containers": [container]});
         if let Err(refusal) = self.plane.call("SubmitTaskStateChange", &input)? {
@@ -412,7 +440,7 @@ impl World {
         }
     }
 
-    fn maybe_sync(&mut self) -> Outcome<()> {
+    pub fn maybe_sync(&mut self) -> Outcome<()> {
         match self.dice.below(1000) < self.link.lazy {
             true => Ok(()),
             false => self.sync(),
@@ -461,6 +489,7 @@ impl World {
                 desired: one.desired,
                 fate: fate(&self.fates, row),
                 has_check: auditor::has_check(view, row),
+                image: image(view, row.id),
                 cpu: row.cpu.into(),
                 memory: row.memory.into(),
                 ports: row.ports.iter().map(|held| held.port).collect(),
@@ -492,6 +521,12 @@ impl World {
         self.post(0, Parcel::Look, 0);
     }
 
+    /// A group of instances that follows its capacity provider from now on.
+    pub fn scale(&mut self, group: Group) {
+        self.groups.push(group);
+        self.post(0, Parcel::Group(self.groups.len() - 1), 0);
+    }
+
     /// What runs is what the rows say, on every host.
     pub fn hosts_agree(&self) -> Outcome<()> {
         for agent in self.agents.iter().filter(|agent| !agent.gone) {
@@ -503,6 +538,13 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The image that a task's host is told to run.
+fn image(view: &State, task: Id128) -> String {
+    let payload = feeds::payload(view, task, "http://127.0.0.1:4566", &mut |_| None);
+    let first = payload.and_then(|payload| payload.containers.into_iter().next());
+    first.map(|container| container.image).unwrap_or_default()
 }
 
 fn fate(fates: &BTreeMap<(String, u32), Fate>, row: &Task) -> Fate {
