@@ -252,6 +252,25 @@ fn what_the_group_starts_counts_as_there() {
     fleet.world.survives_a_restart();
 }
 
+/// An instance has registered, and its group has not yet said that it starts one fewer.
+#[test]
+fn an_instance_that_comes_makes_the_group_no_larger() {
+    let mut fleet = fleet(json!({"instanceWarmupPeriod": 0}));
+    run(&mut fleet, 8);
+    for starting in [2, 2, 1, 1, 0] {
+        let told = key();
+        fleet.world.report(Told(move |tx: &mut Tx<'_>| {
+            ops::observe_starting(tx, &told, starting);
+        }));
+        if fleet.hosts.len() < 2 {
+            fleet.add_host_of("p");
+        }
+        assert_eq!(row(&fleet).desired_size, 2);
+    }
+    assert_eq!((waiting(&fleet), row(&fleet).there), (0, 2));
+    fleet.world.survives_a_restart();
+}
+
 #[test]
 fn sizes_are_told_as_events() {
     let mut fleet = fleet(json!({}));

@@ -18,7 +18,7 @@ use crate::world::{CLUSTER, World};
 use crate::{Outcome, hold};
 
 pub struct Group {
-    pub provider: &'static str,
+    pub provider: String,
     /// Of its machines.
     pub cpu: i64,
     pub memory: i64,
@@ -39,9 +39,9 @@ pub struct Group {
 }
 
 impl Group {
-    pub fn new(provider: &'static str, (cpu, memory): (i64, i64)) -> Group {
+    pub fn new(provider: &str, (cpu, memory): (i64, i64)) -> Group {
         Group {
-            provider,
+            provider: provider.to_owned(),
             cpu,
             memory,
             protected: false,
@@ -99,7 +99,7 @@ pub fn turn(world: &mut World, nth: usize) -> Outcome<()> {
     bury(world, nth)?;
     boot(world, nth)?;
     terminate(world, nth)?;
-    let provider = world.groups[nth].provider;
+    let provider = &world.groups[nth].provider;
     let Some(desired) = desired_size(world.plane.view(), provider) else { return Ok(()) };
     let (now, group) = (world.now(), &world.groups[nth]);
     let size = group.hosts.len() - group.going.len() + group.starting.len();
@@ -134,12 +134,13 @@ fn boot(world: &mut World, nth: usize) -> Outcome<()> {
     let (now, group) = (world.now(), &mut world.groups[nth]);
     let due = group.starting.iter().filter(|at| **at <= now).count();
     group.starting.retain(|at| *at > now);
-    let (provider, cpu, memory, fails) = (group.provider, group.cpu, group.memory, group.fails);
+    let (cpu, memory, fails) = (group.cpu, group.memory, group.fails);
+    let provider = group.provider.clone();
     for _ in 0..due {
         if fails > 0 && world.dice.below(fails) == 0 {
             continue;
         }
-        let host = world.add_host(cpu, memory, &[("wharf.capacity-provider", provider)])?;
+        let host = world.add_host(cpu, memory, &[("wharf.capacity-provider", &provider)])?;
         world.groups[nth].hosts.push(host);
         world.say(|| format!("host {host} is of {provider}"));
     }
@@ -152,7 +153,7 @@ fn choose(world: &mut World, nth: usize) -> Outcome<()> {
         return Ok(());
     }
     let (view, group) = (world.plane.view(), &world.groups[nth]);
-    let kept = key_of(view, group.provider).map(|key| ops::protected_instances(view, &key));
+    let kept = key_of(view, &group.provider).map(|key| ops::protected_instances(view, &key));
     let kept = kept.unwrap_or_default();
     let may = |host: &usize| {
         !group.going.contains(host) && !kept.contains(&world.agents[*host].instance)
@@ -164,7 +165,7 @@ fn choose(world: &mut World, nth: usize) -> Outcome<()> {
     let host = may[world.dice.below(may.len() as u64) as usize];
     let group = &world.groups[nth];
     let work = work_on(world.plane.view(), world.agents[host].instance);
-    let (name, protected) = (group.provider, group.protected);
+    let (name, protected) = (group.provider.clone(), group.protected);
     hold!(!protected || work == 0, "{name}: host {host} runs {work} tasks and shall go");
     world.say(|| format!("{name}: host {host} shall go"));
     world.groups[nth].going.push(host);
@@ -181,7 +182,8 @@ fn terminate(world: &mut World, nth: usize) -> Outcome<()> {
             continue;
         }
         let work = work_on(world.plane.view(), instance);
-        let (name, drains) = (world.groups[nth].provider, world.groups[nth].drains);
+        let group = &world.groups[nth];
+        let (name, drains) = (&group.provider, group.drains);
         hold!(!drains || work == 0, "{name}: host {host} goes with {work} tasks");
         world.cut(host, None);
         bury(world, nth)?;
@@ -193,7 +195,7 @@ fn terminate(world: &mut World, nth: usize) -> Outcome<()> {
 fn tell(world: &mut World, nth: usize) -> Outcome<()> {
     let (view, group) = (world.plane.view(), &world.groups[nth]);
     let starting = group.starting.len() as u32;
-    let Some(key) = key_of(view, group.provider) else { return Ok(()) };
+    let Some(key) = key_of(view, &group.provider) else { return Ok(()) };
     let row = ops::group_sizes(view, &key.0).find(|row| row.key == key);
     if row.is_some_and(|row| row.observed_starting != starting) {
         world.plane.report(Said::Starting(key, starting))?;

@@ -19,7 +19,7 @@ pub fn text(timeline: &Timeline) -> String {
 }
 
 fn course_text(out: &mut String, timeline: &Timeline, course: &Course) {
-    let _ = writeln!(out, "\n{}", course.name);
+    let _ = writeln!(out, "\n{}", title(course));
     let highest = course.looks.iter().map(|look| look.all().max(look.most)).max().unwrap_or(0);
     let scale = f64::from(WIDEST.min(highest.max(1))) / f64::from(highest.max(1));
     let changed: Vec<usize> = (0..course.looks.len())
@@ -82,11 +82,14 @@ fn said(look: &Look) -> String {
         let parts = [(running, "running"), (starting, "starting"), (stopping, "stopping")];
         let parts = parts.into_iter().filter(|(n, _)| **n > 0);
         let parts: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();
-        format!("v{version}: {}", parts.join(", "))
+        match version {
+            0 => parts.join(", "),
+            _ => format!("v{version}: {}", parts.join(", ")),
+        }
     });
     let versions: Vec<String> = versions.collect();
     match versions.is_empty() {
-        true => "no tasks".to_owned(),
+        true => "none".to_owned(),
         false => versions.join("; "),
     }
 }
@@ -125,7 +128,19 @@ fn told(events: &[(u64, String)]) -> Vec<(u64, String)> {
     lines
 }
 
+fn title(course: &Course) -> String {
+    match course.instances {
+        true => format!("{} (instances)", course.name),
+        false => course.name.clone(),
+    }
+}
+
 fn summary(course: &Course) -> String {
+    if course.instances {
+        let most = course.looks.iter().map(Look::all).max().unwrap_or(0);
+        let last = course.looks.last().map_or(0, Look::running);
+        return format!("{most} instances at most, {last} in the end");
+    }
     let steady = course.looks.iter().position(|look| look.running() >= look.desired);
     let Some(steady) = steady else { return "never had as many tasks as were wanted".to_owned() };
     let rest = &course.looks[steady..];
@@ -179,14 +194,15 @@ fn chart(out: &mut String, timeline: &Timeline, course: &Course, top: f64) {
         out,
         "<text x=\"{LEFT}\" y=\"{}\" font-weight=\"bold\">{}</text>",
         top - 18.0,
-        escaped(&course.name)
+        escaped(&title(course))
     );
     let mut versions: Vec<u32> =
         looks.iter().flat_map(|look| look.versions.keys().copied()).collect();
     versions.sort_unstable();
     versions.dedup();
+    let named = versions.iter().filter(|version| **version > 0);
     // From the right, over the chart's end: the plan's steps are written from the left.
-    for (nth, version) in versions.iter().rev().enumerate() {
+    for (nth, version) in named.rev().enumerate() {
         let (x, y, colour) =
             (LEFT + WIDTH - 20.0 - nth as f64 * 44.0, top - 28.0, colour_of(*version));
         let _ = writeln!(

@@ -13,9 +13,12 @@ use service_ecs::rows::service::Service;
 use service_ecs::rows::service_history::ServiceEvent;
 use service_ecs::rows::task::Task;
 
+pub use self::capacity::{Instances, Share};
 use crate::agent::Fate;
 use crate::world::{CLUSTER, World};
 use crate::{Outcome, Violation};
+
+mod capacity;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,8 +31,10 @@ pub struct Plan {
     pub starts_in: (f64, f64),
     #[serde(default = "stops")]
     pub stops_in: (f64, f64),
-    #[serde(rename = "host")]
+    #[serde(default, rename = "host")]
     pub hosts: Vec<Hosts>,
+    #[serde(default, rename = "group")]
+    pub groups: Vec<Instances>,
     #[serde(rename = "service")]
     pub services: Vec<Wanted>,
     #[serde(default, rename = "step")]
@@ -56,6 +61,9 @@ pub struct Hosts {
     pub zones: Vec<String>,
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+    /// They run Fargate's tasks alone, and are shown to nobody.
+    #[serde(default)]
+    pub fargate: bool,
 }
 
 fn zones() -> Vec<String> {
@@ -88,6 +96,12 @@ pub struct Wanted {
     pub strategy: Vec<BTreeMap<String, String>>,
     #[serde(default)]
     pub constraints: Vec<BTreeMap<String, String>>,
+    /// Of launch type FARGATE.
+    #[serde(default)]
+    pub fargate: bool,
+    /// As `capacityProviderStrategy` in CreateService.
+    #[serde(default)]
+    pub capacity: Vec<Share>,
 }
 
 /// What happens at a time.
@@ -156,10 +170,11 @@ pub struct Timeline {
     pub hosts: usize,
 }
 
-/// What became of one service.
+/// What became of one service's tasks, or of one group's instances.
 #[derive(Debug, Default, Serialize)]
 pub struct Course {
     pub name: String,
+    pub instances: bool,
     /// One a second.
     pub looks: Vec<Look>,
     /// Second and text, without the service's name.
@@ -171,7 +186,7 @@ pub struct Look {
     pub least: u32,
     pub most: u32,
     pub desired: u32,
-    /// By revision of the task definition.
+    /// By revision of the task definition; instances have none, and are under 0.
     pub versions: BTreeMap<u32, Counts>,
 }
 
@@ -210,10 +225,6 @@ fn live(plan: &Plan, seed: u64) -> Outcome<Timeline> {
     let mut world = World::new(seed, START);
     // The invariants are the simulation's affair, not a user's.
     world.plane.check_every = 5_000;
-    let millis = |(least, most): (f64, f64)| {
-        let least = (least.clamp(0.0, 3600.0) * 1000.0) as u64;
-        (least, ((most.clamp(0.0, 3600.0) * 1000.0) as u64).max(least + 1))
-    };
     world.pace = (millis(plan.starts_in), millis(plan.stops_in));
     world.must("CreateCluster", &json!({"clusterName": CLUSTER}))?;
     for hosts in &plan.hosts {
@@ -221,17 +232,21 @@ fn live(plan: &Plan, seed: u64) -> Outcome<Timeline> {
             let zone = hosts.zones.get(n % hosts.zones.len().max(1)).map(String::as_str);
             let own = hosts.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             let zone = zone.map(|zone| ("ecs.availability-zone", zone));
-            let attributes: Vec<(&str, &str)> = own.chain(zone).collect();
+            let hidden = hosts.fargate.then_some(("wharf.fargate", "only"));
+            let attributes: Vec<(&str, &str)> = own.chain(zone).chain(hidden).collect();
             world.add_host(hosts.cpu, hosts.memory, &attributes)?;
         }
     }
+    capacity::begin(&mut world, plan)?;
     world.run_until(START + Duration::from_secs(1))?;
     for wanted in &plan.services {
         define(&mut world, wanted, Fare::Run)?;
         create(&mut world, wanted)?;
     }
-    let names = plan.services.iter().map(|wanted| wanted.name.clone());
-    let courses = names.map(|name| Course { name, ..Course::default() });
+    let services = plan.services.iter().map(|wanted| (wanted.name.clone(), false));
+    let groups = plan.groups.iter().map(|group| (group.name.clone(), true));
+    let courses = services.chain(groups);
+    let courses = courses.map(|(name, instances)| Course { name, instances, ..Course::default() });
     let mut timeline = Timeline {
         seconds: plan.until,
         services: courses.collect(),
@@ -244,12 +259,18 @@ fn live(plan: &Plan, seed: u64) -> Outcome<Timeline> {
             happen(&mut world, plan, step)?;
         }
         world.sync()?;
-        for course in &mut timeline.services {
-            look(&world, course);
-        }
+        let (services, groups) = timeline.services.split_at_mut(plan.services.len());
+        services.iter_mut().for_each(|course| look(&world, course));
+        groups.iter_mut().enumerate().for_each(|(nth, it)| capacity::look(&world, nth, it));
         world.run_until(START + Duration::from_secs(second + 2))?;
     }
     Ok(timeline)
+}
+
+/// A plan's seconds, least and most.
+fn millis((least, most): (f64, f64)) -> (u64, u64) {
+    let least = (least.clamp(0.0, 3600.0) * 1000.0) as u64;
+    (least, ((most.clamp(0.0, 3600.0) * 1000.0) as u64).max(least + 1))
 }
 
 fn words(step: &Step) -> String {
@@ -270,10 +291,13 @@ fn words(step: &Step) -> String {
 }
 
 fn define(world: &mut World, wanted: &Wanted, fare: Fare) -> Outcome<()> {
-    let container = json!({"name": "web", "image": "i", "cpu": wanted.cpu,
-        "memory": wanted.memory,
-        "portMappings": [{"containerPort": 80, "hostPort": wanted.port}]});
-    let input = json!({"family": wanted.name, "containerDefinitions": [container]});
+    let mut container = json!({"name": "web", "image": "i", "cpu": wanted.cpu,
+        "memory": wanted.memory});
+    if !wanted.is_fargate() {
+        container["portMappings"] = json!([{"containerPort": 80, "hostPort": wanted.port}]);
+    }
+    let mut input = json!({"family": wanted.name, "containerDefinitions": [container]});
+    capacity::defined(wanted, &mut input);
     let answer = world.must("RegisterTaskDefinition", &input)?;
     let revision = answer["taskDefinition"]["revision"].as_u64().unwrap_or_default();
     let fate = match fare {
@@ -297,6 +321,9 @@ fn create(world: &mut World, wanted: &Wanted) -> Outcome<()> {
     let mut input = json!({"cluster": CLUSTER, "serviceName": wanted.name,
         "taskDefinition": wanted.name, "deploymentConfiguration": configuration,
         "placementConstraints": wanted.constraints});
+    for (key, value) in capacity::launched(world, wanted).as_object().into_iter().flatten() {
+        input[key] = value.clone();
+    }
     match wanted.daemon {
         true => input["schedulingStrategy"] = json!("DAEMON"),
         false => {

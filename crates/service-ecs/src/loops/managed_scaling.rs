@@ -64,7 +64,7 @@ impl Loop for ManagedScaling {
         let starting = row.as_ref().map_or(0, |row| row.observed_starting);
         let sight = capacity::sight(tx, key, starting);
         let measure = scaling::measure(&settings, &sight);
-        let past = row.as_ref().map_or(Past::found(measure.there), past);
+        let past = row.as_ref().map_or(Past::found(&sight), past);
         let decision = scaling::decide(&settings, &sight, past, tx.now());
         let reason = reason(&settings, &sight, &measure, &decision, row.as_ref());
         let Decision { past, look_at, .. } = decision;
@@ -73,6 +73,7 @@ impl Loop for ManagedScaling {
             observed_starting: starting,
             needed: measure.needed,
             there: measure.there,
+            registered: sight.registered,
             reservation: measure.reservation,
             desired_size: past.size,
             reason,
@@ -87,7 +88,7 @@ impl Loop for ManagedScaling {
 fn past(row: &Scaling) -> Past {
     Past {
         size: row.desired_size,
-        there: row.there,
+        registered: row.registered,
         scaled_out_at: row.scaled_out_at,
         scaled_in_at: row.scaled_in_at,
         low_since: row.low_since,

@@ -23,6 +23,9 @@ pub struct ManagedScaling {
     /// AWS's M and N: instances that are needed, and that are there or about to be.
     pub needed: u32,
     pub there: u32,
+    /// Of those that are there, the ones that have registered.
+    #[serde(default)]
+    pub registered: u32,
     /// AWS's `CapacityProviderReservation`, in hundredths of a percent.
     pub reservation: u32,
     pub desired_size: u32,

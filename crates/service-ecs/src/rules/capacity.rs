@@ -73,9 +73,12 @@ pub fn is_busy(state: &State, host: &Id128) -> bool {
 pub fn sight(state: &State, key: &ProviderKey, starting: u32) -> Sight {
     let all: Vec<&ContainerInstance> = instances(state, key).collect();
     let busy = all.iter().filter(|row| is_busy(state, &row.id)).count();
+    let fresh = all.iter().filter(|row| row.observed_session == 0).count();
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Sight {
-        registered: u32::try_from(all.len()).unwrap_or(u32::MAX),
-        busy: u32::try_from(busy).unwrap_or(u32::MAX),
+        registered: number(all.len()),
+        fresh: number(fresh),
+        busy: number(busy),
         starting,
         waiting: groups(state, key, &all),
     }

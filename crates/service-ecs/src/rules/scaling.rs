@@ -39,11 +39,20 @@ pub struct Group {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
     pub registered: u32,
+    /// Those of them whose agent has never been connected: they take no task yet.
+    pub fresh: u32,
     /// Those of them that run a task that is no daemon's.
     pub busy: u32,
     /// What the group is starting.
     pub starting: u32,
     pub waiting: Vec<Group>,
+}
+
+impl Sight {
+    /// Instances on which what waits has found no room.
+    fn known(&self) -> u32 {
+        self.registered.saturating_sub(self.fresh)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +71,17 @@ pub fn measure(settings: &Settings, sight: &Sight) -> Measure {
     let there = sight.registered.saturating_add(sight.starting);
     let waits = sight.waiting.iter().any(|group| group.tasks > 0);
     // Nobody knows what fits on instances that nobody has seen.
-    let missing = match sight.registered {
+    let missing = match sight.known() {
         0 => waits.then_some(FIRST),
         _ => missing(&sight.waiting),
     };
     let held = waits && missing.is_none();
     let needed = match missing {
-        // AWS: the step is on top of all that are there, busy or not: none had room.
+        // AWS: the step is on top of all that are there, busy or not: none had room. One that has
+        // registered this moment may have some, and is of the last step.
         Some(more) => {
             let step = more.clamp(settings.least_step, settings.most_step);
-            sight.registered.saturating_add(step)
+            sight.known().saturating_add(step)
         }
         None => sight.busy,
     };
@@ -98,7 +108,7 @@ fn missing(waiting: &[Group]) -> Option<u32> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Past {
     pub size: u32,
-    pub there: u32,
+    pub registered: u32,
     pub scaled_out_at: Option<Time>,
     pub scaled_in_at: Option<Time>,
     pub low_since: Option<Time>,
@@ -106,8 +116,14 @@ pub struct Past {
 
 impl Past {
     /// A group as it is found.
-    pub fn found(there: u32) -> Past {
-        Past { size: there, there, scaled_out_at: None, scaled_in_at: None, low_since: None }
+    pub fn found(sight: &Sight) -> Past {
+        Past {
+            size: sight.registered.saturating_add(sight.starting),
+            registered: sight.registered,
+            scaled_out_at: None,
+            scaled_in_at: None,
+            low_since: None,
+        }
     }
 }
 
@@ -129,7 +145,7 @@ pub struct Decision {
 
 /// The size that fits what was measured, whatever steps may lead there.
 pub fn fitting(settings: &Settings, sight: &Sight, measure: &Measure) -> u32 {
-    if sight.registered == 0 {
+    if sight.known() == 0 {
         return measure.needed;
     }
     let whole = u64::from(measure.needed) * 100;
@@ -139,10 +155,11 @@ pub fn fitting(settings: &Settings, sight: &Sight, measure: &Measure) -> u32 {
 /// The next step, if it is time for one.
 pub fn decide(settings: &Settings, sight: &Sight, past: Past, now: Time) -> Decision {
     let measure = measure(settings, sight);
-    let mut next = Past { there: measure.there, ..past };
-    // Somebody else has made it larger: that is its size from now on.
-    if measure.there > past.there && measure.there > past.size {
-        (next.size, next.low_since) = (measure.there, None);
+    let mut next = Past { registered: sight.registered, ..past };
+    // Somebody else has made it larger: that is its size from now on. What it says it is starting is
+    // no sign of that: an instance that has registered is still among those for a moment.
+    if sight.registered > past.registered && sight.registered > past.size {
+        (next.size, next.low_since) = (sight.registered, None);
     }
     let fitting = match measure.held {
         true => next.size,
@@ -193,7 +210,11 @@ mod tests {
 
     fn sight(registered: u32, busy: u32, waiting: &[(u32, Option<u32>)]) -> Sight {
         let waiting = waiting.iter().map(|(tasks, each)| Group { tasks: *tasks, each: *each });
-        Sight { registered, busy, starting: 0, waiting: waiting.collect() }
+        Sight { registered, fresh: 0, busy, starting: 0, waiting: waiting.collect() }
+    }
+
+    fn found(registered: u32) -> Past {
+        Past::found(&sight(registered, 0, &[]))
     }
 
     /// M, N and the reservation.
@@ -236,7 +257,7 @@ mod tests {
     #[test]
     fn it_grows_at_once_and_waits_until_that_is_warm() {
         let (settings, at) = (set(100, 1, 10_000), Time(1_000_000));
-        let one = decide(&settings, &sight(2, 2, &[(4, Some(2))]), Past::found(2), at);
+        let one = decide(&settings, &sight(2, 2, &[(4, Some(2))]), found(2), at);
         assert_eq!((one.turn, one.past.size), (Turn::Out, 4));
         let more = sight(2, 2, &[(10, Some(2))]);
         let two = decide(&settings, &more, one.past, at);
@@ -247,11 +268,30 @@ mod tests {
         assert_eq!((three.turn, three.past.size), (Turn::Out, 7));
     }
 
+    /// An instance that registers is for a moment also one that the group says it is starting, and is
+    /// there before its agent is.
+    #[test]
+    fn an_instance_that_comes_is_not_counted_twice() {
+        let (settings, at) = (set(100, 1, 10_000), Time(1_000_000));
+        let waiting = [(5, Some(4))];
+        let mut past = decide(&settings, &sight(0, 0, &waiting), found(0), at).past;
+        assert_eq!(past.size, 2);
+        for (registered, fresh, starting, waiting) in
+            [(1, 1, 2, 5), (1, 1, 1, 5), (1, 0, 1, 1), (2, 1, 1, 1), (2, 1, 0, 1), (2, 0, 0, 0)]
+        {
+            let busy = registered - fresh;
+            let seen = sight(registered, busy, &[(waiting, Some(4))]);
+            let seen = Sight { fresh, starting, ..seen };
+            past = decide(&settings, &seen, past, at + settings.warmup * 2).past;
+            assert_eq!(past.size, 2, "{seen:?}");
+        }
+    }
+
     #[test]
     fn it_shrinks_after_a_quarter_of_an_hour_by_half_a_minute() {
         let (settings, at) = (set(100, 1, 10_000), Time(1_000_000));
         let low = sight(9, 2, &[]);
-        let mut one = decide(&settings, &low, Past::found(9), at);
+        let mut one = decide(&settings, &low, found(9), at);
         assert_eq!((one.turn, one.look_at), (Turn::Holds, Some(at + IN_AFTER)));
         let mut sizes = Vec::new();
         while let Some(at) = one.look_at {
@@ -260,7 +300,7 @@ mod tests {
         }
         assert_eq!(sizes, [(15, 5), (16, 3), (17, 2)]);
         // One busy minute in between, and the wait begins anew.
-        let half = decide(&settings, &low, Past::found(9), at);
+        let half = decide(&settings, &low, found(9), at);
         let busy = decide(&settings, &sight(9, 9, &[]), half.past, at + IN_EVERY);
         let again = decide(&settings, &low, busy.past, at + IN_EVERY * 2);
         assert_eq!(again.look_at, Some(at + IN_EVERY * 2 + IN_AFTER));
@@ -269,10 +309,10 @@ mod tests {
     #[test]
     fn a_lower_target_keeps_some_to_spare() {
         let at = Time(1_000_000);
-        let one = decide(&set(80, 1, 10_000), &sight(4, 4, &[]), Past::found(4), at);
+        let one = decide(&set(80, 1, 10_000), &sight(4, 4, &[]), found(4), at);
         assert_eq!((one.turn, one.past.size), (Turn::Out, 5));
         // Four of five work: that is the target, and it stays.
-        let past = Past { there: 4, ..one.past };
+        let past = Past { registered: 4, ..one.past };
         let two = decide(&set(80, 1, 10_000), &sight(5, 4, &[]), past, at + IN_AFTER * 2);
         assert_eq!((two.turn, two.past.size, two.look_at), (Turn::Holds, 5, None));
     }
@@ -280,11 +320,13 @@ mod tests {
     prop_compose! {
         fn sights()(
             registered in 0_u32..50,
+            fresh in 0_u32..5,
             busy in 0_u32..50,
             starting in 0_u32..5,
             waiting in prop::collection::vec((0_u32..40, prop::option::of(1_u32..9)), 0..4),
         ) -> Sight {
-            Sight { starting, ..sight(registered, busy.min(registered), &waiting) }
+            let fresh = fresh.min(registered);
+            Sight { starting, fresh, ..sight(registered, busy.min(registered), &waiting) }
         }
     }
 
@@ -299,19 +341,20 @@ mod tests {
         ) {
             let settings = set(target, steps.0, steps.0 + steps.1);
             let mut now = Time(1_000_000);
-            let mut past = Past::found(sights[0].0.registered);
+            let mut past = found(sights[0].0.registered);
             for (sight, pause) in &sights {
                 now = now + Duration::from_millis(pause.unsigned_abs());
-                let found = measure(&settings, sight);
+                let there = measure(&settings, sight).there;
                 let one = decide(&settings, sight, past, now);
                 let size = one.past.size;
                 match one.turn {
                     Turn::Holds => {}
-                    Turn::Out => prop_assert!(size - found.there <= settings.most_step),
+                    Turn::Out => prop_assert!(size - there <= settings.most_step),
                     Turn::In => {
                         prop_assert!(size >= sight.busy, "{size} with {} busy", sight.busy);
-                        let grown = found.there > past.there && found.there > past.size;
-                        let before = if grown { found.there } else { past.size };
+                        let there = sight.registered;
+                        let grown = there > past.registered && there > past.size;
+                        let before = if grown { there } else { past.size };
                         prop_assert!(before - size <= (before / 2).max(1));
                     }
                 }
@@ -333,7 +376,7 @@ mod tests {
         ) {
             let settings = set(target, steps.0, steps.0 + steps.1);
             let (mut now, mut there) = (Time(1_000_000), there);
-            let mut past = Past::found(there);
+            let mut past = found(there);
             for _ in 0..2_000 {
                 let placed = tasks.min(there * each);
                 let waiting = [(tasks - placed, Some(each))];

@@ -138,7 +138,7 @@ impl Capacity {
     fn sized(&self, story: &Story) -> Outcome<()> {
         let view = story.world.plane.view();
         for (group, target) in story.world.groups.iter().zip(&self.targets) {
-            let name = group.provider;
+            let name = group.provider.as_str();
             let of = |row: &&ContainerInstance| row.capacity_provider.as_deref() == Some(name);
             let own = view.all::<ContainerInstance>().filter(of);
             let busy = own.filter(|row| work_on(view, row.id) > 0).count();

@@ -207,7 +207,7 @@ fn leaves_last(step: &Step<'_>, task: &Task, host: Id128) -> Outcome<()> {
     let daemon = step.after.get::<Daemon>(&(task.cluster.clone(), of.name.clone()));
     let stands = daemon.is_some_and(|row| row.is_active() && row.revision == of.revision);
     if drains && stands {
-        let others = step.before.by::<TasksOn>(&host);
+        let others = step.after.by::<TasksOn>(&host);
         let others = others.filter(|task| task.daemon().is_none() && !task.is_stopped()).count();
         hold!(others == 0, "{} leaves {host} before {others} other tasks", of.name);
     }
