@@ -116,3 +116,44 @@ fn what_cannot_be_evened_out_is_refused() {
         assert_eq!((&*refused.0, &*refused.1), ("InvalidParameterException", &*text));
     }
 }
+
+/// A service of four on the provider `p`, which is scaled.
+fn on_provider(fleet: &mut Fleet) {
+    let group = json!({"autoScalingGroupArn": "g", "managedScaling": {"status": "ENABLED"}});
+    let provider = json!({"name": "p", "autoScalingGroupProvider": group});
+    fleet.world.call("CreateCapacityProvider", provider);
+    let put = json!({"cluster": "c", "capacityProviders": ["p"],
+        "defaultCapacityProviderStrategy": []});
+    fleet.world.call("PutClusterCapacityProviders", put);
+    let strategy = json!([{"capacityProvider": "p", "weight": 1}]);
+    fleet.create("s", json!({"desiredCount": 4, "capacityProviderStrategy": strategy}));
+}
+
+#[test]
+fn a_zone_without_an_instance_of_the_services_provider_is_not_open_to_it() {
+    let mut fleet = Fleet::new(0);
+    fleet.add_host_of("p");
+    fleet.add_host();
+    on_provider(&mut fleet);
+    fleet.settle();
+    assert_eq!((spread(&fleet), fleet.counts("s")), (vec![4, 0], (4, 0, 4)));
+    fleet.world.survives_a_restart();
+}
+
+/// It would go wherever its provider has room first, and be as uneven there.
+#[test]
+fn a_task_that_would_even_out_the_zones_does_not_wait_for_capacity() {
+    let mut fleet = Fleet::new(0);
+    (0..2).for_each(|_| fleet.add_host_of("p"));
+    let filling = json!([{"type": "memberOf",
+        "expression": "attribute:ecs.availability-zone == us-east-1b"}]);
+    fleet.define_with("large", json!({"image": "busybox", "memory": 1000}));
+    let run = json!({"cluster": "c", "taskDefinition": "large", "placementConstraints": filling});
+    fleet.world.call("RunTask", run);
+    on_provider(&mut fleet);
+    fleet.settle();
+    assert_eq!((spread(&fleet), fleet.counts("s")), (vec![4, 0], (4, 0, 4)));
+    let events = fleet.events("s");
+    assert!(events.iter().any(|text| text.contains("is unable to place a task in us-east-1b")));
+    fleet.world.survives_a_restart();
+}

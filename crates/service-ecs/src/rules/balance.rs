@@ -127,7 +127,9 @@ pub fn even_out(tx: &mut Tx<'_>, row: &mut Service, now: Time) -> Started {
     for (zone, count) in starts {
         let mut there = next.clone();
         there.ask.need.zones = vec![zone.clone()];
-        let made = service_placing::start(tx, row, &there, count as usize);
+        // One that waited would go wherever an instance comes up first, and nothing would be
+        // even.
+        let made = service_placing::start_now(tx, row, &there, count as usize);
         row.extra += made.tasks.len() as u32;
         if !made.tasks.is_empty() {
             let tasks: Vec<String> =
@@ -176,7 +178,8 @@ fn shut(state: &State, row: &Service, next: &Next, zones: &mut BTreeMap<String, 
                 )
             )
         };
-        if pools::takes(state, &row.key.0, row.launch, one) && fits() {
+        let takes = pools::takes(state, &row.key.0, row.launch, one);
+        if takes && service_placing::provides(next, one) && fits() {
             open.push(zone.to_owned());
         }
     };

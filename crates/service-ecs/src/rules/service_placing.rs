@@ -126,8 +126,18 @@ impl Next {
     }
 }
 
-/// Start up to so many tasks, by the shares of the capacity providers where there are any.
+/// Start up to so many tasks, by the shares of the capacity providers where there are any. What has
+/// no place waits for one, where its provider is scaled.
 pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Started {
+    start_if(tx, row, next, count, true)
+}
+
+/// The same of tasks that are started for where there is room for them: they never wait.
+pub fn start_now(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Started {
+    start_if(tx, row, next, count, false)
+}
+
+fn start_if(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize, may_wait: bool) -> Started {
     let mut started = next.started();
     if started.problem.is_some() {
         return started;
@@ -147,8 +157,9 @@ pub fn start(tx: &mut Tx<'_>, row: &Service, next: &Next, count: usize) -> Start
             started.tasks.push(next.prepared.start(tx, placed, provider.as_ref()));
         }
         let short = count - placement.placed.len();
-        let waiting = waiting::start(tx, &next.prepared, provider.as_ref(), short, (&[], &[]));
-        let limited = waiting::is_scaled(tx, &next.prepared, provider.as_ref());
+        let waits = if may_wait { short } else { 0 };
+        let waiting = waiting::start(tx, &next.prepared, provider.as_ref(), waits, (&[], &[]));
+        let limited = may_wait && waiting::is_scaled(tx, &next.prepared, provider.as_ref());
         if waiting.len() < short {
             let problem = if limited { Some(setbacks::too_many_wait()) } else { problem.clone() };
             started.problem = started.problem.or(problem);
@@ -188,6 +199,14 @@ pub fn start_on(
         started.tasks.push(next.prepared.start(tx, placed, None));
     }
     started
+}
+
+/// Whether an instance is of one of the capacity providers that a version's tasks are started on.
+pub fn provides(next: &Next, instance: &ContainerInstance) -> bool {
+    let (providers, own) = (&next.revision.providers, instance.capacity_provider.as_deref());
+    let named = |item: &api::CapacityProviderStrategyItem| item.capacity_provider.as_deref() == own;
+    // Fargate's machines are of no provider, and are all its providers'.
+    providers.is_empty() || next.revision.launch == Launch::Fargate || providers.iter().any(named)
 }
 
 /// Whether a daemon shall be on a host: what it has left does not matter, what it is does.

@@ -8,7 +8,8 @@ use sim::plan::{self, Plan};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Hosts, services, and what happens to them; see examples/simulate/
+    /// Hosts, groups of instances behind capacity providers, services (launch type EC2 or FARGATE),
+    /// and what happens to them; see examples/simulate/
     plan: PathBuf,
     /// Also draw the timeline into this file
     #[arg(long, value_name = "FILE")]
