@@ -32,13 +32,14 @@ pub struct Local {
     pub fate: Fate,
     /// What its check says, and since when; none where it has no check.
     pub check: Option<(Health, Time)>,
+    /// When that is said again; at once where it has not been said yet.
+    pub says_at: Option<Time>,
     /// The image as it was told, and what its name meant when the host looked.
     pub image: String,
     pub digest: Option<String>,
     /// How long it takes from that look until it runs.
     pub pulls_in: Duration,
-    pub cpu: i64,
-    pub memory: i64,
+    pub needs: (i64, i64),
     pub ports: Vec<u16>,
 }
 
@@ -59,14 +60,17 @@ pub struct Told {
     pub fate: Fate,
     pub has_check: bool,
     pub image: String,
-    pub cpu: i64,
-    pub memory: i64,
+    /// CPU units and MiB.
+    pub needs: (i64, i64),
     pub ports: Vec<u16>,
 }
 
 /// How long a check takes to speak first, and how long a sick container is sick, in milliseconds.
 const CHECKED_IN: (u64, u64) = (300, 6_000);
 const WELL_IN: (u64, u64) = (1_000, 20_000);
+
+/// AWS: agents tell of all checks every twenty seconds.
+const SAID_AGAIN: Duration = Duration::from_secs(20);
 
 /// How long starts and stops take, in milliseconds: least and most.
 pub type Pace = ((u64, u64), (u64, u64));
@@ -127,11 +131,11 @@ impl Agent {
             due: Some(now + takes / 4),
             fate: told.fate,
             check: told.has_check.then_some((Health::Unknown, now)),
+            says_at: None,
             image: told.image.clone(),
             digest: None,
             pulls_in: takes - takes / 4,
-            cpu: told.cpu,
-            memory: told.memory,
+            needs: told.needs,
             ports: told.ports.clone(),
         };
         if told.desired == Desired::Running {
@@ -220,10 +224,16 @@ impl Agent {
         }
     }
 
-    /// What the checks of running containers say.
-    pub fn checks(&self) -> impl Iterator<Item = (Id128, Health, Time)> {
-        let running = self.running().filter(|(_, local)| local.status == TaskStatus::Running);
-        running.filter_map(|(id, local)| local.check.map(|(health, since)| (*id, health, since)))
+    /// What the checks of running containers say: at once where it is news, and now and then again.
+    pub fn checks(&mut self, now: Time) -> Vec<(Id128, Health, Time)> {
+        let running = self.tasks.iter_mut().filter(|(_, local)| {
+            local.status == TaskStatus::Running && local.says_at.is_none_or(|at| at <= now)
+        });
+        let said = running.filter_map(|(id, local)| {
+            local.says_at = Some(now + SAID_AGAIN);
+            local.check.map(|(health, since)| (*id, health, since))
+        });
+        said.collect()
     }
 
     /// The machine loses power: its containers are gone, its agent's file is not.
@@ -268,6 +278,7 @@ impl Local {
             && check.0 != health
         {
             *check = (health, now);
+            self.says_at = None;
         }
     }
 }

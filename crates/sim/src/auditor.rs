@@ -8,6 +8,8 @@ use core_rollout::{Bounds, Course, Stage};
 use core_state::{Change, State};
 use core_task::{Desired, TaskStatus};
 use core_types::{Id128, Time};
+use model_ecs as api;
+use service_ecs::rows::daemon_history::DaemonRevision;
 use service_ecs::rows::progress::Progress;
 use service_ecs::rows::service::{Controller, Service, ServiceStatus};
 use service_ecs::rows::service_history::DeploymentRecord;
@@ -50,6 +52,25 @@ pub fn has_check(state: &State, task: &Task) -> bool {
     let definition = state.get::<TaskDefinition>(&key).map(|row| &row.definition);
     let containers = definition.and_then(|one| one.container_definitions.as_deref());
     containers.unwrap_or_default().iter().any(|one| one.health_check.is_some())
+}
+
+/// What a task needs of its machine, by its definition: CPU units and MiB.
+pub fn needs(state: &State, task: &Task) -> (i64, i64) {
+    let key = (task.cluster.0, task.family.clone(), task.revision);
+    let own = state.get::<TaskDefinition>(&key).map(|row| &row.definition);
+    let daemon = task.daemon().and_then(|of| {
+        let key = ((task.cluster.clone(), of.name.clone()), of.revision);
+        Some(&state.get::<DaemonRevision>(&key)?.definition)
+    });
+    let Some(definition) = daemon.or(own) else { return (0, 0) };
+    let whole = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+    let all = || definition.container_definitions.iter().flatten();
+    let sum = |of: fn(&api::ContainerDefinition) -> Option<i32>| {
+        all().filter_map(of).map(i64::from).sum::<i64>()
+    };
+    let cpu = whole(&definition.cpu).unwrap_or_else(|| sum(|one| one.cpu));
+    let memory = whole(&definition.memory).unwrap_or_else(|| sum(|one| one.memory));
+    (cpu, memory)
 }
 
 /// Whether users are served by it.
@@ -199,8 +220,8 @@ pub fn hosts<'a>(agents: impl Iterator<Item = &'a Agent>) -> Outcome<()> {
             let host = agent.instance;
             let twice = places.insert(*id, host);
             hold!(twice.is_none(), "task {id} runs on {host} and {twice:?}");
-            cpu += local.cpu;
-            memory += local.memory;
+            cpu += local.needs.0;
+            memory += local.needs.1;
             for port in &local.ports {
                 hold!(ports.insert(*port), "port {port} of {host} is taken twice, by {id} too");
             }

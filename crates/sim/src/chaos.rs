@@ -330,9 +330,8 @@ impl Story {
     /// Everything is deleted: every task ends, and nothing is held or remembered.
     fn end(&mut self) -> Outcome<()> {
         self.each(|one, story| one.clear(story))?;
-        let single = |task: &&Task| {
-            task.service.is_none() && task.daemon().is_none() && !task.is_stopped()
-        };
+        let single =
+            |task: &&Task| task.service.is_none() && task.daemon().is_none() && !task.is_stopped();
         let all = self.world.plane.view().all::<Task>().filter(single);
         let all: Vec<Id128> = all.map(|task| task.id).collect();
         for task in all {

@@ -10,6 +10,7 @@ use core_types::{Id128, Time};
 use serde_json::json;
 use service_ecs::ops;
 use service_ecs::rows::cluster::Cluster;
+use service_ecs::rows::container_instance::ContainerInstance;
 use service_ecs::rows::managed_scaling::ScalingKey;
 use service_ecs::rows::service::Service;
 use service_ecs::rows::task::{Task, TasksOn};
@@ -155,9 +156,8 @@ fn choose(world: &mut World, nth: usize) -> Outcome<()> {
     let (view, group) = (world.plane.view(), &world.groups[nth]);
     let kept = key_of(view, &group.provider).map(|key| ops::protected_instances(view, &key));
     let kept = kept.unwrap_or_default();
-    let may = |host: &usize| {
-        !group.going.contains(host) && !kept.contains(&world.agents[*host].instance)
-    };
+    let may =
+        |host: &usize| !group.going.contains(host) && !kept.contains(&world.agents[*host].instance);
     let may: Vec<usize> = group.hosts.iter().copied().filter(may).collect();
     if may.is_empty() {
         return Ok(());
@@ -176,9 +176,12 @@ fn choose(world: &mut World, nth: usize) -> Outcome<()> {
 fn terminate(world: &mut World, nth: usize) -> Outcome<()> {
     for host in world.groups[nth].going.clone() {
         let instance = world.agents[host].instance;
-        if !ops::may_terminate(world.plane.view(), instance) {
+        let row = world.plane.view().get::<ContainerInstance>(&instance);
+        if row.is_some_and(|row| row.terminating.is_none()) {
             world.plane.report(Said::Terminating(instance))?;
             world.maybe_sync()?;
+        }
+        if !ops::may_terminate(world.plane.view(), instance) {
             continue;
         }
         let work = work_on(world.plane.view(), instance);

@@ -426,7 +426,8 @@ impl World {
             for (number, word) in words {
                 self.send(host, Parcel::Word { number, word });
             }
-            let checks: Vec<_> = self.agents[host].checks().collect();
+            let now = self.now();
+            let checks = self.agents[host].checks(now);
             for (task, health, since) in checks {
                 self.send(host, Parcel::Check { task, health, since });
             }
@@ -490,8 +491,7 @@ impl World {
                 fate: fate(&self.fates, row),
                 has_check: auditor::has_check(view, row),
                 image: image(view, row.id),
-                cpu: row.cpu.into(),
-                memory: row.memory.into(),
+                needs: auditor::needs(view, row),
                 ports: row.ports.iter().map(|held| held.port).collect(),
             }));
         }

@@ -25,7 +25,7 @@ const UNSCALED: &str = "pc";
 const PROVIDERS: [&str; 3] = ["pa", "pb", "pc"];
 /// A group shrinks a quarter of an hour after there was too much, and what it takes from under tasks
 /// makes others free.
-const CONVERGES_IN: Duration = Duration::from_secs(4 * 3600);
+const CONVERGES_IN: Duration = Duration::from_secs(2 * 3600);
 
 #[derive(Default)]
 pub(super) struct Capacity {
@@ -145,7 +145,10 @@ impl Capacity {
             let busy = own.filter(|row| work_on(view, row.id) > 0).count();
             let fits = (busy * 100).div_ceil(*target as usize);
             let wanted = desired_size(view, name).unwrap_or_default() as usize;
-            hold!(wanted == fits, "{name}: {wanted} instances are wanted, {busy} work at {target} %");
+            hold!(
+                wanted == fits,
+                "{name}: {wanted} instances are wanted, {busy} work at {target} %"
+            );
             let there = group.hosts.len() - group.going.len() + group.starting.len();
             hold!(there == wanted, "{name}: {there} instances are there, {wanted} are wanted");
             // AWS: what is no service's is waited for.

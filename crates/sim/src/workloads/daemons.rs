@@ -37,8 +37,7 @@ impl Workload for Daemons {
         let profile = "arn:aws:iam::123456789012:instance-profile/ecs";
         let template = json!({"ec2InstanceProfileArn": profile,
             "networkConfiguration": {"subnets": ["subnet-1"]}});
-        let managed =
-            json!({"infrastructureRoleArn": role, "instanceLaunchTemplate": template});
+        let managed = json!({"infrastructureRoleArn": role, "instanceLaunchTemplate": template});
         let input =
             json!({"name": PROVIDER, "cluster": CLUSTER, "managedInstancesProvider": managed});
         story.world.must("CreateCapacityProvider", &input)?;
@@ -51,8 +50,12 @@ impl Workload for Daemons {
         let mut input = json!({"daemonArn": format!("{ARN}daemon/{CLUSTER}/{name}")});
         match story.below(20) {
             0..6 => {
-                let input = self.wanted(story, name, &json!({"daemonName": name,
-                    "clusterArn": format!("{ARN}cluster/{CLUSTER}")}));
+                let input = self.wanted(
+                    story,
+                    name,
+                    &json!({"daemonName": name,
+                    "clusterArn": format!("{ARN}cluster/{CLUSTER}")}),
+                );
                 story.ask("CreateDaemon", &input).map(drop)
             }
             6..12 => {
@@ -144,8 +147,7 @@ impl Daemons {
         input["daemonTaskDefinitionArn"] = json!(definition);
         input["capacityProviderArns"] = json!([format!("{ARN}capacity-provider/{PROVIDER}")]);
         input["critical"] = json!(name == CRITICAL);
-        input["deploymentConfiguration"] =
-            json!({"drainPercent": story.pick(&[10.0, 25.0, 50.0, 100.0]),
+        input["deploymentConfiguration"] = json!({"drainPercent": story.pick(&[10.0, 25.0, 50.0, 100.0]),
                 "bakeTimeInMinutes": story.below(2)});
         input
     }

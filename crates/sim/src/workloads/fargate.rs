@@ -122,7 +122,9 @@ impl Fargate {
         let network = json!({"awsvpcConfiguration": {"subnets": &self.subnets[..some]}});
         match story.chance(50) {
             true => json!({"launchType": "FARGATE", "networkConfiguration": network}),
-            false => json!({"capacityProviderStrategy": mix(story), "networkConfiguration": network}),
+            false => {
+                json!({"capacityProviderStrategy": mix(story), "networkConfiguration": network})
+            }
         }
     }
 
