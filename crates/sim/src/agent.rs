@@ -166,7 +166,7 @@ impl Agent {
     }
 
     /// Tasks whose next thing has come.
-    pub fn turn(&mut self, now: Time, dice: &mut Dice, registry: &Registry) {
+    pub fn turn(&mut self, now: Time, dice: &mut Dice, registry: &mut Registry) {
         let due = |local: &Local| local.due.is_some_and(|at| at <= now);
         let all: Vec<Id128> =
             self.tasks.iter().filter(|(_, local)| due(local)).map(|(id, _)| *id).collect();
@@ -175,7 +175,7 @@ impl Agent {
             local.due = None;
             let looks = local.status == TaskStatus::Pending && local.digest.is_none();
             if looks && local.desired == Desired::Running && local.fate != Fate::NeverStarts {
-                local.digest = Some(registry.digest(&local.image));
+                local.digest = Some(registry.digest(&local.image, dice));
                 local.due = Some(now + local.pulls_in);
                 if self.tells_early {
                     self.say(id, TaskStatus::Pending);

@@ -18,6 +18,9 @@ use service_ecs::rows::task::{Task, TasksOn};
 use crate::world::{CLUSTER, World};
 use crate::{Outcome, hold};
 
+/// AWS: a quarter of an hour.
+const WAITS: Duration = Duration::from_secs(15 * 60);
+
 pub struct Group {
     pub provider: String,
     /// Of its machines.
@@ -102,6 +105,7 @@ pub fn turn(world: &mut World, nth: usize) -> Outcome<()> {
     terminate(world, nth)?;
     let provider = &world.groups[nth].provider;
     let Some(desired) = desired_size(world.plane.view(), provider) else { return Ok(()) };
+    overdue(world)?;
     let (now, group) = (world.now(), &world.groups[nth]);
     let size = group.hosts.len() - group.going.len() + group.starting.len();
     for _ in size..desired as usize {
@@ -113,6 +117,20 @@ pub fn turn(world: &mut World, nth: usize) -> Outcome<()> {
         choose(world, nth)?;
     }
     tell(world, nth)
+}
+
+/// AWS: a task waits for capacity for a quarter of an hour and no longer. Asked where the plane has
+/// done all that is due by now.
+fn overdue(world: &World) -> Outcome<()> {
+    let (now, view) = (world.now(), world.plane.view());
+    let durable = view.rev() == world.plane.rev();
+    if !durable || world.plane.wake_at.is_some_and(|at| at <= now) {
+        return Ok(());
+    }
+    let late = |task: &&Task| task.waiting().is_some() && task.created_at + WAITS < now;
+    let late = view.all::<Task>().find(late).map(|task| task.id);
+    hold!(late.is_none(), "task {late:?} waits for capacity for ever");
+    Ok(())
 }
 
 /// Machines that will never answer again are no members, and nobody's instances.

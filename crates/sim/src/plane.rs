@@ -105,6 +105,11 @@ impl Plane {
         &self.durable
     }
 
+    /// How many steps there were, durable or not.
+    pub fn rev(&self) -> u64 {
+        self.core.state().rev()
+    }
+
     /// An action's answer. It is not to be told before `sync`.
     pub fn call(&mut self, operation: &str, input: &Value) -> Outcome<Answer> {
         let action = self.registry.action("ecs", operation).expect("an operation that is there");

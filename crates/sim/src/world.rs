@@ -353,7 +353,7 @@ impl World {
                 self.post(host, Parcel::Group(nth), GROUP_LOOKS.as_millis() as u64);
             }
             Parcel::Turn if !agent.gone => {
-                agent.turn(now, &mut self.dice, &self.registry);
+                agent.turn(now, &mut self.dice, &mut self.registry);
                 self.speak(host);
                 self.plan_turn(host);
                 auditor::hosts(self.agents.iter())?;

@@ -221,8 +221,9 @@ pub(super) fn shares_kept(view: &State, service: &Service) -> Outcome<()> {
         let weight = if items.len() == 1 { 1.0 } else { number(item.weight) / weights };
         let exact = number(item.base).min(tasks.len() as f64) + rest * weight;
         let there = there.count() as f64;
+        let kept = (there - exact).abs() <= 1.0;
         hold!(
-            (there - exact).abs() <= 1.0,
+            kept,
             "{}: {there} of {} tasks are on {name}, {exact} should be",
             service.name(),
             tasks.len()

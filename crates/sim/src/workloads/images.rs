@@ -11,26 +11,26 @@ use service_ecs::rows::service_history::ServiceRevision;
 use service_ecs::rows::task::Task;
 
 use super::{Step, Workload};
-use crate::chaos::{FAMILIES, Story};
+use crate::chaos::Story;
 use crate::{Outcome, hold};
 
 pub(super) struct Images;
 
 impl Workload for Images {
+    fn begin(&mut self, story: &mut Story) -> Outcome<()> {
+        story.world.registry.busy = true;
+        Ok(())
+    }
+
+    /// They rest now and then.
     fn act(&mut self, story: &mut Story) -> Outcome<()> {
-        let family = story.pick(&FAMILIES);
-        story.world.registry.push(&format!("{family}:1"));
-        story.world.registry.push("far:1");
+        story.world.registry.busy = story.chance(80);
         Ok(())
     }
 
     /// They go on with it: what is pushed in the midst of a deployment is not in it.
     fn calm(&mut self, story: &mut Story) -> Outcome<()> {
-        for seconds in [1, 2, 3, 5, 8] {
-            FAMILIES.iter().for_each(|family| story.world.registry.push(&format!("{family}:1")));
-            story.world.registry.push("far:1");
-            story.pass(std::time::Duration::from_secs(seconds))?;
-        }
+        story.world.registry.busy = true;
         Ok(())
     }
 
