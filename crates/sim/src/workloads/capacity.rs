@@ -97,7 +97,8 @@ impl Workload for Capacity {
         for service in services(story.world.plane.view(), &NAMES) {
             let input = json!({"cluster": CLUSTER, "service": service.name(),
                 "forceNewDeployment": true, "taskDefinition": story.pick(&SMALL),
-                "desiredCount": 4 + story.below(4)});
+                "desiredCount": 4 + story.below(4),
+                "availabilityZoneRebalancing": "DISABLED"});
             story.world.must("UpdateService", &input)?;
         }
         Ok(())
@@ -205,11 +206,14 @@ fn meddle(story: &mut Story, how: u64) -> Outcome<()> {
 }
 
 /// A service's tasks are where its strategy says: first the base, then by the weights, a task more
-/// or less.
+/// or less. AWS: that is minded when tasks are started, and where zones are evened out some go.
 pub(super) fn shares_kept(view: &State, service: &Service) -> Outcome<()> {
     let revision = service.primary().map(|one| (service.key.clone(), one.revision));
     let revision = revision.and_then(|key| view.get::<ServiceRevision>(&key));
     let items = revision.map(|revision| revision.providers.as_slice()).unwrap_or_default();
+    if service.rebalancing {
+        return Ok(());
+    }
     let tasks = tasks_of(view, service.name());
     let number = |n: Option<i32>| f64::from(n.unwrap_or_default());
     let based: f64 = items.iter().map(|item| number(item.base)).sum();

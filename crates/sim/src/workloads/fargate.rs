@@ -82,9 +82,12 @@ impl Workload for Fargate {
         define(story, true)?;
         (0..4).try_for_each(|_| hidden(story, 16_384))?;
         for service in services(story.world.plane.view(), &NAMES) {
-            let input = json!({"cluster": CLUSTER, "service": service.name(),
+            let mut input = json!({"cluster": CLUSTER, "service": service.name(),
                 "forceNewDeployment": true, "taskDefinition": FAMILY,
                 "desiredCount": 4 + story.below(3)});
+            if story.chance(60) {
+                input["availabilityZoneRebalancing"] = json!("DISABLED");
+            }
             story.world.must("UpdateService", &input)?;
         }
         Ok(())
