@@ -349,7 +349,7 @@ mod tests {
                 let size = one.past.size;
                 match one.turn {
                     Turn::Holds => {}
-                    Turn::Out => prop_assert!(size - there <= settings.most_step),
+                    Turn::Out => prop_assert!(size.saturating_sub(there) <= settings.most_step),
                     Turn::In => {
                         prop_assert!(size >= sight.busy, "{size} with {} busy", sight.busy);
                         let there = sight.registered;
