@@ -312,6 +312,43 @@ fn an_instance_that_its_group_terminates_is_drained_first() {
     fleet.world.survives_a_restart();
 }
 
+/// What replaces a task of an instance that goes is of the same provider's share.
+#[test]
+fn a_drained_instance_leaves_its_provider_its_share() {
+    let mut fleet = fleet(json!({}));
+    let group = json!({"autoScalingGroupArn": "h"});
+    let other = json!({"name": "q", "autoScalingGroupProvider": group});
+    fleet.world.call("CreateCapacityProvider", other);
+    let put = json!({"cluster": "c", "capacityProviders": ["p", "q"],
+        "defaultCapacityProviderStrategy": []});
+    fleet.world.call("PutClusterCapacityProviders", put);
+    (0..2).for_each(|_| fleet.add_host_of("p"));
+    (0..4).for_each(|_| fleet.add_host_of("q"));
+    let strategy = json!([{"capacityProvider": "q", "weight": 2},
+        {"capacityProvider": "p", "weight": 1}]);
+    fleet.create(
+        "web",
+        json!({"taskDefinition": "quarter", "desiredCount": 4,
+        "availabilityZoneRebalancing": "DISABLED", "capacityProviderStrategy": strategy}),
+    );
+    fleet.settle();
+    let shares = |fleet: &Fleet| {
+        let tasks = fleet.tasks("web");
+        ["q", "p"].map(|name| {
+            tasks.iter().filter(|task| task.provider().is_some_and(|of| **of == *name)).count()
+        })
+    };
+    assert_eq!(shares(&fleet), [3, 1]);
+    let tasks = fleet.tasks("web");
+    let of_p = tasks.iter().find(|task| task.provider().is_some_and(|of| &**of == "p"));
+    let host = of_p.and_then(|task| task.host).unwrap();
+    fleet.world.report(Told(move |tx: &mut Tx<'_>| ops::observe_terminating(tx, host)));
+    fleet.settle();
+    assert_eq!(shares(&fleet), [3, 1]);
+    assert!(ops::may_terminate(fleet.world.core.state(), host));
+    fleet.world.survives_a_restart();
+}
+
 #[test]
 fn a_group_waits_two_days_for_what_no_service_moves() {
     let mut fleet = fleet(json!({}));

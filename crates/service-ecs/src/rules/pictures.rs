@@ -39,6 +39,7 @@ struct Part {
     census: BTreeMap<Kind, u32>,
     due: BTreeSet<(Time, Id128)>,
     proven: BTreeMap<Time, u32>,
+    /// Those that neither go nor are about to, by capacity provider.
     providers: BTreeMap<Arc<str>, u32>,
     /// Those that stay, by zone; and those of them that may be chosen to go.
     zones: BTreeMap<u32, u32>,
@@ -66,7 +67,9 @@ impl Part {
             count(&mut self.free, &known.place.zone, comes);
         }
         known.proven.iter().for_each(|at| count(&mut self.proven, at, comes));
-        known.provider.iter().for_each(|name| count(&mut self.providers, name, comes));
+        if known.kind.stays() && known.kind.is_fine() {
+            known.provider.iter().for_each(|name| count(&mut self.providers, name, comes));
+        }
         if let Some(due) = known.due {
             match comes {
                 true => self.due.insert((due, id)),
@@ -387,12 +390,13 @@ impl<'p> Seen<'p> {
         Seen { parts, census, ..*self }
     }
 
-    /// How many tasks a deployment has started, and how many of them by a capacity provider.
+    /// How many tasks on capacity providers a deployment has, and how many of them on this one. One
+    /// that another is started for is not among them: that one takes its share.
     pub fn started(&self, by: Option<&Arc<str>>, provider: &str) -> (usize, usize) {
         let part = self.picture.zip(by).and_then(|(picture, by)| picture.parts.get(by));
         part.map_or((0, 0), |part| {
             let own = part.providers.get(provider).map_or(0, |n| *n as usize);
-            (part.tasks.len(), own)
+            (part.providers.values().sum::<u32>() as usize, own)
         })
     }
 
