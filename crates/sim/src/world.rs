@@ -182,6 +182,7 @@ impl World {
             "com.amazonaws.ecs.capability.docker-remote-api.1.24",
             "com.amazonaws.ecs.capability.docker-remote-api.1.29",
             "ecs.capability.container-health-check",
+            "ecs.capability.task-cpu-mem-limit",
         ];
         let mut told: Vec<Value> = abilities.iter().map(|name| json!({"name": name})).collect();
         let own = attributes.iter().filter(|(name, _)| *name != "ecs.availability-zone");
