@@ -101,6 +101,10 @@ fn phase(task: &Task) -> Phase {
 
 /// How few and how many tasks the service may have.
 pub fn bounds(row: &Service, desired: u32) -> Bounds {
+    if row.controller.has_task_sets() {
+        // AWS: what is given is shown, and the defaults hold, for draining alone.
+        return Bounds::of(desired, 100, 200);
+    }
     let percent = |given: Option<i32>| given.and_then(|n| u32::try_from(n).ok()).unwrap_or(100);
     let minimum = percent(row.configuration.minimum_healthy_percent);
     let maximum = percent(row.configuration.maximum_percent);

@@ -33,6 +33,7 @@ pub struct Fleet {
     /// The version of the agents of hosts that come from now on.
     pub agents: &'static str,
     sessions: u64,
+    registered: usize,
 }
 
 pub fn with(mut input: Value, more: Value) -> Value {
@@ -50,7 +51,14 @@ impl Fleet {
         let mut world = World::new();
         world.call("CreateCluster", json!({"clusterName": "c"}));
         let (hosts_there, fates) = (Vec::new(), BTreeMap::new());
-        let mut fleet = Fleet { world, hosts: hosts_there, fates, agents: "1.105.1", sessions: 0 };
+        let mut fleet = Fleet {
+            world,
+            hosts: hosts_there,
+            fates,
+            agents: "1.105.1",
+            sessions: 0,
+            registered: 0,
+        };
         (0..hosts).for_each(|_| fleet.add_host());
         fleet.define("web", 0);
         fleet.define("fixed", 8080);
@@ -71,7 +79,9 @@ impl Fleet {
     pub fn add_host_with(&mut self, attributes: Value, more: Value) {
         let number =
             |name: &str, n: i32| json!({"name": name, "type": "INTEGER", "integerValue": n});
-        let n = self.hosts.len();
+        // Not how many there are: another may have gone.
+        let n = self.registered;
+        self.registered += 1;
         let zone = ["us-east-1a", "us-east-1b"][n % 2];
         let version = json!({"agentVersion": self.agents});
         let document = json!({"instanceId": format!("i-{n}"), "availabilityZone": zone});
