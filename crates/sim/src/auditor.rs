@@ -116,8 +116,11 @@ fn bounds(before: &State, after: &State, service: &Service, now: Time) -> Outcom
     keeps((before, after), service.name(), bounds, now, |state| current(state, service).collect())
 }
 
-/// What a service's percents make of a count.
+/// What a service's percents make of a count. AWS: those of task sets are the usual ones.
 pub fn bounds_of(service: &Service, desired: u32) -> Bounds {
+    if service.controller != Controller::Ecs {
+        return Bounds::of(desired, 100, 200);
+    }
     let percent = |given: Option<i32>| given.unwrap_or_default().unsigned_abs();
     Bounds::of(
         desired,

@@ -1,5 +1,5 @@
 //! Services whose versions are task sets: somebody outside says which share of the tasks each has,
-//! and each has exactly that, within the service's percents.
+//! and each has exactly that, between all of it and twice as many.
 
 use core_state::State;
 use core_task::TaskStatus;
