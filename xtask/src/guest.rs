@@ -72,6 +72,9 @@ const BUSYBOX: &str = "/bin/busybox";
 const EMULATOR: &str = "qemu-system-x86_64";
 /// Programs that tests start and busybox does not have as they need them.
 const TOOLS: &[&str] = &["ip", "nsenter", "setsid", "tar", "unshare"];
+/// Runtimes that tests go without where a machine lacks them.
+const RUNTIMES: &[&str] =
+    &["runc", "dockerd", "containerd", "containerd-shim-runc-v2", "docker-init"];
 /// The line that ends a run; its number is how many programs failed.
 const END: &str = "WHARF-GUEST-END";
 /// Directories of modules that containers and their networks need.
@@ -205,9 +208,12 @@ fn image(work: &Path, kernel: &Kernel, programs: &Programs) -> Result<PathBuf> {
     for program in tests.chain(&programs.others) {
         put(program, program, &tree)?;
     }
-    for tool in TOOLS {
-        let found = output(Command::new("sh").args(["-c", &format!("command -v {tool}")]))?;
-        put(Path::new(found.trim()), &Path::new("/bin").join(tool), &tree)?;
+    for tool in TOOLS.iter().chain(RUNTIMES) {
+        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output()?;
+        match std::str::from_utf8(&found.stdout)?.trim() {
+            "" if RUNTIMES.contains(tool) => println!("the guest goes without {tool}"),
+            path => put(Path::new(path), &Path::new("/bin").join(tool), &tree)?,
+        }
     }
     let modules = tree.join("lib/modules").join(&kernel.version);
     for part in MODULES {

@@ -312,19 +312,26 @@ fn bound_ports(text: &str, protocol: Protocol) -> impl Iterator<Item = u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::net::TcpListener;
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    use super::*;
 
     fn ports(first: u16, last: u16) -> Ports {
         Ports::new(PortRange { first, last })
     }
 
-    /// A port that nobody has, below those that the kernel hands out.
+    /// Ports that nobody has, below those that the kernel hands out. No two tests, which run at the same
+    /// time, look at the same ones.
     fn free_run(count: u16) -> u16 {
-        (20_000..30_000)
-            .step_by(usize::from(count))
-            .find(|first| (*first..*first + count).all(|p| listen(Protocol::Tcp, p).is_ok()))
-            .expect("some free ports")
+        static NEXT: AtomicU16 = AtomicU16::new(20_000);
+        loop {
+            let first = NEXT.fetch_add(count, Ordering::Relaxed);
+            assert!(first < 30_000, "no free ports");
+            if (first..first + count).all(|port| listen(Protocol::Tcp, port).is_ok()) {
+                return first;
+            }
+        }
     }
 
     #[test]
