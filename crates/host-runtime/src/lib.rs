@@ -240,9 +240,9 @@ pub struct Stats {
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct LogPosition {
-    /// The number of the file (embedded, runc), or nanoseconds since 1970 (Docker).
+    /// The number of the file (embedded, runc), or nanoseconds from 1970 to a whole second (Docker).
     pub major: u64,
-    /// The byte after the record in it, or how many lines of that nanosecond were seen.
+    /// The byte after the record in it, or how many lines since that second were seen.
     pub minor: u64,
 }
 

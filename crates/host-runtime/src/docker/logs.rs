@@ -1,5 +1,6 @@
 //! A container's output from the daemon. It keeps and rotates what it likes, so an acknowledgement
-//! says nothing to it; a position is a time and how many lines of exactly that time were seen.
+//! says nothing to it; a position is a second and how many lines of it and later were given. A line's
+//! time alone is no position: those of both streams may stand in another order than their times.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -30,10 +31,14 @@ struct Reader {
     is_last: bool,
     /// `None` behind a connection that broke off.
     pieces: Option<Pieces>,
-    after: LogPosition,
     at: LogPosition,
+    /// Lines of this connection that were given before.
+    again: u64,
     terminal: bool,
 }
+
+/// The daemon is asked for output since a whole second.
+const SECOND: u64 = 1_000_000_000;
 
 pub fn open(client: &Client, id: &str, from: LogsFrom, terminal: bool) -> impl LogReader + use<> {
     Reader {
@@ -42,8 +47,8 @@ pub fn open(client: &Client, id: &str, from: LogsFrom, terminal: bool) -> impl L
         follow: from.follow,
         is_last: false,
         pieces: None,
-        after: from.position,
-        at: LogPosition::default(),
+        at: from.position,
+        again: 0,
         terminal,
     }
 }
@@ -59,9 +64,8 @@ impl Reader {
     /// The connection, from the place after what was given.
     fn pieces(&mut self) -> &mut Pieces {
         self.pieces.get_or_insert_with(|| {
-            self.after = self.after.max(self.at);
-            self.at = LogPosition::default();
-            let since = i32::try_from(self.after.major / 1_000_000_000).unwrap_or(0);
+            self.again = self.at.minor;
+            let since = i32::try_from(self.at.major / SECOND).unwrap_or(0);
             let options = LogsOptionsBuilder::default()
                 .follow(self.follow)
                 .stdout(true)
@@ -97,10 +101,15 @@ impl Reader {
         let (stamp, text) = text.split_once(' ')?;
         let stamp: jiff::Timestamp = stamp.parse().ok()?;
         let time = u64::try_from(stamp.as_nanosecond()).ok()?;
-        let same = self.at.major == time;
-        self.at = LogPosition { major: time, minor: if same { self.at.minor + 1 } else { 1 } };
-        if self.at <= self.after {
+        if self.again > 0 {
+            self.again -= 1;
             return None;
+        }
+        let second = time - time % SECOND;
+        if second > self.at.major {
+            self.at = LogPosition { major: second, minor: 1 };
+        } else if second == self.at.major {
+            self.at.minor += 1;
         }
         let partial = !text.ends_with('\n');
         let mut text = text.strip_suffix('\n').unwrap_or(text);

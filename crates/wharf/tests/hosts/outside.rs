@@ -88,7 +88,7 @@ fn what_happens_is_told_to_whoever_follows() {
 #[test]
 fn groups_and_hooks_are_told_as_tasks_are() {
     let Some(machine) = Machine::start() else { return };
-    let stream = Stream::of(&machine, &["--about", "capacity,hook"]);
+    let stream = Stream::of(&machine, &["--last", "1000", "--about", "capacity,hook"]);
     machine.call("CreateCluster", json!({ "clusterName": "grows" }));
     let group = json!({ "autoScalingGroupArn": "g", "managedScaling": { "status": "ENABLED" } });
     let provider = json!({ "name": "p", "autoScalingGroupProvider": group });
