@@ -2,6 +2,7 @@
 //! says nothing to it; a position is a second and how many lines of it and later were given. A line's
 //! time alone is no position: those of both streams may stand in another order than their times.
 
+use std::cmp::Ordering;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -53,6 +54,23 @@ pub fn open(client: &Client, id: &str, from: LogsFrom, terminal: bool) -> impl L
     }
 }
 
+/// Since which second the daemon is asked for what comes after a position, and how many lines of its
+/// answer were given before.
+fn asked(at: LogPosition) -> (i32, u64) {
+    (i32::try_from(at.major / SECOND).unwrap_or(0), at.minor)
+}
+
+/// The position after one more line, of this time.
+fn after(at: LogPosition, time: u64) -> LogPosition {
+    let second = time - time % SECOND;
+    match second.cmp(&at.major) {
+        Ordering::Greater => LogPosition { major: second, minor: 1 },
+        Ordering::Equal => LogPosition { minor: at.minor + 1, ..at },
+        // The daemon does not give it again to who asks since the later second.
+        Ordering::Less => at,
+    }
+}
+
 async fn has_ended(client: &Client, id: &str) -> Result<bool> {
     use bollard::models::ContainerStateStatusEnum::{DEAD, EXITED, REMOVING};
     let answer = client.inspect_container(id, None).await.map_err(told)?;
@@ -64,8 +82,8 @@ impl Reader {
     /// The connection, from the place after what was given.
     fn pieces(&mut self) -> &mut Pieces {
         self.pieces.get_or_insert_with(|| {
-            self.again = self.at.minor;
-            let since = i32::try_from(self.at.major / SECOND).unwrap_or(0);
+            let since;
+            (since, self.again) = asked(self.at);
             let options = LogsOptionsBuilder::default()
                 .follow(self.follow)
                 .stdout(true)
@@ -105,12 +123,7 @@ impl Reader {
             self.again -= 1;
             return None;
         }
-        let second = time - time % SECOND;
-        if second > self.at.major {
-            self.at = LogPosition { major: second, minor: 1 };
-        } else if second == self.at.major {
-            self.at.minor += 1;
-        }
+        self.at = after(self.at, time);
         let partial = !text.ends_with('\n');
         let mut text = text.strip_suffix('\n').unwrap_or(text);
         if self.terminal {
@@ -155,5 +168,27 @@ impl LogReader for Reader {
 
     async fn acknowledge(&mut self, _: LogPosition) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whenever a connection ends: what the daemon gives to the next one, without those given
+        /// before, is what comes next, unless it is older than a second that was already seen.
+        #[test]
+        fn each_line_is_given_once(times in prop::collection::vec(0_u64..4 * SECOND, 0..30), cut in 0_usize..30) {
+            let cut = cut.min(times.len());
+            let at = times[..cut].iter().fold(LogPosition::default(), |at, time| after(at, *time));
+            let (since, again) = asked(at);
+            let since = u64::try_from(since).unwrap() * SECOND;
+            let told = times.iter().filter(|time| **time >= since).skip(again as usize);
+            let next = times[cut..].iter().filter(|time| **time >= since);
+            prop_assert!(told.eq(next));
+        }
     }
 }
