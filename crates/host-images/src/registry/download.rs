@@ -4,12 +4,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::{CONTENT_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 
 use super::transport::Flowing;
 use super::{Credentials, Registry, RegistryError};
@@ -135,48 +136,82 @@ fn continues(answer: &Flowing, from: u64) -> bool {
     from == 0 || (answer.status == StatusCode::PARTIAL_CONTENT && start == Some(from))
 }
 
-/// What is hashed and written on another thread, and what comes meanwhile. No thread waits for the network: a
-/// registry that hangs must not hold up what else its host does.
+/// Between the network and the disk: what came is hashed and written on another thread, which goes when
+/// nothing waits. So none waits for the network (a registry that hangs must not hold up what else its host
+/// does), and what came of a download that is given up is still written.
 struct Writing {
-    now: JoinHandle<(Partial, io::Result<()>)>,
+    queue: Mutex<Queue>,
+    turned: Notify,
+}
+
+struct Queue {
     waiting: Vec<Bytes>,
     bytes: usize,
+    /// Here while no thread writes, with how the last one fared.
+    idle: Option<(Partial, io::Result<()>)>,
 }
 
 impl Writing {
-    fn new(partial: Partial) -> Writing {
-        Writing { now: write(partial, Ok(()), Vec::new()), waiting: Vec::new(), bytes: 0 }
+    fn new(partial: Partial) -> Arc<Writing> {
+        let queue = Queue { waiting: Vec::new(), bytes: 0, idle: Some((partial, Ok(()))) };
+        Arc::new(Writing { queue: Mutex::new(queue), turned: Notify::new() })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is worth going on.
-    async fn add(&mut self, chunk: Bytes) -> bool {
-        self.bytes += chunk.len();
-        self.waiting.push(chunk);
-        if !self.now.is_finished() && self.bytes < WAITING {
-            return true;
+    async fn add(self: &Arc<Self>, chunk: Bytes) -> bool {
+        {
+            let mut queue = self.queue();
+            queue.bytes += chunk.len();
+            queue.waiting.push(chunk);
+            match queue.idle.take() {
+                Some((partial, Ok(()))) => {
+                    let writing = self.clone();
+                    tokio::task::spawn_blocking(move || writing.write(partial));
+                }
+                Some(failed) => {
+                    queue.idle = Some(failed);
+                    return false;
+                }
+                None => {}
+            }
         }
-        let (partial, written) = (&mut self.now).await.expect("writing does not panic");
-        let goes_on = written.is_ok();
-        self.bytes = 0;
-        self.now = write(partial, written, std::mem::take(&mut self.waiting));
-        goes_on
+        while self.queue().bytes > WAITING {
+            self.turned.notified().await;
+        }
+        true
     }
 
-    async fn end(self) -> (Partial, io::Result<()>) {
-        let (partial, written) = self.now.await.expect("writing does not panic");
-        write(partial, written, self.waiting).await.expect("writing does not panic")
+    fn write(&self, mut partial: Partial) {
+        let mut written = Ok(());
+        loop {
+            let chunks = {
+                let mut queue = self.queue();
+                queue.bytes = 0;
+                if queue.waiting.is_empty() || written.is_err() {
+                    queue.idle = Some((partial, written));
+                    break;
+                }
+                std::mem::take(&mut queue.waiting)
+            };
+            self.turned.notify_one();
+            written = chunks.iter().try_for_each(|chunk| partial.add(chunk));
+        }
+        self.turned.notify_one();
     }
-}
 
-fn write(
-    mut partial: Partial,
-    written: io::Result<()>,
-    chunks: Vec<Bytes>,
-) -> JoinHandle<(Partial, io::Result<()>)> {
-    tokio::task::spawn_blocking(move || {
-        let written = written.and_then(|()| chunks.iter().try_for_each(|c| partial.add(c)));
-        (partial, written)
-    })
+    /// When all is written.
+    async fn end(&self) -> (Partial, io::Result<()>) {
+        loop {
+            if let Some(idle) = self.queue().idle.take() {
+                return idle;
+            }
+            self.turned.notified().await;
+        }
+    }
 }
 
 async fn receive(
@@ -186,7 +221,7 @@ async fn receive(
     told: &(dyn Fn(u64) + Send + Sync),
 ) -> (Partial, Result<()>) {
     let mut have = partial.length;
-    let mut writing = Writing::new(partial);
+    let writing = Writing::new(partial);
     let mut received = Ok(());
     loop {
         match answer.progress().await {
