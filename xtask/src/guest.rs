@@ -249,7 +249,9 @@ fn put(program: &Path, at: &Path, tree: &Path) -> Result<()> {
     let status = strip.arg("--strip-debug").arg("-o").arg(&to).arg(program).status()?;
     ensure!(status.success(), "{} cannot be stripped", program.display());
     // `libc.so.6 => /lib/…/libc.so.6 (0x…)`, `/lib64/ld-linux-x86-64.so.2 (0x…)`
-    let libraries = output(Command::new("ldd").arg(program))?;
+    // A static program has none, which `ldd` tells as a failure.
+    let libraries = Command::new("ldd").arg(program).stderr(Stdio::null()).output()?.stdout;
+    let libraries = String::from_utf8(libraries)?;
     for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
         let to = inside(Path::new(library), tree)?;
         if !to.exists() {
