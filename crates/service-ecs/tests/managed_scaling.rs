@@ -8,26 +8,16 @@ mod world;
 use std::time::Duration;
 
 use core_state::Tx;
-use core_step::Report;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use service_ecs::feeds::events;
 use service_ecs::ops;
 use service_ecs::rows::managed_scaling::{ManagedScaling, ScalingKey};
 use service_ecs::rows::task::Task;
+use world::Told;
 use world::fleet::{Fleet, with};
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Tells this slice something as the one that keeps the group would.
-struct Told<F>(F);
-
-impl<F: FnOnce(&mut Tx<'_>) + Send> Report for Told<F> {
-    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Box<dyn std::any::Any + Send> {
-        (self.0)(tx);
-        Box::new(())
-    }
-}
 
 fn key() -> ScalingKey {
     let scope: core_types::Scope = "123456789012/us-east-1".parse().unwrap();

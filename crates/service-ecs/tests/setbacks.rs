@@ -8,24 +8,14 @@ mod world;
 use std::time::Duration;
 
 use core_state::Tx;
-use core_step::Report;
 use core_types::Scope;
 use serde_json::{Value, json};
 use service_ecs::explain::explain;
 use service_ecs::ops;
+use world::Told;
 use world::fleet::Fleet;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Tells this slice something as a neighbour would.
-struct Told<F>(F);
-
-impl<F: FnOnce(&mut Tx<'_>) + Send> Report for Told<F> {
-    fn apply(self: Box<Self>, tx: &mut Tx<'_>) -> Box<dyn std::any::Any + Send> {
-        (self.0)(tx);
-        Box::new(())
-    }
-}
 
 fn scope() -> Scope {
     "123456789012/us-east-1".parse().unwrap()

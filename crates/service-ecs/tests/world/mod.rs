@@ -188,3 +188,13 @@ pub fn ends(list: &Value) -> Vec<String> {
     let list = list.as_array().expect("a list of ARNs");
     list.iter().map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect()
 }
+
+/// Tells this slice something as a neighbour would.
+pub struct Told<F>(pub F);
+
+impl<F: FnOnce(&mut core_state::Tx<'_>) + Send> core_step::Report for Told<F> {
+    fn apply(self: Box<Self>, tx: &mut core_state::Tx<'_>) -> Box<dyn std::any::Any + Send> {
+        (self.0)(tx);
+        Box::new(())
+    }
+}
