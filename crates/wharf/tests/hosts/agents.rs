@@ -9,10 +9,13 @@ use crate::world::{Machine, kill, rounds, wait_for};
 
 /// A task that writes its start and then waits.
 fn sleepers(machine: &Machine, count: usize) -> Vec<String> {
-    let command = "echo begun; trap 'exit 0' TERM; while true; do sleep 1; done";
+    let command = "trap 'exit 0' TERM; echo begun; while true; do sleep 1; done";
     machine.define("sleeper", json!({ "command": ["sh", "-c", command] }), json!({}));
     let arns = machine.run("sleeper", count);
-    arns.iter().for_each(|arn| drop(machine.wait(arn, "RUNNING")));
+    for arn in &arns {
+        machine.wait(arn, "RUNNING");
+        machine.says(arn, "app", "begun");
+    }
     arns
 }
 
@@ -156,7 +159,7 @@ fn a_volume_in_memory_outlives_its_agent_and_goes_with_its_task() {
             "command": ["sh", "-c", command], "essential": name == "app",
             "dependsOn": after.collect::<Vec<_>>() })
     };
-    let stays = "echo kept > /v/note; trap 'exit 0' TERM; while true; do sleep 0.1; done";
+    let stays = "trap 'exit 0' TERM; echo kept > /v/note; while true; do sleep 0.1; done";
     let gate = "while [ ! -e /share/go ]; do sleep 0.1; done";
     let reads = "cat /v/note; grep ' /v ' /proc/mounts";
     machine.call(

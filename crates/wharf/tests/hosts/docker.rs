@@ -104,7 +104,7 @@ impl World {
     }
 }
 
-const WEB: &str = "echo hi > /tmp/hello; echo begun on $(hostname); trap 'exit 3' TERM; \
+const WEB: &str = "trap 'exit 3' TERM; echo hi > /tmp/hello; echo begun on $(hostname); \
                    httpd -p 80 -h /tmp; while true; do sleep 1; done";
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Elsewhere, Machine, etcd, is_root, wait_for, wharf};
+use crate::world::{Elsewhere, Machine, etcd, is_root, output_of, wait_for, wharf};
 
 #[test]
 fn an_agent_of_a_follower_is_served_and_outlives_the_leader() {
@@ -34,11 +34,14 @@ fn an_agent_of_a_follower_is_served_and_outlives_the_leader() {
     };
     connected(&leader);
     connected(&follower);
-    let command = "trap 'exit 3' TERM; while true; do sleep 0.1; done";
+    let command = "trap 'exit 3' TERM; echo ready; while true; do sleep 0.1; done";
     leader.define("stay", json!({ "command": ["sh", "-c", command] }), json!({}));
     let stay = json!({ "taskDefinition": "stay", "enableExecuteCommand": true });
     let arn = leader.call("RunTask", stay)["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
     let before = follower.wait(&arn, "RUNNING");
+    wait_for("it obeys signals", || {
+        output_of(&dir, &arn, "app").contains("ready").then_some(())
+    });
 
     // ExecuteCommand goes to the leader, and so do both sides of the session, wherever they dial.
     for machine in [&leader, &follower] {

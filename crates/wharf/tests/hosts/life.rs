@@ -144,11 +144,12 @@ fn a_fixed_port_is_one_a_host() {
 #[test]
 fn a_container_that_ignores_sigterm_is_killed_after_its_timeout() {
     let Some(machine) = Machine::start() else { return };
-    let command = "trap '' TERM; while true; do sleep 1; done";
+    let command = "trap '' TERM; echo ready; while true; do sleep 1; done";
     let deaf = json!({ "command": ["sh", "-c", command], "stopTimeout": 2 });
     machine.define("deaf", deaf, json!({}));
     let arn = machine.run("deaf", 1).remove(0);
     machine.wait(&arn, "RUNNING");
+    machine.says(&arn, "app", "ready");
     machine.call("StopTask", json!({ "task": arn }));
     let task = machine.wait(&arn, "STOPPED");
     assert_eq!(task["containers"][0]["exitCode"], 137, "{task:#}");

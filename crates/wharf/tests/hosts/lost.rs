@@ -80,7 +80,7 @@ impl Stage {
     }
 
     fn serve(&mut self, desired: usize) {
-        let command = "echo begun; trap 'echo ended; exit 0' TERM; while true; do sleep 0.1; done";
+        let command = "trap 'echo ended; exit 0' TERM; echo begun; while true; do sleep 0.1; done";
         let container = json!({ "command": ["sh", "-c", command] });
         self.machine.define("stay", container, json!({ "networkMode": "host" }));
         self.machine.call(

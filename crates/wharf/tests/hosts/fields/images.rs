@@ -91,9 +91,7 @@ pub fn a_stop_signal_is_the_images(machine: &Machine) {
     let script = "trap 'echo usr1; exit 5' USR1; echo ready; while true; do sleep 0.1; done";
     let app = container("app", script, json!({ "image": "signal:latest" }));
     let arn = run(machine, "signal", json!([app]), json!({}));
-    crate::world::wait_for("it is ready", || {
-        machine.output(&arn, "app").contains("ready").then_some(())
-    });
+    machine.says(&arn, "app", "ready");
     machine.call("StopTask", json!({ "task": arn }));
     let task = machine.wait(&arn, "STOPPED");
     assert_eq!(part(&task, "app")["exitCode"], 5, "{task:#}");

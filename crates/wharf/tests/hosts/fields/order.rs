@@ -101,7 +101,7 @@ pub fn waiting_in_vain_has_an_end(machine: &Machine) {
 pub fn the_last_to_start_is_the_first_to_stop(machine: &Machine) {
     let script = |name: &str| {
         format!(
-            "trap 'sleep 0.3; echo {name} >> /v/log; exit 0' TERM; \
+            "trap 'sleep 0.3; echo {name} >> /v/log; exit 0' TERM; echo ready; \
                  while true; do sleep 0.1; done"
         )
     };
@@ -125,13 +125,9 @@ pub fn the_last_to_start_is_the_first_to_stop(machine: &Machine) {
     let arn = run(machine, "stop-order", containers, volume);
     machine.wait(&arn, "RUNNING");
     // A signal that comes before the trap is set finds nobody.
-    let ready = |name: &str| machine.output(&arn, name).is_empty();
-    assert!(["first", "second", "app"].iter().all(|name| ready(name)));
-    wait_for("all have set their traps", || {
-        let cgroups = ["first", "second", "app"].iter();
-        let task = machine.task(&arn);
-        cgroups.clone().all(|name| part(&task, name)["lastStatus"] == "RUNNING").then_some(())
-    });
+    for name in ["first", "second", "app"] {
+        machine.says(&arn, name, "ready");
+    }
     machine.call("StopTask", json!({ "task": arn }));
     machine.wait(&arn, "STOPPED");
     let log = std::fs::read_to_string(folder.join("log")).unwrap();

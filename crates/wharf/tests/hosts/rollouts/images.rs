@@ -20,7 +20,7 @@ fn build(machine: &Machine, note: &str) {
 fn version(machine: &Machine, tasks: &BTreeSet<String>, note: &str) -> String {
     let mut digests = BTreeSet::new();
     for arn in tasks {
-        assert_eq!(machine.output(arn, "app"), format!("{note}\n"), "{arn}");
+        assert_eq!(machine.says(arn, "app", "\n"), format!("{note}\n"), "{arn}");
         let container = machine.task(arn)["containers"][0].clone();
         // AWS: the image is shown as the definition names it.
         assert_eq!(container["image"], "site:latest", "{container:#}");

@@ -373,6 +373,14 @@ impl Machine {
         hosts.map(|host| output_of(&host.path(), arn, container)).collect()
     }
 
+    /// Waits for a text in what a container writes: RUNNING says that its program was started, not that
+    /// it has come far.
+    pub fn says(&self, arn: &str, container: &str, text: &str) -> String {
+        wait_for("the container says it", || {
+            Some(self.output(arn, container)).filter(|output| output.contains(text))
+        })
+    }
+
     /// The first process of each task's container and when it began, by the task's ARN, as the files of
     /// the hosts have it.
     pub fn first_processes(&self) -> BTreeMap<String, (i32, u64)> {

@@ -302,7 +302,7 @@ pub fn arn(id: u32) -> String {
 
 /// A task that writes its beginning and then waits.
 pub fn task(id: u32, desired: &str) -> Value {
-    let command = "echo begun; trap 'exit 0' TERM; while true; do sleep 1; done";
+    let command = "trap 'exit 0' TERM; echo begun; while true; do sleep 1; done";
     json!({
         "arn": arn(id), "taskClusterArn": CLUSTER, "family": "t", "version": "1",
         "desiredStatus": desired, "overrides": "{}", "networkMode": "host", "launchType": "EC2",
