@@ -89,7 +89,8 @@ pub fn plan_daemon<K: Copy + Ord>(
         && stop.is_empty()
         && census.all_newest_serve()
         && census.all() as usize == ground.wanted.len();
-    let plan = Plan { start: start.len() as u32, stop, steady, held_up: false };
+    let start_count = start.len() as u32;
+    let plan = Plan { start: start_count, restore: None, stop, steady, held_up: false };
     (start, plan)
 }
 

@@ -1,7 +1,8 @@
 //! Replica services: the desired count of the newest version, within the bounds.
 
+use crate::kept::Kept;
 use crate::stop_order::choose_stops;
-use crate::{Bounds, Census, Kind, Service, Task};
+use crate::{Bounds, Census, Kind, Restore, Service, Task};
 
 /// Why a task is stopped; it becomes its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Stop<K> {
 pub struct Plan<K> {
     /// Tasks of the newest version to start.
     pub start: u32,
+    /// Tasks of the version before it that were lost, and are still needed.
+    pub restore: Option<Restore>,
     pub stop: Vec<Stop<K>>,
     /// Nothing is on its way and nothing is missing.
     pub steady: bool,
@@ -39,16 +42,20 @@ pub struct Plan<K> {
 pub fn plan_rolling<K: Copy + Ord>(service: &Service<'_, K>) -> Plan<K> {
     let Service { desired, bounds, versions, tasks } = *service;
     let census = tasks.census();
-    let mut budget = Budget::new(bounds, census);
+    let mut budget = Budget::new(bounds, census, Kept::find(versions, census));
+    let urgent = budget.restore(bounds.least);
     let fine = census.count(|version, kind| version == 0 && kind.stays() && kind.is_fine());
     let missing = desired.saturating_sub(fine);
     let version = versions.first();
     let may_start = version.is_some_and(|version| version.may_start);
     let crowded = version.is_some_and(|version| version.crowded);
     let start = if may_start { missing.min(budget.room()) } else { 0 };
+    budget.present = budget.present.saturating_add(start);
     let held_up = may_start && missing > start;
 
     let plight = Plight { desired, missing, no_room: held_up || crowded };
+    let again = if plight.no_room { 0 } else { budget.restore(desired) };
+    let restore = budget.kept.and_then(|kept| kept.restore(urgent + again));
     let mut stop = Vec::new();
     if plight.may_stop(census) {
         let tasks = tasks.each();
@@ -60,7 +67,7 @@ pub fn plan_rolling<K: Copy + Ord>(service: &Service<'_, K>) -> Plan<K> {
     let surplus = census.count(|version, kind| version == 0 && kind.stays()) > desired;
     let calm = start == 0 && missing == 0 && stop.is_empty() && !surplus;
     let steady = calm && census.all_newest_serve();
-    Plan { start, stop, steady, held_up }
+    Plan { start, restore, stop, steady, held_up }
 }
 
 /// What may still be taken away, and how much more may come.
@@ -69,12 +76,26 @@ struct Budget {
     /// Tasks that have not stopped. Those that leave count until they are gone.
     present: u32,
     serving: u32,
+    kept: Option<Kept>,
 }
 
 impl Budget {
-    fn new(bounds: Bounds, census: &Census) -> Self {
+    fn new(bounds: Bounds, census: &Census, kept: Option<Kept>) -> Self {
         let serving = census.count(|_, kind| kind.serves());
-        Budget { bounds, present: census.all(), serving }
+        Budget { bounds, present: census.all(), serving, kept }
+    }
+
+    /// Older tasks that come again so that so many serve.
+    fn restore(&mut self, wanted: u32) -> u32 {
+        let (serving, room) = (self.serving, self.room());
+        let count = self.kept.as_mut().map_or(0, |kept| kept.again(wanted, serving, room));
+        self.present = self.present.saturating_add(count);
+        count
+    }
+
+    /// Whether older tasks are on their way that are needed.
+    fn awaits<K>(&self, task: &Task<K>) -> bool {
+        self.kept.is_some_and(|kept| kept.awaits(task))
     }
 
     fn room(&self) -> u32 {
@@ -83,12 +104,26 @@ impl Budget {
 
     /// Whether one task may go; if it may, it is gone from the budget.
     fn release<K>(&mut self, task: &Task<K>) -> bool {
+        if self.awaits(task) {
+            return self.release_coming();
+        }
         if !task.serves() {
             return true;
         }
         let spare = self.serving > self.bounds.least;
         if spare {
             self.serving -= 1;
+        }
+        spare
+    }
+
+    /// What is on its way to serve for an older version is not turned back while it is needed: it would
+    /// have to come again.
+    fn release_coming(&mut self) -> bool {
+        let Some(kept) = &mut self.kept else { return true };
+        let spare = self.serving.saturating_add(kept.coming) > self.bounds.least;
+        if spare {
+            kept.coming -= 1;
         }
         spare
     }
@@ -145,8 +180,9 @@ impl Plight {
         if !replaced && !self.no_room {
             return;
         }
-        // Without room, only as many make way as are missing.
-        let mut most = if replaced { u32::MAX } else { self.missing };
+        // Without room, only as many make way as are missing, with those that leave already.
+        let leaving = tasks.iter().filter(|task| !task.stays()).count() as u32;
+        let mut most = if replaced { u32::MAX } else { self.missing.saturating_sub(leaving) };
         let affected =
             tasks.iter().filter(|task| task.version == 0 && task.stays() && !task.kind().is_fine());
         for task in affected {
@@ -175,10 +211,13 @@ impl Plight {
         let serving = ways.max(budget.serving.saturating_sub(self.desired));
         for task in choose_stops(&old, idle.saturating_add(serving)) {
             // More serve than are wanted: one can go without being missed.
-            let spare = budget.serving > self.desired;
+            let spare = match budget.awaits(task) {
+                true => budget.serving >= self.desired,
+                false => !task.serves() || budget.serving > self.desired,
+            };
             // No room: it makes way, as long as not enough others leave already.
             let makes_way = self.no_room && leaving < self.missing;
-            if (!task.serves() || spare || makes_way) && budget.release(task) {
+            if (spare || makes_way) && budget.release(task) {
                 stop.push(Stop { task: task.key, why: Why::Outdated });
                 leaving += 1;
             }
@@ -191,7 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Health, Listed, Phase, Tasks};
+    use crate::{Health, Listed, Phase, Tasks, Version};
 
     fn some_task() -> impl Strategy<Value = Task<u32>> {
         let phase = prop::sample::select(vec![Phase::Starting, Phase::Up, Phase::Leaving]);
@@ -221,12 +260,16 @@ mod tests {
             missing in 0..8u32,
             no_room: bool,
             least in 0..8u32,
+            keeps in 0..8u32,
         ) {
             (0u32..).zip(&mut tasks).for_each(|(key, task)| task.key = key);
             let listed = Listed::from(tasks);
             let plight = Plight { desired, missing, no_room };
             if !plight.may_stop(listed.census()) {
-                let mut budget = Budget::new(Bounds { least, most: u32::MAX }, listed.census());
+                let bounds = Bounds { least, most: u32::MAX };
+                let versions = [0, keeps].map(|keeps| Version { may_start: true, crowded: false, keeps });
+                let kept = Kept::find(&versions, listed.census());
+                let mut budget = Budget::new(bounds, listed.census(), kept);
                 let (tasks, mut stop) = (listed.each(), Vec::new());
                 plight.ill(&tasks, &mut budget, &mut stop);
                 plight.surplus(&tasks, &mut budget, &mut stop);

@@ -63,6 +63,9 @@ pub struct Version {
     pub may_start: bool,
     /// It has been tried and there is no place for one more of its tasks.
     pub crowded: bool,
+    /// Of an older version that did well: the tasks that it has not been asked to give up. What is
+    /// lost of them comes again for as long as too few serve.
+    pub keeps: u32,
 }
 
 /// What a plan is made for.

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use core_rollout::{Bounds, Health, Listed, Phase, Plan, Service, Task, Version, plan_rolling};
+use core_rollout::{
+    Bounds, Health, Listed, Phase, Plan, Restore, Service, Task, Version, plan_rolling,
+};
 use core_types::Time;
 use proptest::prelude::*;
 
@@ -12,11 +14,27 @@ struct World {
     percents: (u32, u32),
     tasks: Vec<Task<u32>>,
     next: u32,
+    /// Of the version before the newest.
+    keeps: u32,
+    /// Whether tasks of the newest may be started.
+    newest: bool,
 }
 
-const FINE: [Version; 2] = [Version { may_start: true, crowded: false }; 2];
+const FINE: Version = Version { may_start: true, crowded: false, keeps: 0 };
 
 impl World {
+    fn new(desired: u32, percents: (u32, u32)) -> Self {
+        World { desired, percents, tasks: Vec::new(), next: 0, keeps: 0, newest: true }
+    }
+
+    /// AWS: scaling out grows both versions.
+    fn scale(&mut self, desired: u32) {
+        if self.keeps > 0 {
+            self.keeps += desired.saturating_sub(self.desired);
+        }
+        self.desired = desired;
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds::of(self.desired, self.percents.0, self.percents.1)
     }
@@ -24,7 +42,9 @@ impl World {
     fn plan(&self) -> Plan<u32> {
         let (desired, bounds) = (self.desired, self.bounds());
         let tasks = &Listed::from(self.tasks.clone());
-        plan_rolling(&Service { desired, bounds, versions: &FINE, tasks })
+        let newest = Version { may_start: self.newest, ..FINE };
+        let versions = [newest, Version { keeps: self.keeps, ..FINE }];
+        plan_rolling(&Service { desired, bounds, versions: &versions, tasks })
     }
 
     fn serving(&self) -> u32 {
@@ -40,26 +60,48 @@ impl World {
             assert!(task.stays(), "stopped twice");
             assert!(!task.protected || task.health == Health::Bad, "a protected task was stopped");
             task.phase = Phase::Leaving;
+            if task.version > 0 && task.health != Health::Bad {
+                self.keeps = self.keeps.saturating_sub(1);
+            }
         }
-        for _ in 0..plan.start {
-            self.next += 1;
-            self.tasks.push(Task {
-                key: self.next,
-                version: 0,
-                phase: Phase::Starting,
-                health: Health::Unproven,
-                protected: false,
-                to_be_moved: false,
-                zone: self.next % 2,
-                host: self.next % 5,
-                created_at: Time(i64::from(self.next)),
-            });
+        (0..plan.start).for_each(|_| self.start(0));
+        if let Some(Restore { version, count }) = plan.restore {
+            assert!((version, count > 0) == (1, true));
+            (0..count).for_each(|_| self.start(version));
         }
-        if plan.start > 0 {
+        if plan.start > 0 || plan.restore.is_some() {
             assert!(self.tasks.len() as u32 <= bounds.most, "over the most");
         }
         assert!(self.serving() >= before.min(bounds.least), "under the least by a plan");
         plan
+    }
+
+    fn start(&mut self, version: usize) {
+        self.next += 1;
+        self.tasks.push(Task {
+            key: self.next,
+            version,
+            phase: Phase::Starting,
+            health: Health::Unproven,
+            protected: false,
+            to_be_moved: false,
+            zone: self.next % 2,
+            host: self.next % 5,
+            created_at: Time(i64::from(self.next)),
+        });
+    }
+
+    /// Nothing happens: what is planned then comes to an end soon, and nothing goes to and fro.
+    fn rest(&mut self) {
+        let mut plans = Vec::new();
+        while plans.len() < 4 {
+            let plan = self.apply();
+            if plan.start == 0 && plan.restore.is_none() && plan.stop.is_empty() {
+                return;
+            }
+            plans.push(plan);
+        }
+        panic!("{plans:?}");
     }
 
     /// One thing happens to one task.
@@ -83,6 +125,8 @@ impl World {
     }
 
     fn deploy(&mut self) {
+        self.keeps =
+            self.tasks.iter().filter(|task| task.version == 0 && task.stays()).count() as u32;
         for task in &mut self.tasks {
             task.version = 1;
         }
@@ -108,17 +152,22 @@ proptest! {
         desired in 0u32..12,
         least in prop::sample::select(vec![0u32, 50, 100]),
         most in prop::sample::select(vec![150u32, 200]),
-        steps in prop::collection::vec((0u8..12, any::<usize>()), 0..120),
+        steps in prop::collection::vec((0u8..13, any::<usize>()), 0..120),
     ) {
-        let mut world = World { desired, percents: (least, most), tasks: Vec::new(), next: 0 };
+        let mut world = World::new(desired, (least, most));
         for (what, which) in steps {
             match what {
                 10 => world.deploy(),
-                11 => world.desired = (which % 12) as u32,
+                11 => world.scale((which % 12) as u32),
+                12 => world.newest = which % 2 == 0,
                 what => world.happen(what, which),
             }
-            world.apply();
+            match which % 3 {
+                0 => world.rest(),
+                _ => drop(world.apply()),
+            }
         }
+        world.newest = true;
         // A single task cannot be replaced within its bounds where the most allows no second.
         let possible = world.bounds().most > world.desired || world.bounds().least < world.desired;
         for _ in 0..40 {
@@ -135,7 +184,7 @@ proptest! {
 }
 
 fn world(desired: u32, percents: (u32, u32)) -> World {
-    let mut world = World { desired, percents, tasks: Vec::new(), next: 0 };
+    let mut world = World::new(desired, percents);
     world.apply();
     world.calm();
     assert!(world.plan().steady);
@@ -171,7 +220,7 @@ fn at_100_percent_the_old_make_way() {
 fn where_there_is_no_place_the_old_make_way_too() {
     let mut world = world(2, (50, 200));
     world.deploy();
-    let versions = [Version { may_start: true, crowded: true }; 2];
+    let versions = [Version { crowded: true, ..FINE }; 2];
     let bounds = world.bounds();
     let tasks = &Listed::from(world.tasks.clone());
     let service = Service { desired: 2, bounds, versions: &versions, tasks };
@@ -200,4 +249,61 @@ fn the_sick_are_replaced_before_they_go() {
     let plan = world.apply();
     assert_eq!((plan.start, plan.stop.len()), (0, 1));
     assert_eq!(plan.stop[0].why, core_rollout::Why::Unhealthy);
+}
+
+/// A task of the version that serves is lost.
+fn lose(world: &mut World) {
+    let at = world.tasks.iter().position(|task| task.version == 1 && task.serves()).unwrap();
+    world.tasks.swap_remove(at);
+}
+
+fn restored(plan: &Plan<u32>) -> u32 {
+    plan.restore.map_or(0, |restore| restore.count)
+}
+
+#[test]
+fn what_the_serving_version_loses_comes_again_however_the_newer_one_does() {
+    let mut world = world(4, (100, 200));
+    world.deploy();
+    world.rest();
+    lose(&mut world);
+    let plan = world.apply();
+    assert_eq!((plan.start, restored(&plan), plan.stop.len()), (0, 1, 0));
+    world.rest();
+    // Not even a version that starts nothing any more is waited for.
+    world.tasks.retain(|task| task.version == 1);
+    world.newest = false;
+    lose(&mut world);
+    assert_eq!(restored(&world.apply()), 1);
+    world.newest = true;
+    (0..8).for_each(|_| {
+        world.calm();
+        world.rest();
+    });
+    assert!(world.plan().steady);
+}
+
+#[test]
+fn what_made_way_does_not_come_again() {
+    let mut world = world(4, (50, 100));
+    world.deploy();
+    world.rest();
+    world.calm();
+    world.rest();
+    // Two serve and two are on their way. Below the least, the serving version goes first.
+    lose(&mut world);
+    let plan = world.apply();
+    assert_eq!((plan.start, restored(&plan), plan.stop.len()), (0, 1, 0));
+    world.rest();
+    assert_eq!(world.tasks.iter().filter(|task| task.version == 1).count(), 2);
+}
+
+#[test]
+fn scaling_out_while_a_version_comes_up_grows_both() {
+    let mut world = world(4, (100, 200));
+    world.deploy();
+    world.rest();
+    world.scale(6);
+    let plan = world.apply();
+    assert_eq!((plan.start, restored(&plan)), (2, 2));
 }

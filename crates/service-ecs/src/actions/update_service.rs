@@ -126,7 +126,11 @@ fn check_code_deploy(input: &api::UpdateServiceRequest) -> Result<(), ApiError> 
 fn change(row: &mut Service, input: &api::UpdateServiceRequest) -> Result<(), ApiError> {
     match input.desired_count {
         Some(_) if row.daemon => return Err(settings::daemon_desired_count()),
-        Some(count) => row.desired_count = settings::desired_count(count)?,
+        Some(count) => {
+            let before = row.desired_count;
+            row.desired_count = settings::desired_count(count)?;
+            deployments::grow(row, before);
+        }
         None => {}
     }
     if let Some(given) = &input.deployment_configuration {

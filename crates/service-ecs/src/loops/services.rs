@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use core_rollout::{Plan, Service as Problem, Tasks, Why, plan_daemon, plan_rolling};
+use core_rollout::{Plan, Restore, Service as Problem, Tasks, Why, plan_daemon, plan_rolling};
 use core_state::{Change, State, Tx};
 use core_step::Loop;
 use core_types::{Id128, Time};
@@ -21,7 +21,7 @@ use crate::rows::service::{
 };
 use crate::rows::service_history::{DeploymentRecord, Watching};
 use crate::rows::service_tasks::EndedTasksOf;
-use crate::rows::task::{CurrentTasksOf, StopCode, Task, TasksOn};
+use crate::rows::task::{CurrentTasksOf, Health, StopCode, Task, TasksOn};
 use crate::rows::task_set::TaskSet;
 use crate::rules::pictures::{self, Seen};
 use crate::rules::rollout::{self, earliest};
@@ -164,7 +164,9 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     let (mut plan, hosts) = planned(&seen, row, false, now);
     let mut started = start(tx, row, plan.start as usize, &hosts, next);
     let crowded = started.problem.is_some();
-    row.waiting = crowded;
+    let restored = restore(tx, row, &plan, started.tasks.len());
+    row.waiting = crowded || restored.problem.is_some();
+    started.join(restored);
     if plan.steady {
         started = balance::even_out(tx, row, now);
     }
@@ -230,6 +232,21 @@ fn start(
         row.batch_at = Some(now);
     }
     started
+}
+
+/// Start again what an older version lost, after `begun` of the newest.
+fn restore(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, begun: usize) -> Started {
+    let now = tx.now();
+    let Some(Restore { version, count }) = plan.restore.filter(|_| row.batch_at != Some(now))
+    else {
+        return Started::default();
+    };
+    let deployment = &row.deployments[version];
+    let most = images::may_start(tx, row, deployment, count as usize);
+    let most = most.min(MOST_STARTS.saturating_sub(begun));
+    let next = service_placing::next_of(tx, row, deployment).filter(|_| most > 0);
+    let started = next.map(|next| service_placing::start(tx, row, &next, most));
+    started.unwrap_or_default()
 }
 
 /// Tasks that have stopped since the last look: those that failed count against their deployment.
@@ -324,7 +341,7 @@ pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, evene
     let now = tx.now();
     for stop in &plan.stop {
         let Some(task) = tx.get::<Task>(&stop.task) else { continue };
-        let by = task.started_by.clone();
+        let (by, ill) = (task.started_by.clone(), task.health() == Health::Unhealthy);
         let reason = match stop.why {
             Why::Unhealthy => "Task failed container health checks".to_owned(),
             Why::TooMany | Why::Outdated | Why::Moved => scaling(row),
@@ -335,6 +352,10 @@ pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, evene
             if let Some(deployment) = failing {
                 deployment.failed_tasks = deployment.failed_tasks.saturating_add(1);
             }
+        }
+        if stop.why == Why::Outdated && !ill {
+            let older = row.deployments.iter_mut().find(|one| Some(&one.id) == by.as_ref());
+            older.into_iter().for_each(|one| one.keeps = one.keeps.saturating_sub(1));
         }
         tx.edit::<Task>(&stop.task, |task| {
             life::want_stopped(task, StopCode::ServiceSchedulerInitiated, Some(&reason), now);
@@ -378,15 +399,17 @@ fn scaling(row: &Service) -> String {
     format!("Scaling activity initiated by (deployment {id})")
 }
 
-/// Older deployments go with their last task.
+/// Older deployments go with their last task, unless it was lost and shall come again.
 fn drop_ended_deployments(state: &State, row: &mut Service) {
     if row.deployments.len() < 2 {
         return;
     }
     let seen = Seen::of(state, row);
+    let whole = seen.census().count(|version, kind| version == 0 && kind.serves());
+    let whole = whole >= row.desired_count;
     let mut place = 0;
-    row.deployments.retain(|_| {
-        let stays = place == 0 || seen.has(place);
+    row.deployments.retain(|one| {
+        let stays = place == 0 || seen.has(place) || one.keeps > 0 && !whole;
         place += 1;
         stays
     });

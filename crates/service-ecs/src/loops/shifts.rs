@@ -95,7 +95,7 @@ fn pass(tx: &mut Tx<'_>, row: &mut Service, wait: Option<Time>) -> bool {
 }
 
 fn empty() -> Plan<Id128> {
-    Plan { start: 0, stop: Vec::new(), steady: false, held_up: false }
+    Plan { start: 0, restore: None, stop: Vec::new(), steady: false, held_up: false }
 }
 
 /// From stage to stage as far as it goes; until when it waits there.
@@ -247,6 +247,6 @@ fn plan_version(
     may_start: bool,
     crowded: bool,
 ) -> Plan<Id128> {
-    let versions = [Version { may_start, crowded }];
+    let versions = [Version { may_start, crowded, keeps: 0 }];
     plan_rolling(&Problem { desired: count, bounds, versions: &versions, tasks: own })
 }

@@ -119,6 +119,10 @@ pub struct Deployment {
     pub failures: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Time>,
+    /// Of one that did well, while a newer one comes up: the tasks that it has not been asked to give
+    /// up.
+    #[serde(default)]
+    pub keeps: u32,
 }
 
 /// The last thing that kept a task from being placed, so that it is not told again and again.

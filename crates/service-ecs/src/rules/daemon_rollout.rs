@@ -152,8 +152,9 @@ pub fn plan(
         Wait::Until(at) => Some(at),
         Wait::None => None,
     };
-    let newest = Version { may_start: !row.given_up && until.is_none(), crowded: false };
-    let older = Version { may_start: false, crowded: false };
+    let may_start = !row.given_up && until.is_none();
+    let newest = Version { may_start, crowded: false, keeps: 0 };
+    let older = Version { may_start: false, ..newest };
     let hosts = seen.wanted.len();
     let batch = batch(record, hosts);
     let desired = hosts as u32;

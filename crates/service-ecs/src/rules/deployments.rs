@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use core_state::{State, Tx};
+use core_task::Desired;
 use core_types::{Dice, Time};
 
 use super::alarms;
@@ -12,6 +13,7 @@ use super::services::{self, records, tell};
 use super::shifts;
 use crate::rows::service::{Controller, Deployment, Rollout, Service};
 use crate::rows::service_history::{DeploymentRecord, RecordStatus, Rollback, ServiceRevision};
+use crate::rows::task::{CurrentTasksOf, Task};
 
 /// AWS: nineteen digits.
 pub fn number(dice: &mut Dice) -> u64 {
@@ -82,17 +84,36 @@ pub fn started(tx: &mut Tx<'_>, revision: u64, record: Arc<str>) -> Deployment {
         failed_tasks: 0,
         failures: 0,
         failed_at: None,
+        keeps: 0,
     }
 }
 
-/// A deployment that was under way when the next began has stopped.
-fn supersede(tx: &mut Tx<'_>, row: &Service, now: Time) {
+/// A deployment that was under way when the next began has stopped. One that did well keeps what it
+/// has until the next takes its tasks' places.
+fn supersede(tx: &mut Tx<'_>, row: &mut Service, now: Time) {
+    if let Some(primary) = row.primary().filter(|one| one.rollout == Rollout::Completed) {
+        let kept = |task: &&Task| {
+            let own = task.started_by.as_ref() == Some(&primary.id);
+            own && task.desired_status == Desired::Running
+        };
+        let keeps = tx.by::<CurrentTasksOf>(&row.key).filter(kept).count() as u32;
+        row.deployments[0].keeps = keeps;
+    }
     let Some(primary) = row.primary().filter(|one| one.rollout == Rollout::InProgress) else {
         return;
     };
     end(tx, row, &primary.record.clone(), RecordStatus::Stopped, now, |record| {
         record.reason = Some("The deployment was superseded by a newer one.".to_owned());
     });
+}
+
+/// Scaling out while a deployment is under way. AWS: both versions grow, so that the load is borne
+/// also where the newer one never comes up.
+pub fn grow(row: &mut Service, before: u32) {
+    let more = row.desired_count.saturating_sub(before);
+    if let Some(kept) = row.deployments.iter_mut().skip(1).find(|one| one.keeps > 0) {
+        kept.keeps = kept.keeps.saturating_add(more);
+    }
 }
 
 /// An entry of the history comes to its end.
@@ -134,6 +155,7 @@ pub fn complete(tx: &mut Tx<'_>, row: &mut Service) {
     let back = there.is_some_and(|there| there.rollback.is_some());
     let status = if back { RecordStatus::RollbackSuccessful } else { RecordStatus::Successful };
     end(tx, row, &record, status, now, |_| {});
+    row.deployments.iter_mut().for_each(|one| one.keeps = 0);
     tell(tx, row, &format!("(deployment {id}) deployment completed."));
 }
 
@@ -259,6 +281,7 @@ pub fn give_up(tx: &mut Tx<'_>, row: &mut Service, why: &Why, back: bool) {
             older.rollout = Rollout::InProgress;
             older.updated_at = now;
             (older.failed_tasks, older.failures, older.failed_at) = (0, 0, None);
+            older.keeps = 0;
             row.deployments.insert(0, older);
             row.steady_at = None;
         }

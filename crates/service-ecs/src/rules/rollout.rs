@@ -116,13 +116,13 @@ pub fn versions(row: &Service, crowded: bool, now: Time) -> (Vec<Version>, Optio
     let mut until = None;
     let version = |(place, one): (usize, &Deployment)| {
         let wait = backoff(one).wait(now);
-        if let (0, Wait::Until(at)) = (place, wait) {
-            until = Some(at);
+        let keeps = if place > 0 { one.keeps } else { 0 };
+        let starts = keeps > 0 || place == 0 && one.rollout != Rollout::Failed;
+        if let (true, Wait::Until(at)) = (place == 0 || keeps > 0, wait) {
+            until = earliest(until, Some(at));
         }
-        Version {
-            may_start: place == 0 && one.rollout != Rollout::Failed && wait == Wait::None,
-            crowded: place == 0 && crowded,
-        }
+        let may_start = starts && wait == Wait::None;
+        Version { may_start, crowded: place == 0 && crowded, keeps }
     };
     let versions = row.deployments.iter().enumerate().map(version).collect();
     (versions, until)

@@ -81,7 +81,7 @@ pub fn measure(settings: &Settings, sight: &Sight) -> Measure {
         // registered this moment may have some, and is of the last step.
         Some(more) => {
             let step = more.clamp(settings.least_step, settings.most_step);
-            sight.known().saturating_add(step)
+            sight.known().saturating_add(step).max(sight.busy)
         }
         None => sight.busy,
     };

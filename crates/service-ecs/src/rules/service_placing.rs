@@ -116,6 +116,14 @@ pub struct Started {
     pub waits: Option<Setback>,
 }
 
+impl Started {
+    /// What came of older tasks that were to come again: no place for them is no lack of the newest.
+    pub fn join(&mut self, again: Started) {
+        self.tasks.extend(again.tasks);
+        self.waits = self.waits.take().or(again.problem).or(again.waits);
+    }
+}
+
 impl Next {
     /// Nothing yet; and nothing more, where something it needs is gone.
     fn started(&self) -> Started {

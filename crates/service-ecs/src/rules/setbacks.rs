@@ -88,7 +88,8 @@ pub fn too_many_wait() -> Setback {
 
 /// What holds a plan up in which nothing is left to do although not all is as it should be.
 pub fn stuck(row: &Service, plan: &Plan<Id128>, census: &Census) -> Option<Setback> {
-    let moves = plan.start > 0 || !plan.stop.is_empty() || census.count(|_, k| !k.serves()) > 0;
+    let starts = plan.start > 0 || plan.restore.is_some();
+    let moves = starts || !plan.stop.is_empty() || census.count(|_, k| !k.serves()) > 0;
     if plan.steady || moves {
         return None;
     }

@@ -172,7 +172,7 @@ fn desired(state: &State, row: &Service, one: &Deployment, newest: bool) -> u32 
         task.started_by.as_ref() == Some(&one.id)
             && task.desired_status == core_task::Desired::Running
     };
-    state.by::<CurrentTasksOf>(&row.key).filter(wanted).count() as u32
+    one.keeps.max(state.by::<CurrentTasksOf>(&row.key).filter(wanted).count() as u32)
 }
 
 fn current_revisions(state: &State, row: &Service) -> Vec<api::ServiceCurrentRevisionSummary> {

@@ -39,9 +39,7 @@ fn an_agent_of_a_follower_is_served_and_outlives_the_leader() {
     let stay = json!({ "taskDefinition": "stay", "enableExecuteCommand": true });
     let arn = leader.call("RunTask", stay)["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
     let before = follower.wait(&arn, "RUNNING");
-    wait_for("it obeys signals", || {
-        output_of(&dir, &arn, "app").contains("ready").then_some(())
-    });
+    wait_for("it obeys signals", || output_of(&dir, &arn, "app").contains("ready").then_some(()));
 
     // ExecuteCommand goes to the leader, and so do both sides of the session, wherever they dial.
     for machine in [&leader, &follower] {
