@@ -133,6 +133,24 @@ fn a_killed_container_is_replaced() {
     let old = machine.task(victim);
     assert_eq!(old["stopCode"], "EssentialContainerExited", "{old:#}");
     assert_eq!(old["containers"][0]["exitCode"], 137, "{old:#}");
+
+    // AWS: also while a newer version comes up, however it does.
+    machine.define("web", json!({ "image": "127.0.0.1:1/none:1" }), json!({}));
+    machine.call("UpdateService", json!({ "service": "s", "taskDefinition": "web" }));
+    wait_for("the newer version fails", || {
+        let failed = service(&machine)["deployments"][0]["failedTasks"].as_u64();
+        failed.filter(|failed| *failed > 0)
+    });
+    let victim = after.first().unwrap();
+    kill(machine.first_processes()[victim].0, Signal::KILL);
+    let after = wait_for("one of its own kind takes its place", || {
+        let after = running(&machine);
+        (after.len() == 2 && !after.contains(victim)).then_some(after)
+    });
+    for arn in after {
+        let definition = machine.task(&arn)["taskDefinitionArn"].clone();
+        assert!(definition.as_str().unwrap().ends_with("/web:1"), "{definition}");
+    }
 }
 
 #[test]
