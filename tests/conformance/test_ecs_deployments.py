@@ -200,3 +200,52 @@ def test_refusals(ecs, name, refused, configuration, message):
     with refused("InvalidParameterException", message, status=400):
         ecs.create_service(cluster=name, serviceName="other", taskDefinition=name, desiredCount=0,
                            deploymentConfiguration=configuration)
+
+
+def test_a_service_changes_hands(ecs, name, refused):
+    """From CodeDeploy to ECS, to a controller from outside, and back."""
+    service = make(ecs, name) | {"service": "handed"}
+    cluster = {"cluster": name}
+    ecs.create_service(**cluster, serviceName="handed", taskDefinition=name, desiredCount=0,
+                       deploymentController={"type": "CODE_DEPLOY"})
+
+    def described():
+        return ecs.describe_services(**cluster, services=["handed"])["services"][0]
+
+    def hand(controller, **more):
+        return ecs.update_service(**service, deploymentController={"type": controller}, **more)
+
+    (task_set,) = described()["taskSets"]
+    assert task_set["status"] == "PRIMARY"
+    hand("ECS")
+    (deployment,) = described()["deployments"]
+    assert (deployment["id"], deployment["status"]) == (task_set["id"], "PRIMARY")
+    assert deployment["rolloutState"] == "COMPLETED" and "taskSets" not in described()
+    ecs.get_waiter("services_stable").wait(**cluster, services=["handed"])
+    assert newest(ecs, service)["status"] == "SUCCESSFUL"
+    with refused("InvalidParameterException", lambda text: "requires a load balancer" in text):
+        hand("CODE_DEPLOY")
+    with refused("InvalidParameterException", "Deployment circuit breaker feature is only supported"
+                 " with ECS deployment controller. Update to ECS deployment controller and try again."):
+        hand("EXTERNAL", deploymentConfiguration={
+            "deploymentCircuitBreaker": {"enable": True, "rollback": True}})
+
+    hand("EXTERNAL")
+    assert [one["id"] for one in described()["deployments"]] == [task_set["id"]]
+    second = ecs.create_task_set(**service, taskDefinition=name)["taskSet"]["id"]
+    with refused("InvalidParameterException",
+                 "Updating the deployment controller is not supported when there are multiple "
+                 "tasksets in the service. Please ensure your service has only one taskset and try "
+                 "again."):
+        hand("ECS")
+    ecs.delete_task_set(**service, taskSet=task_set["id"], force=True)
+    with refused("InvalidParameterException",
+                 "Updating the deployment controller requires a primary taskset in the service. "
+                 "Please ensure your service has a primary taskset and try again."):
+        hand("ECS")
+    ecs.update_service_primary_task_set(**service, primaryTaskSet=second)
+    answer = hand("ECS", forceNewDeployment=True)["service"]
+    assert answer["deploymentController"] == {"type": "ECS"}
+    ecs.get_waiter("services_stable").wait(**cluster, services=["handed"])
+    listed = ecs.list_service_deployments(**service)["serviceDeployments"]
+    assert [one["status"] for one in listed] == ["SUCCESSFUL"] * 3

@@ -14,7 +14,7 @@ use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
 use crate::rows::task::{HostPorts, Task};
 use crate::rows::task_definition::{Family, Status, TaskDefinition};
 use crate::rules::strategy::BUILT_IN;
-use crate::rules::{attributes, pictures, pools, shifts};
+use crate::rules::{attributes, pictures, pools, shifts, task_sets};
 
 pub const INVARIANTS: &[Invariant] = &[
     Invariant { name: "ecs/families-count-their-revisions", check: families },
@@ -194,6 +194,11 @@ fn services(state: &State, tell: &mut dyn FnMut(String)) {
         let rolled = row.controller == Controller::Ecs && row.status == ServiceStatus::Active;
         if rolled && row.deployments.is_empty() {
             tell(format!("{arn} has nothing to deploy"));
+        }
+        let sets = task_sets::all(state, &row.key).count();
+        let alien = if row.controller.has_task_sets() { row.deployments.len() } else { sets };
+        if alien > 0 {
+            tell(format!("{arn} has {sets} task sets beside deployments"));
         }
         for one in &row.deployments {
             if state.get::<ServiceRevision>(&(row.key.clone(), one.revision)).is_none() {

@@ -121,10 +121,10 @@ fn code_deploy_finds_a_first_task_set_and_does_the_rest() {
 
     // What tasks are made of is not changed by its own call; how many there are is.
     for (more, what) in [
-        (json!({"taskDefinition": "web:2"}), "update task definition"),
-        (json!({"platformVersion": "LATEST"}), "update platform version"),
-        (json!({"loadBalancers": []}), "update load balancers"),
-        (json!({"forceNewDeployment": true}), "force a new deployment"),
+        (json!({"taskDefinition": "web:2"}), "Unable to update task definition"),
+        (json!({"platformVersion": "LATEST"}), "Unable to update platform version"),
+        (json!({"loadBalancers": []}), "Unable to update load balancers"),
+        (json!({"forceNewDeployment": true}), "Cannot force a new deployment"),
     ] {
         let input = with(json!({"cluster": "c", "service": "s"}), more);
         let (code, text) = fleet.world.refusal("UpdateService", input);
@@ -132,7 +132,7 @@ fn code_deploy_finds_a_first_task_set_and_does_the_rest() {
         assert_eq!(
             text,
             format!(
-                "Unable to {what} on services with a CODE_DEPLOY deployment controller. Use AWS \
+                "{what} on services with a CODE_DEPLOY deployment controller. Use AWS \
                  CodeDeploy to trigger a new deployment."
             )
         );

@@ -12,12 +12,13 @@ use crate::rows::cluster::Cluster;
 use crate::rows::service::{Controller, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::Launch;
+use crate::rows::task_definition::TaskDefinition;
 use crate::rows::task_set::TaskSet;
 use crate::rules::service_settings::{self as settings, Attached};
 use crate::rules::{balance, strategy, task_definition, task_definitions};
 use crate::rules::{
-    clusters, deployment_settings, deployments, interfaces, launch, placing, services, tags,
-    task_sets,
+    clusters, controllers, deployment_settings, deployments, interfaces, launch, placing, services,
+    tags, task_sets,
 };
 use crate::views;
 
@@ -26,8 +27,6 @@ pub struct CreateService;
 const LONGEST_TOKEN: usize = 36;
 /// AWS: five thousand services a cluster.
 const MOST_SERVICES: usize = 5000;
-/// Percent.
-const WHOLE: f64 = 100.0;
 
 fn invalid(text: impl Into<String>) -> ApiError {
     errors::invalid_parameter_exception(text)
@@ -99,7 +98,7 @@ impl WriteAction for CreateService {
             revision.key.1 = number;
             // AWS: CodeDeploy finds a first task set, with all of the service's tasks.
             if row.controller.has_task_sets() {
-                let set = task_sets::begun(tx, &revision, WHOLE);
+                let set = task_sets::begun(tx, &revision, controllers::WHOLE);
                 tx.put(TaskSet { primary: true, ..set });
             } else {
                 deployments::begin(tx, &mut row, number);
@@ -139,6 +138,10 @@ fn checked(
     let daemon = settings::scheduling(input.scheduling_strategy.as_ref())?;
     let controller = settings::controller(input.deployment_controller.as_ref(), daemon)?;
     let desired_count = desired_count(input.desired_count, daemon, controller)?;
+    controllers::check_connect(controller, true, input.service_connect_configuration.as_ref())?;
+    if controller == Controller::External {
+        check_external(input)?;
+    }
     attached(input).check()?;
     let given = input.deployment_configuration.clone();
     let configuration = deployment_settings::configuration(given, daemon, controller)?;
@@ -148,11 +151,9 @@ fn checked(
         Controller::Ecs | Controller::CodeDeploy => {
             Some(revision(call, tx, cluster, &key, input, daemon)?)
         }
-        Controller::External => {
-            check_external(input)?;
-            None
-        }
+        Controller::External => None,
     };
+    check_role(tx, input, revision.as_ref())?;
     let launch = revision.as_ref().map_or(Launch::Ec2, |revision| revision.launch);
     let (constraints, strategy) = placement(tx, input, revision.as_ref(), launch, daemon)?;
     let mut row = Service {
@@ -207,6 +208,7 @@ fn desired_count(
 
 fn attached(input: &api::CreateServiceRequest) -> Attached<'_> {
     Attached {
+        launch_type: input.launch_type.as_ref(),
         load_balancers: input.load_balancers.as_deref(),
         registries: input.service_registries.as_deref(),
         connect: input.service_connect_configuration.as_ref(),
@@ -226,6 +228,9 @@ fn check_external(input: &api::CreateServiceRequest) -> Result<(), ApiError> {
         ("networkConfiguration", input.network_configuration.is_some()),
         ("platformVersion", input.platform_version.is_some()),
     ];
+    if input.load_balancers.as_ref().is_some_and(|list| !list.is_empty()) {
+        return Err(invalid("LoadBalancers must be empty or null."));
+    }
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((what, _)) => Err(invalid(format!(
@@ -272,6 +277,25 @@ fn revision(
     })
 }
 
+/// AWS: interfaces and task sets need the service-linked role.
+fn check_role(
+    state: &State,
+    input: &api::CreateServiceRequest,
+    revision: Option<&ServiceRevision>,
+) -> Result<(), ApiError> {
+    let linked = revision.is_none_or(|revision| {
+        let key = (revision.key.0.0.0, revision.family.clone(), revision.revision);
+        let definition = state.get::<TaskDefinition>(&key).map(|row| &row.definition);
+        definition.is_some_and(|definition| task_definition::is_mode(definition, "awsvpc"))
+    });
+    match linked && input.role.as_ref().is_some_and(|role| !role.is_empty()) {
+        true => Err(invalid(
+            "You cannot specify an IAM role for services that require a service linked role.",
+        )),
+        false => Ok(()),
+    }
+}
+
 type Placement = (Vec<api::PlacementConstraint>, Vec<api::PlacementStrategy>);
 
 fn placement(
@@ -298,7 +322,7 @@ pub fn check_parses(
     let nothing = api::TaskDefinition::default();
     let definition = revision.and_then(|revision| {
         let key = (revision.key.0.0.0, revision.family.clone(), revision.revision);
-        state.get::<crate::rows::task_definition::TaskDefinition>(&key)
+        state.get::<TaskDefinition>(&key)
     });
     let definition = definition.map_or(&nothing, |row| &row.definition);
     placing::constraints(definition, constraints)?;

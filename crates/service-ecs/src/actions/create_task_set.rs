@@ -90,6 +90,7 @@ impl WriteAction for CreateTaskSet {
 fn check(input: &api::CreateTaskSetRequest) -> Result<(), ApiError> {
     tags::check_tags(input.tags.as_deref().unwrap_or_default())?;
     let attached = Attached {
+        launch_type: input.launch_type.as_ref(),
         load_balancers: input.load_balancers.as_deref(),
         registries: input.service_registries.as_deref(),
         ..Default::default()

@@ -13,7 +13,7 @@ use crate::rows::task::Launch;
 use crate::rows::task_definition::TaskDefinition;
 use crate::rules::service_settings::{self as settings, Attached};
 use crate::rules::{
-    balance, clusters, deployment_settings, deployments, interfaces, launch, services,
+    balance, clusters, controllers, deployment_settings, deployments, interfaces, launch, services,
 };
 use crate::views;
 
@@ -51,7 +51,7 @@ impl WriteAction for UpdateService {
         let cluster = clusters::find_cluster(tx, call, input.cluster.as_deref())?.clone();
         let row = services::find_active(tx, call, &cluster.key, input.service.as_deref())?;
         let mut row = row.clone();
-        check_controller(&row, &input)?;
+        controllers::update(tx, &mut row, &input)?;
         attached(&input).check()?;
         change(&mut row, &input)?;
         if row.controller == Controller::Ecs {
@@ -66,6 +66,8 @@ impl WriteAction for UpdateService {
 
 fn attached(input: &api::UpdateServiceRequest) -> Attached<'_> {
     Attached {
+        // AWS: it is said once, when the service is created.
+        launch_type: None,
         load_balancers: input.load_balancers.as_deref(),
         registries: input.service_registries.as_deref(),
         connect: input.service_connect_configuration.as_ref(),
@@ -73,52 +75,6 @@ fn attached(input: &api::UpdateServiceRequest) -> Attached<'_> {
         lattice: input.vpc_lattice_configurations.as_deref(),
         gateways: input.gateway_connectors.as_deref(),
         monitoring: input.monitoring.as_ref(),
-    }
-}
-
-fn check_controller(row: &Service, input: &api::UpdateServiceRequest) -> Result<(), ApiError> {
-    if input.deployment_controller.is_some() {
-        let wanted = settings::controller(input.deployment_controller.as_ref(), row.daemon)?;
-        if wanted != row.controller {
-            return Err(invalid("Updating the deployment controller is not supported here."));
-        }
-    }
-    if row.controller == Controller::CodeDeploy {
-        return check_code_deploy(input);
-    }
-    let of_versions = input.task_definition.is_some()
-        || input.force_new_deployment == Some(true)
-        || input.network_configuration.is_some()
-        || input.platform_version.is_some()
-        || input.capacity_provider_strategy.is_some();
-    match row.controller {
-        // AWS: what a task set says cannot be said of its service.
-        Controller::External if of_versions => Err(invalid(
-            "Unable to update task definition, network configuration, platform version, capacity \
-             provider strategy or force a new deployment on services with an EXTERNAL deployment \
-             controller. Use task sets instead.",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// AWS: what tasks are made of is changed by CodeDeploy alone.
-fn check_code_deploy(input: &api::UpdateServiceRequest) -> Result<(), ApiError> {
-    let of_versions = [
-        ("update task definition", input.task_definition.is_some()),
-        ("update network parameters", input.network_configuration.is_some()),
-        ("update platform version", input.platform_version.is_some()),
-        ("update capacity provider strategy", input.capacity_provider_strategy.is_some()),
-        ("update load balancers", input.load_balancers.is_some()),
-        ("update service registries", input.service_registries.is_some()),
-        ("force a new deployment", input.force_new_deployment == Some(true)),
-    ];
-    match of_versions.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((what, _)) => Err(invalid(format!(
-            "Unable to {what} on services with a CODE_DEPLOY deployment controller. Use AWS \
-             CodeDeploy to trigger a new deployment."
-        ))),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::rows::service_history::ServiceRevision;
 use crate::rows::task::CurrentTasksOf;
 use crate::rows::task_set::TaskSet;
 use crate::rules::rollout::earliest;
-use crate::rules::task_sets;
+use crate::rules::{services, task_sets};
 
 /// One pass over a service whose versions are task sets.
 pub fn advance(tx: &mut Tx<'_>, row: &mut Service) {
@@ -42,8 +42,11 @@ pub fn advance(tx: &mut Tx<'_>, row: &mut Service) {
         let gone = set.draining && !has_tasks(tx, &row.key, &set);
         match gone {
             true => {
-                let revision = (row.key.clone(), set.deployment.revision);
-                tx.delete::<ServiceRevision>(&revision);
+                let revision = set.deployment.revision;
+                // One that ECS deployed once stays in the history.
+                if !services::remembers(tx, &row.key, revision) {
+                    tx.delete::<ServiceRevision>(&(row.key.clone(), revision));
+                }
                 tx.delete::<TaskSet>(&set.key);
             }
             false => tx.put(set),

@@ -34,22 +34,30 @@ pub fn begin(tx: &mut Tx<'_>, row: &mut Service, revision: u64) {
         None => Vec::new(),
         Some(_) => row.deployments.iter().map(|one| one.revision).collect(),
     };
-    let (_, threshold) = breaker(row);
-    let number = records(tx, &row.key).last().map_or(0, |last| last.number + 1);
-    let deployment = started(tx, revision, record.clone());
+    let deployment = started(tx, revision, record);
     let progress = shifts::begin(tx, row, &deployment.id, &row.configuration);
     supersede(tx, row, now);
-    tx.put(DeploymentRecord {
-        key: (row.key.clone(), record.clone()),
-        number,
+    let record = entry(tx, row, &deployment);
+    tx.put(DeploymentRecord { sources, progress: progress.map(Box::new), ..record });
+    push(row, deployment);
+    services::prune(tx, row);
+}
+
+/// What a deployment's entry in the history says at its beginning.
+fn entry(tx: &Tx<'_>, row: &Service, deployment: &Deployment) -> DeploymentRecord {
+    let now = tx.now();
+    let (_, threshold) = breaker(row);
+    DeploymentRecord {
+        key: (row.key.clone(), deployment.record.clone()),
+        number: records(tx, &row.key).last().map_or(0, |last| last.number + 1),
         created_at: now,
         updated_at: now,
         finished_at: None,
         stopped_at: None,
         status: RecordStatus::InProgress,
         reason: None,
-        sources,
-        target: revision,
+        sources: Vec::new(),
+        target: deployment.revision,
         configuration: row.configuration.clone(),
         triggered: false,
         failed_tasks: 0,
@@ -57,10 +65,28 @@ pub fn begin(tx: &mut Tx<'_>, row: &mut Service, revision: u64) {
         rollback: None,
         alarms_ignored: !alarms::ringing(tx, row, &row.configuration).is_empty(),
         alarms_triggered: Vec::new(),
-        progress: progress.map(Box::new),
-    });
-    push(row, deployment);
-    services::prune(tx, row);
+        progress: None,
+    }
+}
+
+/// What somebody else has brought up becomes the service's own deployment, its tasks with it. One
+/// that is steady has nothing left to do, and is what later ones go back to.
+pub fn take_over(tx: &mut Tx<'_>, row: &mut Service, deployment: Deployment, steady: bool) {
+    let now = tx.now();
+    let (rollout, status, word) = match steady {
+        true => (Rollout::Completed, RecordStatus::Successful, "completed"),
+        false => (Rollout::InProgress, RecordStatus::InProgress, "in progress"),
+    };
+    let deployment = Deployment {
+        record: tx.dice.base62(21).into(),
+        updated_at: now,
+        rollout,
+        reason: format!("ECS deployment {} {word}.", deployment.id).into(),
+        ..deployment
+    };
+    let record = entry(tx, row, &deployment);
+    tx.put(DeploymentRecord { status, finished_at: steady.then_some(now), ..record });
+    row.deployments = vec![deployment];
 }
 
 fn push(row: &mut Service, deployment: Deployment) {

@@ -7,6 +7,7 @@ pub mod capacity;
 pub mod capacity_providers;
 pub mod changes;
 pub mod clusters;
+pub mod controllers;
 pub mod daemon_rollout;
 pub mod daemon_settings;
 pub mod daemon_task_definitions;

@@ -56,9 +56,11 @@ pub fn controller(
         Some(_) => return Err(invalid("type should be one of [ECS, CODE_DEPLOY, EXTERNAL]")),
     };
     match daemon {
-        true => Err(invalid(
-            "The daemon scheduling strategy is only supported with the ECS deployment controller.",
-        )),
+        true => Err(invalid(format!(
+            "The {} deployment controller type is not supported for services using the DAEMON \
+             scheduling strategy.",
+            controller.wire().as_str()
+        ))),
         false => Ok(controller),
     }
 }
@@ -146,6 +148,7 @@ pub fn capacity(
 /// Fields whose service is not here yet: refused, so that nobody waits for what will not happen.
 #[derive(Default)]
 pub struct Attached<'a> {
+    pub launch_type: Option<&'a api::LaunchType>,
     pub load_balancers: Option<&'a [api::LoadBalancer]>,
     pub registries: Option<&'a [api::ServiceRegistry]>,
     pub connect: Option<&'a api::ServiceConnectConfiguration>,
@@ -161,6 +164,11 @@ impl Attached<'_> {
             return Err(load_balancer(first));
         }
         if let Some(first) = self.registries.and_then(<[_]>::first) {
+            if self.launch_type.is_some_and(|launch| launch.as_str() == "EXTERNAL") {
+                return Err(invalid(
+                    "Service registries are not supported for external launch type.",
+                ));
+            }
             let arn = first.registry_arn.as_deref().unwrap_or_default();
             return Err(invalid(format!(
                 "The service registry {arn} was not found: service discovery is not available here."

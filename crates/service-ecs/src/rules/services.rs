@@ -184,6 +184,17 @@ pub fn revisions<'s>(
     rows.take_while(move |row| row.key.0 == of)
 }
 
+/// The revisions that an entry of the history tells of.
+fn told_of(record: &DeploymentRecord) -> impl Iterator<Item = u64> {
+    let back = record.rollback.iter().map(|rollback| rollback.revision);
+    record.sources.iter().copied().chain([record.target]).chain(back)
+}
+
+/// Whether the history of a service tells of a revision.
+pub fn remembers(state: &State, key: &ServiceKey, revision: u64) -> bool {
+    records(state, key).flat_map(told_of).any(|told| told == revision)
+}
+
 /// Forget the oldest of too many deployments, and the revisions that nothing shows any more.
 pub fn prune(tx: &mut Tx<'_>, row: &Service) {
     let all: Vec<Arc<str>> = records(tx, &row.key).map(|r| r.key.1.clone()).collect();
@@ -196,11 +207,7 @@ pub fn prune(tx: &mut Tx<'_>, row: &Service) {
         return;
     }
     let mut shown: Vec<u64> = row.deployments.iter().map(|one| one.revision).collect();
-    for record in records(tx, &row.key) {
-        shown.push(record.target);
-        shown.extend(&record.sources);
-        shown.extend(record.rollback.iter().map(|rollback| rollback.revision));
-    }
+    shown.extend(records(tx, &row.key).flat_map(told_of));
     let old: Vec<u64> = revisions(tx, &row.key).map(|r| r.key.1).collect();
     for revision in old.into_iter().filter(|revision| !shown.contains(revision)) {
         tx.delete::<ServiceRevision>(&(row.key.clone(), revision));

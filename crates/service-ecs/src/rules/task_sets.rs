@@ -3,12 +3,13 @@
 use aws_protocol::ApiError;
 use core_state::{State, Tx};
 use core_step::{Call, Demand};
-use core_types::Arn;
+use core_types::{Arn, Time};
 use model_ecs::{self as api, errors};
 
 use super::{clusters, deployments, services, tags};
-use crate::rows::service::{Service, ServiceKey};
+use crate::rows::service::{Deployment, Service, ServiceKey};
 use crate::rows::service_history::ServiceRevision;
+use crate::rows::task::Launch;
 use crate::rows::task_set::{TaskSet, arn_of};
 
 fn invalid(text: impl Into<String>) -> ApiError {
@@ -50,13 +51,23 @@ pub fn find_service<'s>(
 /// A new task set of a version, with a share of its service's tasks in percent.
 pub fn begun(tx: &mut Tx<'_>, revision: &ServiceRevision, percent: f64) -> TaskSet {
     let deployment = deployments::started(tx, revision.key.1, "".into());
-    let now = tx.now();
+    standing(&revision.key.0, revision.launch, deployment, percent, tx.now())
+}
+
+/// A deployment of a service as a task set, its id and its tasks with it.
+pub fn standing(
+    service: &ServiceKey,
+    launch: Launch,
+    deployment: Deployment,
+    percent: f64,
+    now: Time,
+) -> TaskSet {
     TaskSet {
-        key: (revision.key.0.clone(), deployment.id.clone()),
+        key: (service.clone(), deployment.id.clone()),
         primary: false,
         draining: false,
         deployment,
-        launch: revision.launch,
+        launch,
         percent,
         external_id: None,
         tags: Vec::new(),

@@ -1,5 +1,7 @@
 //! A service as AWS shows it, with its deployments, and the history beside it.
 
+use std::cmp::Reverse;
+
 use core_state::State;
 use model_ecs as api;
 
@@ -48,7 +50,11 @@ pub fn service(state: &State, row: &Service, tags: bool) -> api::Service {
     let of_set = |revision| state.get::<ServiceRevision>(&(row.key.clone(), revision));
     let revision = revision_of(state, row).or_else(|| of_set(primary?));
     let gone = row.status == ServiceStatus::Inactive;
-    let last = services::records(state, &row.key).last().filter(|_| !gone);
+    let has_sets = row.controller.has_task_sets();
+    let last = services::records(state, &row.key).last();
+    // AWS: a service that was ECS's once goes on to show deployments.
+    let shows_sets = has_sets && last.is_none();
+    let last = last.filter(|_| !gone && !has_sets);
     let fargate = revision.is_some_and(|revision| revision.launch == Launch::Fargate);
     api::Service {
         service_arn: Some(row.arn()),
@@ -64,11 +70,12 @@ pub fn service(state: &State, row: &Service, tags: bool) -> api::Service {
         platform_family: fargate.then(|| "Linux".to_owned()),
         task_definition: revision.map(definition_arn),
         deployment_configuration: Some(row.configuration.clone()),
-        deployments: Some(deployments(state, row)),
-        task_sets: row
-            .controller
-            .has_task_sets()
-            .then(|| sets.iter().map(|set| task_set(state, set, tags)).collect()),
+        deployments: Some(match shows_sets {
+            _ if !has_sets => deployments(state, row),
+            true => Vec::new(),
+            false => as_deployments(state, row, &sets),
+        }),
+        task_sets: shows_sets.then(|| sets.iter().map(|set| task_set(state, set, tags)).collect()),
         role_arn: row.role_arn.clone(),
         events: Some(services::events(state, &row.key).map(event).collect()),
         created_at: timestamp(row.created_at),
@@ -129,17 +136,37 @@ fn event(row: &crate::rows::service_history::ServiceEvent) -> api::ServiceEvent 
 
 fn deployments(state: &State, row: &Service) -> Vec<api::Deployment> {
     let all = row.deployments.iter().enumerate();
-    all.map(|(place, one)| deployment(state, row, one, place == 0)).collect()
+    let all = all.map(|(place, one)| {
+        let shown = deployment(state, row, one, desired(state, row, one, place == 0));
+        api::Deployment {
+            status: Some(if place == 0 { "PRIMARY" } else { "ACTIVE" }.to_owned()),
+            rollout_state: Some(one.rollout.wire()),
+            rollout_state_reason: Some(one.reason.to_string()),
+            ..shown
+        }
+    });
+    all.collect()
 }
 
-fn deployment(state: &State, row: &Service, one: &Deployment, newest: bool) -> api::Deployment {
+/// Task sets in the shape of deployments, the PRIMARY one first.
+fn as_deployments(state: &State, row: &Service, sets: &[&TaskSet]) -> Vec<api::Deployment> {
+    let mut sets = sets.to_vec();
+    sets.sort_by_key(|set| (!set.primary, Reverse(set.created_at)));
+    let all = sets.into_iter().map(|set| api::Deployment {
+        status: Some(if set.primary { "PRIMARY" } else { "ACTIVE" }.to_owned()),
+        updated_at: timestamp(set.updated_at),
+        ..deployment(state, row, &set.deployment, set.desired(row.desired_count))
+    });
+    all.collect()
+}
+
+fn deployment(state: &State, row: &Service, one: &Deployment, wanted: u32) -> api::Deployment {
     let revision = state.get::<ServiceRevision>(&(row.key.clone(), one.revision));
     let fargate = revision.filter(|revision| revision.launch == Launch::Fargate);
     api::Deployment {
         id: Some(one.id.to_string()),
-        status: Some(if newest { "PRIMARY" } else { "ACTIVE" }.to_owned()),
         task_definition: revision.map(definition_arn),
-        desired_count: number(desired(state, row, one, newest)),
+        desired_count: number(wanted),
         pending_count: tasks(state, &row.key, &one.id, Count::Pending),
         running_count: tasks(state, &row.key, &one.id, Count::Running),
         failed_tasks: number(one.failed_tasks),
@@ -150,8 +177,6 @@ fn deployment(state: &State, row: &Service, one: &Deployment, newest: bool) -> a
         platform_version: fargate.map(platform_version),
         platform_family: fargate.map(|_| "Linux".to_owned()),
         network_configuration: revision.and_then(|revision| revision.network.clone()),
-        rollout_state: Some(one.rollout.wire()),
-        rollout_state_reason: Some(one.reason.to_string()),
         service_connect_configuration: revision.and_then(|revision| revision.connect.clone()),
         ..Default::default()
     }

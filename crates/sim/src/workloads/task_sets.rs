@@ -1,5 +1,6 @@
 //! Services whose versions are task sets: somebody outside says which share of the tasks each has,
-//! and each has exactly that, between all of it and twice as many.
+//! and each has exactly that, between all of it and twice as many. Now and then ECS takes a service
+//! over, or gives it back.
 
 use core_state::State;
 use core_task::TaskStatus;
@@ -8,7 +9,7 @@ use service_ecs::rows::service::{Controller, Service, ServiceStatus};
 use service_ecs::rows::task::Task;
 use service_ecs::rows::task_set::TaskSet;
 
-use super::services::{BOUNDS, delete, services};
+use super::services::{BOUNDS, converged, delete, services};
 use super::{Step, Workload};
 use crate::auditor;
 use crate::chaos::{FAMILIES, SMALL, Story};
@@ -23,6 +24,11 @@ pub(super) struct TaskSets;
 impl Workload for TaskSets {
     fn act(&mut self, story: &mut Story) -> Outcome<()> {
         let name = story.pick(&NAMES);
+        let there = services(story.world.plane.view(), &[name]).into_iter().next();
+        let rolled = there.as_ref().is_some_and(|there| there.controller == Controller::Ecs);
+        if rolled || there.is_some() && story.chance(45) {
+            return hand_over(story, name, rolled);
+        }
         let sets = sets(story.world.plane.view(), name);
         let some = match sets.is_empty() {
             true => None,
@@ -71,6 +77,12 @@ impl Workload for TaskSets {
     fn calm(&mut self, story: &mut Story) -> Outcome<()> {
         for service in services(story.world.plane.view(), &NAMES) {
             let name = service.name();
+            if service.controller == Controller::Ecs {
+                let input = json!({"cluster": CLUSTER, "service": name, "taskDefinition": "web",
+                    "forceNewDeployment": true, "desiredCount": 4 + story.below(3)});
+                story.world.must("UpdateService", &input)?;
+                continue;
+            }
             for set in sets(story.world.plane.view(), name) {
                 let input = json!({"cluster": CLUSTER, "service": name, "taskSet": &*set.key.1,
                     "force": true});
@@ -86,6 +98,9 @@ impl Workload for TaskSets {
         story.pass(std::time::Duration::from_secs(200))?;
         for service in services(story.world.plane.view(), &NAMES) {
             let name = service.name();
+            if service.controller == Controller::Ecs {
+                continue;
+            }
             let mut input = json!({"cluster": CLUSTER, "service": name});
             input["taskDefinition"] = json!(story.pick(&SMALL));
             input["scale"] = scale(story.pick(&SHARES));
@@ -103,6 +118,10 @@ impl Workload for TaskSets {
         let view = story.world.plane.view();
         for service in services(view, &NAMES) {
             let name = service.name();
+            if service.controller == Controller::Ecs {
+                converged(&story.world, &service)?;
+                continue;
+            }
             let all = sets(view, name);
             for set in &all {
                 let id = &set.key.1;
@@ -147,6 +166,53 @@ fn create(story: &mut Story, name: &str) -> Outcome<()> {
         "placementConstraints": constraints,
         "deploymentConfiguration": {"minimumHealthyPercent": least, "maximumPercent": most}});
     story.ask("CreateService", &input).map(drop)
+}
+
+/// The service changes hands, where it may; while ECS has it, it is deployed as others are.
+fn hand_over(story: &mut Story, name: &str, rolled: bool) -> Outcome<()> {
+    let mut input = json!({"cluster": CLUSTER, "service": name});
+    if !rolled && is_prepared(story, name, &input)? {
+        return Ok(());
+    }
+    let controller = match story.below(8) {
+        0..5 if rolled => None,
+        5 | 6 if rolled => Some("EXTERNAL"),
+        0..7 => Some("ECS"),
+        _ => Some("CODE_DEPLOY"),
+    };
+    if let Some(controller) = controller {
+        input["deploymentController"] = json!({"type": controller});
+    }
+    match story.below(5) {
+        0 => input["desiredCount"] = json!(story.below(8)),
+        1 if controller != Some("EXTERNAL") => {
+            input["taskDefinition"] = json!(story.pick(&FAMILIES));
+        }
+        2 if controller != Some("EXTERNAL") => input["forceNewDeployment"] = json!(true),
+        _ => {}
+    }
+    story.ask("UpdateService", &input).map(drop)
+}
+
+/// One task set alone, which is PRIMARY, goes over. False where there is no more to do for that.
+fn is_prepared(story: &mut Story, name: &str, of: &Value) -> Outcome<bool> {
+    let all = sets(story.world.plane.view(), name);
+    let mut input = of.clone();
+    let Some(last) = all.iter().rfind(|set| !set.draining) else { return Ok(false) };
+    let id = &*last.key.1;
+    let operation = match all.iter().find(|set| *set.key.1 != *id && !set.draining) {
+        Some(other) => {
+            input["taskSet"] = json!(*other.key.1);
+            input["force"] = json!(true);
+            "DeleteTaskSet"
+        }
+        None if last.primary => return Ok(false),
+        None => {
+            input["primaryTaskSet"] = json!(id);
+            "UpdateServicePrimaryTaskSet"
+        }
+    };
+    story.ask(operation, &input).map(|_| true)
 }
 
 /// The task sets of a service, those that drain too.
