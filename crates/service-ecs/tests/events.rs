@@ -177,6 +177,57 @@ fn a_task_set_tells_for_its_service() {
 }
 
 #[test]
+fn what_a_service_stops_is_told() {
+    let mut fleet = Fleet::new(2);
+    fleet.create("s", json!({}));
+    fleet.settle();
+    fleet.world.pass(std::time::Duration::from_secs(1));
+    let mut follower = Follower::new(&fleet);
+    fleet.update("s", json!({"desiredCount": 1}));
+    fleet.settle();
+    let events = follower.read(&fleet);
+    let stopped: Vec<&Event> = named(&events, "ECS Service Action");
+    assert_eq!(names(&events), ["TASKS_STOPPED", "SERVICE_STEADY_STATE"]);
+    let gone = named(&events, "ECS Task State Change")[0].resources[0].clone();
+    assert_eq!(stopped[0].detail["taskArns"], json!([gone]));
+    assert_eq!(stopped[0].resources, ["arn:aws:ecs:us-east-1:123456789012:service/c/s"]);
+}
+
+#[test]
+fn a_daemon_tells_of_a_host_that_its_constraints_name_no_more() {
+    let mut fleet = Fleet::new(2);
+    let arns: Vec<String> = fleet
+        .hosts
+        .iter()
+        .map(|id| format!("arn:aws:ecs:us-east-1:123456789012:container-instance/c/{id}"))
+        .collect();
+    let attribute = |host: usize| {
+        json!({"cluster": "c", "attributes": [{"name": "probe", "value": "yes",
+            "targetId": arns[host]}]})
+    };
+    for host in [0, 1] {
+        fleet.world.call("PutAttributes", attribute(host));
+    }
+    let only = json!([{"type": "memberOf", "expression": "attribute:probe == yes"}]);
+    let input = json!({"cluster": "c", "serviceName": "d", "taskDefinition": "web",
+        "schedulingStrategy": "DAEMON", "placementConstraints": only});
+    fleet.world.call("CreateService", input);
+    fleet.settle();
+    assert_eq!(fleet.counts("d"), (2, 0, 2));
+    let mut follower = Follower::new(&fleet);
+    let off = json!({"cluster": "c", "attributes": [{"name": "probe", "targetId": arns[1]}]});
+    fleet.world.call("DeleteAttributes", off);
+    fleet.settle();
+    assert_eq!(fleet.counts("d"), (1, 0, 1));
+    let events = follower.read(&fleet);
+    let told = named(&events, "ECS Service Action");
+    let name = "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED";
+    let found = told.iter().find(|event| event.detail["eventName"] == name).unwrap();
+    assert_eq!(found.detail["containerInstanceArns"], json!([arns[1]]));
+    assert_eq!(found.detail["eventType"], "ERROR");
+}
+
+#[test]
 fn a_broken_version_is_told_as_impaired_and_as_failed() {
     let mut fleet = Fleet::new(1);
     fleet.fates.insert(1, Fate::NeverStarts);

@@ -14,14 +14,16 @@ use serde_json::{Map, Value, json};
 use super::hook_events;
 use crate::rows::capacity_provider;
 use crate::rows::cluster::{self, ClusterKey};
-use crate::rows::container_instance::{self, ContainerInstance};
+use crate::rows::container_instance::{self, ContainerInstance, InstanceStatus};
 use crate::rows::daemon;
 use crate::rows::daemon_history::{DaemonDeployment, DaemonDeploymentStatus, revision_arn};
 use crate::rows::daemon_task_definition;
 use crate::rows::managed_scaling::ManagedScaling;
-use crate::rows::service::{self, Deployment, Hindrance, Rollout, Service, ServiceKey, Told};
+use crate::rows::service::{
+    self, Deployment, Hindrance, Rollout, Service, ServiceKey, ServiceStatus, Told,
+};
 use crate::rows::service_history::{DeploymentRecord, ServiceRevision};
-use crate::rows::task::{StopCode, Task};
+use crate::rows::task::{Health, StopCode, Task};
 use crate::rows::task_set::TaskSet;
 use crate::rules::{capacity, rollout};
 use crate::views;
@@ -156,6 +158,7 @@ impl Teller<'_> {
             events.push(self.event(About::Task, after.cluster.0, after.arn(), detail));
         }
         events.extend(after.and_then(|after| self.impaired(before, after)));
+        events.extend(after.into_iter().flat_map(|after| self.given_up(before, after)));
         // AWS: what an instance has left changes with its tasks, which is told as well.
         let held =
             [before, after].map(|row| row.filter(|row| row.holds()).and_then(|row| row.host));
@@ -306,6 +309,34 @@ impl Teller<'_> {
         detail.extend(object(more));
         let arn = service::arn_of(&service.0, &service.1);
         self.event(About::ServiceAction, service.0.0, arn, detail)
+    }
+
+    /// A task that its service stops.
+    fn given_up(&self, before: Option<&Task>, after: &Task) -> Vec<Event> {
+        let by_service = |task: &Task| task.stop_code == Some(StopCode::ServiceSchedulerInitiated);
+        let news = by_service(after) && !before.is_some_and(by_service);
+        let Some(name) = after.service.as_ref().filter(|_| news) else { return Vec::new() };
+        let service = (after.cluster.clone(), name.clone());
+        let more = json!({ "taskArns": [after.arn()] });
+        let mut events = vec![self.action(&service, "INFO", "TASKS_STOPPED", more)];
+        let host = after.host.and_then(|host| self.state.get::<ContainerInstance>(&host));
+        if let Some(host) = host.filter(|host| self.is_a_stray(&service, after, host)) {
+            let more = json!({ "taskArns": [after.arn()], "containerInstanceArns": [host.arn()] });
+            let name = "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED";
+            events.push(self.action(&service, "ERROR", name, more));
+        }
+        events
+    }
+
+    /// Whether a daemon gives up a task of its newest version that does well on a host that stays: that
+    /// host is not of those any more that its constraints name.
+    fn is_a_stray(&self, service: &ServiceKey, task: &Task, host: &ContainerInstance) -> bool {
+        self.state.get::<Service>(service).is_some_and(|row| {
+            let newest = row.primary().map(|one| &one.id) == task.started_by.as_ref();
+            let stays = host.status == InstanceStatus::Active;
+            let lives = row.status == ServiceStatus::Active;
+            row.daemon && lives && newest && stays && task.health() != Health::Unhealthy
+        })
     }
 
     /// A daemon's task that never ran.
