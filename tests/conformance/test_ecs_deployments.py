@@ -194,6 +194,12 @@ def test_this_machine_is_not_called_unless_that_is_allowed(tmp_path, name, webho
     ({"strategy": "BLUE_GREEN", "lifecycleHooks": [
         {"targetType": "SNS", "lifecycleStages": ["PRE_SCALE_UP"]}]},
      "Invalid targetType. Valid values are: AWS_LAMBDA, PAUSE"),
+    ({"earlySuccessCriteria": {"enable": True, "healthyPercent": 99,
+                               "sourceServiceRevisionCleanup": "BLOCKING"}},
+     "healthyPercent must be between minimumHealthyPercent (100) and 100."),
+    ({"strategy": "CANARY", "earlySuccessCriteria": {
+        "enable": True, "healthyPercent": 100, "sourceServiceRevisionCleanup": "BLOCKING"}},
+     "earlySuccessCriteria is not valid for the CANARY strategy."),
 ])
 def test_refusals(ecs, name, refused, configuration, message):
     make(ecs, name)
@@ -249,3 +255,26 @@ def test_a_service_changes_hands(ecs, name, refused):
     ecs.get_waiter("services_stable").wait(**cluster, services=["handed"])
     listed = ecs.list_service_deployments(**service)["serviceDeployments"]
     assert [one["status"] for one in listed] == ["SUCCESSFUL"] * 3
+
+
+def test_an_early_success_is_shown_as_it_was_asked_for(ecs, name):
+    criteria = {"enable": True, "healthyPercent": 80, "sourceServiceRevisionCleanup": "DEFERRED"}
+    service = make(ecs, name, minimumHealthyPercent=50, earlySuccessCriteria=criteria)
+    deployment = newest(ecs, service)
+    assert deployment["deploymentConfiguration"]["earlySuccessCriteria"] == criteria
+    assert deployment["status"] == "SUCCESSFUL"
+    # Nobody is there to run them: one healthy task is the least that a success takes.
+    ecs.update_service(**service, desiredCount=2, forceNewDeployment=True)
+    deployment = newest(ecs, service)
+    assert deployment["status"] == "IN_PROGRESS"
+    ecs.update_service(**service, desiredCount=0)
+    deployment = newest(ecs, service)
+    assert deployment["status"] == "SUCCESSFUL"
+    target = deployment["targetServiceRevision"]
+    assert (target["requestedTaskCount"], target["runningTaskCount"]) == (0, 0)
+    listed = ecs.list_service_deployments(**service, status=["SUCCESSFUL"])["serviceDeployments"]
+    assert [one["status"] for one in listed] == ["SUCCESSFUL"] * 2
+    changed = ecs.update_service(**service, deploymentConfiguration={
+        "earlySuccessCriteria": {"enable": False}})["service"]["deploymentConfiguration"]
+    assert changed["earlySuccessCriteria"] == {"enable": False}
+    assert changed["minimumHealthyPercent"] == 50

@@ -40,9 +40,11 @@ pub struct Plan<K> {
 /// One pass over a service. AWS's order of things: make room if there must be, start, then take
 /// away what is no longer needed.
 pub fn plan_rolling<K: Copy + Ord>(service: &Service<'_, K>) -> Plan<K> {
-    let Service { desired, bounds, versions, tasks } = *service;
+    let Service { desired, bounds, proven, versions, tasks } = *service;
     let census = tasks.census();
-    let mut budget = Budget::new(bounds, census, Kept::find(versions, census));
+    // What goes as soon as it may does not come again.
+    let kept = Kept::find(versions, census).filter(|_| !proven);
+    let mut budget = Budget::new(bounds, census, kept);
     let urgent = budget.restore(bounds.least);
     let fine = census.count(|version, kind| version == 0 && kind.stays() && kind.is_fine());
     let missing = desired.saturating_sub(fine);
@@ -53,7 +55,8 @@ pub fn plan_rolling<K: Copy + Ord>(service: &Service<'_, K>) -> Plan<K> {
     budget.present = budget.present.saturating_add(start);
     let held_up = may_start && missing > start;
 
-    let plight = Plight { desired, missing, no_room: held_up || crowded };
+    let enough = if proven { bounds.least } else { desired };
+    let plight = Plight { desired, enough, missing, no_room: held_up || crowded };
     let again = if plight.no_room { 0 } else { budget.restore(desired) };
     let restore = budget.kept.and_then(|kept| kept.restore(urgent + again));
     let mut stop = Vec::new();
@@ -132,6 +135,8 @@ impl Budget {
 /// What the service lacks, and whether it can come by it.
 struct Plight {
     desired: u32,
+    /// Where more serve, tasks of older versions are not missed.
+    enough: u32,
     missing: u32,
     no_room: bool,
 }
@@ -149,7 +154,7 @@ impl Plight {
         }
         let old = |version: usize, kind: Kind| version > 0 && kind.stays() && !kind.protected;
         let idle = census.count(|version, kind| old(version, kind) && !kind.serves());
-        let spare = self.no_room || census.count(|_, kind| kind.serves()) > self.desired;
+        let spare = self.no_room || census.count(|_, kind| kind.serves()) > self.enough;
         idle > 0 || spare && census.count(old) > 0
     }
 
@@ -208,12 +213,12 @@ impl Plight {
         // Those that do not serve are chosen first, and go in any case.
         let idle = old.iter().filter(|task| task.stays() && !task.serves()).count() as u32;
         let ways = if self.no_room { self.missing } else { 0 };
-        let serving = ways.max(budget.serving.saturating_sub(self.desired));
+        let serving = ways.max(budget.serving.saturating_sub(self.enough));
         for task in choose_stops(&old, idle.saturating_add(serving)) {
-            // More serve than are wanted: one can go without being missed.
+            // More serve than are needed: one can go without being missed.
             let spare = match budget.awaits(task) {
-                true => budget.serving >= self.desired,
-                false => !task.serves() || budget.serving > self.desired,
+                true => budget.serving >= self.enough,
+                false => !task.serves() || budget.serving > self.enough,
             };
             // No room: it makes way, as long as not enough others leave already.
             let makes_way = self.no_room && leaving < self.missing;
@@ -259,12 +264,14 @@ mod tests {
             desired in 0..8u32,
             missing in 0..8u32,
             no_room: bool,
+            proven: bool,
             least in 0..8u32,
             keeps in 0..8u32,
         ) {
             (0u32..).zip(&mut tasks).for_each(|(key, task)| task.key = key);
             let listed = Listed::from(tasks);
-            let plight = Plight { desired, missing, no_room };
+            let enough = if proven { least } else { desired };
+            let plight = Plight { desired, enough, missing, no_room };
             if !plight.may_stop(listed.census()) {
                 let bounds = Bounds { least, most: u32::MAX };
                 let versions = [0, keeps].map(|keeps| Version { may_start: true, crowded: false, keeps });

@@ -73,6 +73,9 @@ pub struct Version {
 pub struct Service<'a, K> {
     pub desired: u32,
     pub bounds: crate::Bounds,
+    /// The newest version has done enough: tasks of older ones go as far as the least allows, and
+    /// do not wait until as many as desired serve without them.
+    pub proven: bool,
     /// The newest first. Tasks of all others are on their way out.
     pub versions: &'a [Version],
     pub tasks: &'a dyn Tasks<K>,

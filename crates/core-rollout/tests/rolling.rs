@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use core_rollout::{
-    Bounds, Health, Listed, Phase, Plan, Restore, Service, Task, Version, plan_rolling,
+    Bounds, Criteria, Health, Listed, Phase, Plan, Restore, Service, Task, Tasks, Version,
+    plan_rolling,
 };
 use core_types::Time;
 use proptest::prelude::*;
@@ -12,6 +13,8 @@ use proptest::prelude::*;
 struct World {
     desired: u32,
     percents: (u32, u32),
+    /// What is enough of a version for the older ones to go.
+    early: Option<Criteria>,
     tasks: Vec<Task<u32>>,
     next: u32,
     /// Of the version before the newest.
@@ -24,7 +27,8 @@ const FINE: Version = Version { may_start: true, crowded: false, keeps: 0 };
 
 impl World {
     fn new(desired: u32, percents: (u32, u32)) -> Self {
-        World { desired, percents, tasks: Vec::new(), next: 0, keeps: 0, newest: true }
+        let (tasks, early) = (Vec::new(), None);
+        World { desired, percents, early, tasks, next: 0, keeps: 0, newest: true }
     }
 
     /// AWS: scaling out grows both versions.
@@ -44,7 +48,8 @@ impl World {
         let tasks = &Listed::from(self.tasks.clone());
         let newest = Version { may_start: self.newest, ..FINE };
         let versions = [newest, Version { keeps: self.keeps, ..FINE }];
-        plan_rolling(&Service { desired, bounds, versions: &versions, tasks })
+        let proven = self.early.is_some_and(|early| early.are_met(desired, tasks.census()));
+        plan_rolling(&Service { desired, bounds, proven, versions: &versions, tasks })
     }
 
     fn serving(&self) -> u32 {
@@ -152,9 +157,11 @@ proptest! {
         desired in 0u32..12,
         least in prop::sample::select(vec![0u32, 50, 100]),
         most in prop::sample::select(vec![150u32, 200]),
+        early in prop::option::of(0u32..=100),
         steps in prop::collection::vec((0u8..13, any::<usize>()), 0..120),
     ) {
         let mut world = World::new(desired, (least, most));
+        world.early = early.map(|percent| Criteria { percent: percent.max(least), alone: true });
         for (what, which) in steps {
             match what {
                 10 => world.deploy(),
@@ -223,7 +230,7 @@ fn where_there_is_no_place_the_old_make_way_too() {
     let versions = [Version { crowded: true, ..FINE }; 2];
     let bounds = world.bounds();
     let tasks = &Listed::from(world.tasks.clone());
-    let service = Service { desired: 2, bounds, versions: &versions, tasks };
+    let service = Service { desired: 2, bounds, proven: false, versions: &versions, tasks };
     let plan = plan_rolling(&service);
     assert_eq!(plan.stop.len(), 1, "a static port is freed, and one task serves on");
 }
@@ -306,4 +313,22 @@ fn scaling_out_while_a_version_comes_up_grows_both() {
     world.scale(6);
     let plan = world.apply();
     assert_eq!((plan.start, restored(&plan)), (2, 2));
+}
+
+#[test]
+fn once_enough_do_well_the_old_go_down_to_the_least() {
+    let mut world = world(10, (50, 200));
+    world.early = Some(Criteria { percent: 60, alone: false });
+    world.deploy();
+    world.apply();
+    let new = |world: &mut World, count: usize| {
+        let coming = world.tasks.iter_mut().filter(|task| task.phase == Phase::Starting);
+        for task in coming.take(count) {
+            (task.phase, task.health) = (Phase::Up, Health::Good);
+        }
+        world.apply().stop.len()
+    };
+    assert_eq!(new(&mut world, 5), 5, "as many as desired still serve");
+    assert_eq!(new(&mut world, 1), 5, "the least serve without any of the old");
+    assert!(world.serving() == 6 && !world.plan().steady);
 }

@@ -146,12 +146,18 @@ proptest! {
         hosts in 1..5_usize,
         (least, most) in bounds(),
         breaks in any::<bool>(),
+        early in proptest::option::of((0..=100_u32, any::<bool>())),
         happenings in proptest::collection::vec(happening(), 1..60),
     ) {
         let mut fleet = Fleet::new(hosts);
         fleet.world.auditor = Some(audit);
+        let (percent, blocks) = early.unwrap_or_default();
+        let cleanup = if blocks { "BLOCKING" } else { "DEFERRED" };
+        let criteria = json!({"enable": early.is_some(), "healthyPercent": percent.max(least),
+            "sourceServiceRevisionCleanup": cleanup});
         let configuration = json!({"maximumPercent": most, "minimumHealthyPercent": least,
-            "deploymentCircuitBreaker": {"enable": breaks, "rollback": true}});
+            "deploymentCircuitBreaker": {"enable": breaks, "rollback": true},
+            "earlySuccessCriteria": criteria});
         fleet.create("s", json!({"desiredCount": 3, "deploymentConfiguration": configuration}));
         fleet.settle();
         let mut version = 1;

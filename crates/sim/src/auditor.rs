@@ -74,7 +74,7 @@ pub fn needs(state: &State, task: &Task) -> (i64, i64) {
 }
 
 /// Whether users are served by it.
-fn serves(state: &State, task: &Task, now: Time) -> bool {
+pub fn serves(state: &State, task: &Task, now: Time) -> bool {
     task.observed_status == TaskStatus::Running
         && task.desired_status == Desired::Running
         && is_well(state, task, now)

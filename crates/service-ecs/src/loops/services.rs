@@ -30,7 +30,7 @@ use crate::rules::services::{self, tell};
 use crate::rules::setbacks::{self, Setback};
 use crate::rules::shifts::rolling;
 use crate::rules::task_sets::all as sets_of;
-use crate::rules::{balance, deployments, images, life, waiting};
+use crate::rules::{balance, deployments, early, images, life, waiting};
 
 pub struct Services;
 
@@ -161,7 +161,7 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     }
     let evened = balance::ends(row, seen.census());
     // Judging may have brought another version to the front.
-    let (mut plan, hosts) = planned(&seen, row, false, now);
+    let (mut plan, hosts) = planned(tx, &seen, row, false, now);
     let mut started = start(tx, row, plan.start as usize, &hosts, next);
     let crowded = started.problem.is_some();
     let restored = restore(tx, row, &plan, started.tasks.len());
@@ -174,7 +174,7 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
     started.waits = started.waits.or_else(|| setbacks::stuck(row, &plan, seen.census()));
     if crowded && !row.daemon {
         pictures::refresh(tx, row, None);
-        plan = planned(&Seen::of(tx, row), row, true, now).0;
+        plan = planned(tx, &Seen::of(tx, row), row, true, now).0;
     }
     told_started(tx, row, &started, now);
     stop(tx, row, &plan, evened);
@@ -184,11 +184,18 @@ pub fn roll(tx: &mut Tx<'_>, row: &mut Service) {
 }
 
 /// What may be done now, and on which hosts a daemon starts.
-fn planned(seen: &Seen<'_>, row: &Service, crowded: bool, now: Time) -> (Plan<Id128>, Vec<Id128>) {
+fn planned(
+    state: &State,
+    seen: &Seen<'_>,
+    row: &Service,
+    crowded: bool,
+    now: Time,
+) -> (Plan<Id128>, Vec<Id128>) {
     let (versions, _) = rollout::versions(row, crowded, now);
     let problem = Problem {
         desired: row.desired_count.saturating_add(row.extra),
         bounds: rollout::bounds(row, row.desired_count),
+        proven: early::is_proven(state, row, seen.census()),
         versions: &versions,
         tasks: seen,
     };
@@ -418,8 +425,9 @@ fn drop_ended_deployments(state: &State, row: &mut Service) {
 /// Whether all is as it should be, and when to look again.
 fn settle(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, now: Time) {
     let steady = plan.steady && !row.waiting && row.deployments.len() == 1;
+    let enough = steady || early::is_fulfilled(tx, row, Seen::of(tx, row).census());
     // Where it goes through stages, it is complete at their end.
-    if steady && rolling(tx, row).is_none() {
+    if enough && rolling(tx, row).is_none() {
         deployments::complete(tx, row);
     }
     match (steady, row.steady_at) {

@@ -19,7 +19,7 @@ use crate::rules::pictures::{self, Seen};
 use crate::rules::rollout::{self, earliest};
 use crate::rules::service_placing::{self, Started};
 use crate::rules::shifts::{self, Want, governing};
-use crate::rules::{deployments, hooks, images};
+use crate::rules::{deployments, early, hooks, images};
 
 /// More than there are stages, on the way there and on the way back, with steps of three percent.
 const MOST_MOVES: usize = 256;
@@ -109,10 +109,16 @@ fn move_on(tx: &mut Tx<'_>, row: &mut Service) -> Option<Time> {
         tx.edit::<DeploymentRecord>(&key, |record| {
             record.progress = Some(Box::new(progress.clone()));
         });
-        let mut sight = sight(row, &progress, Seen::of(tx, row).census());
+        let seen = Seen::of(tx, row);
+        let mut sight = sight(row, &progress, seen.census());
         let terms = shifts::terms(&record, &progress);
         // AWS: what rolls is up once the older tasks are gone.
         sight.scaled_up &= !terms.rolling || sight.cleaned_up;
+        if let Some(criteria) = early::criteria(tx, row).filter(|_| terms.rolling) {
+            let (desired, census) = (row.desired_count, seen.census());
+            sight.scaled_up = criteria.are_met(desired, census);
+            sight.cleaned_up = criteria.are_fulfilled(desired, census);
+        }
         match core_rollout::advance(&progress.at, &terms, &sight, now) {
             Next::Enter(at) => shifts::enter(tx, &record, at),
             Next::GiveUp(cause) => {
@@ -248,5 +254,11 @@ fn plan_version(
     crowded: bool,
 ) -> Plan<Id128> {
     let versions = [Version { may_start, crowded, keeps: 0 }];
-    plan_rolling(&Problem { desired: count, bounds, versions: &versions, tasks: own })
+    plan_rolling(&Problem {
+        desired: count,
+        bounds,
+        proven: false,
+        versions: &versions,
+        tasks: own,
+    })
 }

@@ -137,6 +137,15 @@ pub struct Rollback {
     pub revision: u64,
 }
 
+/// How many tasks a revision had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    pub revision: u64,
+    pub requested: u32,
+    pub running: u32,
+    pub pending: u32,
+}
+
 /// A deployment in the history: AWS calls it a service deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentRecord {
@@ -176,6 +185,9 @@ pub struct DeploymentRecord {
     /// How far it has got, where it goes through stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Box<Progress>>,
+    /// What its revisions had when it was complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Counted>,
 }
 
 fn is_false(given: &bool) -> bool {

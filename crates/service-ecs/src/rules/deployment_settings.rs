@@ -4,7 +4,7 @@ use aws_protocol::ApiError;
 use model_ecs::{self as api, errors};
 
 use super::shifts::{CANARY, LINEAR};
-use super::{alarms, hooks};
+use super::{alarms, early, hooks};
 use crate::rows::service::Controller;
 
 /// AWS: no wait of a deployment's is longer than a day.
@@ -51,7 +51,7 @@ pub fn configuration(
     Ok(all)
 }
 
-/// What is not given stays; how another strategy moved traffic does not.
+/// What is not given stays; what is of another strategy alone does not.
 pub fn merged(
     old: &api::DeploymentConfiguration,
     new: &api::DeploymentConfiguration,
@@ -69,6 +69,8 @@ pub fn merged(
         let (canary, linear) = (&old.canary_configuration, &old.linear_configuration);
         all.canary_configuration = all.canary_configuration.or_else(|| canary.clone());
         all.linear_configuration = all.linear_configuration.or_else(|| linear.clone());
+        let early = &old.early_success_criteria;
+        all.early_success_criteria = all.early_success_criteria.or_else(|| early.clone());
     }
     all
 }
@@ -97,15 +99,13 @@ fn check(
     let hooks = all.lifecycle_hooks.as_deref().unwrap_or_default();
     hooks::check(hooks)?;
     alarms::check(all.alarms.as_ref())?;
-    let absent = |given: bool, what: &str| match given {
-        true => Err(errors::unsupported_feature_exception(format!(
-            "deploymentConfiguration.{what} is not available here."
-        ))),
-        false => Ok(()),
-    };
-    absent(daemon && !hooks.is_empty(), "lifecycleHooks with the DAEMON scheduling strategy")?;
-    let early = all.early_success_criteria.as_ref();
-    absent(early.is_some_and(|early| early.enable == Some(true)), "earlySuccessCriteria")?;
+    if daemon && !hooks.is_empty() {
+        return Err(errors::unsupported_feature_exception(
+            "deploymentConfiguration.lifecycleHooks with the DAEMON scheduling strategy is not \
+             available here.",
+        ));
+    }
+    early::check(all, strategy, controller)?;
     check_threshold(all)
 }
 

@@ -6,11 +6,10 @@ use core_state::{State, Tx};
 use core_task::Desired;
 use core_types::{Dice, Time};
 
-use super::alarms;
-use super::images;
 use super::service_settings::breaker;
 use super::services::{self, records, tell};
 use super::shifts;
+use super::{alarms, counted, images};
 use crate::rows::service::{Controller, Deployment, Rollout, Service};
 use crate::rows::service_history::{DeploymentRecord, RecordStatus, Rollback, ServiceRevision};
 use crate::rows::task::{CurrentTasksOf, Task};
@@ -66,6 +65,7 @@ fn entry(tx: &Tx<'_>, row: &Service, deployment: &Deployment) -> DeploymentRecor
         alarms_ignored: !alarms::ringing(tx, row, &row.configuration).is_empty(),
         alarms_triggered: Vec::new(),
         progress: None,
+        counted: Vec::new(),
     }
 }
 
@@ -166,21 +166,24 @@ pub fn end(
     });
 }
 
-/// The newest deployment has all its tasks, and no others are left.
+/// The newest deployment has all its tasks, and no others are left; or it was to have done no more.
 pub fn complete(tx: &mut Tx<'_>, row: &mut Service) {
     let now = tx.now();
-    let Some(primary) = row.deployments.first_mut() else { return };
+    let Some(primary) = row.primary() else { return };
     if primary.rollout != Rollout::InProgress || row.controller == Controller::External {
         return;
     }
+    let there = tx.get::<DeploymentRecord>(&(row.key.clone(), primary.record.clone()));
+    let back = there.is_some_and(|there| there.rollback.is_some());
+    let revisions = there.map(|there| std::iter::once(&there.target).chain(&there.sources));
+    let counted = revisions.into_iter().flatten().map(|of| counted::live(tx, row, *of)).collect();
+    let Some(primary) = row.deployments.first_mut() else { return };
     primary.rollout = Rollout::Completed;
     primary.updated_at = now;
     primary.reason = format!("ECS deployment {} completed.", primary.id).into();
     let (id, record) = (primary.id.clone(), primary.record.clone());
-    let there = tx.get::<DeploymentRecord>(&(row.key.clone(), record.clone()));
-    let back = there.is_some_and(|there| there.rollback.is_some());
     let status = if back { RecordStatus::RollbackSuccessful } else { RecordStatus::Successful };
-    end(tx, row, &record, status, now, |_| {});
+    end(tx, row, &record, status, now, |record| record.counted = counted);
     row.deployments.iter_mut().for_each(|one| one.keeps = 0);
     tell(tx, row, &format!("(deployment {id}) deployment completed."));
 }

@@ -14,9 +14,10 @@ use crate::rows::service::{Deployment, Service, ServiceKey, ServiceStatus};
 use crate::rows::service_history::{
     DeploymentRecord, RecordStatus, ServiceRevision, record_arn, revision_arn,
 };
-use crate::rows::task::{Count, CurrentTasksOf, DeploymentTasks, Launch, Task};
+use crate::rows::task::{Count, DeploymentTasks, Launch};
 use crate::rows::task_definition::{self, TaskDefinition};
 use crate::rows::task_set::TaskSet;
+use crate::rules::counted;
 use crate::rules::deployments::revision_of;
 use crate::rules::images;
 use crate::rules::service_settings::breaker;
@@ -137,7 +138,7 @@ fn event(row: &crate::rows::service_history::ServiceEvent) -> api::ServiceEvent 
 fn deployments(state: &State, row: &Service) -> Vec<api::Deployment> {
     let all = row.deployments.iter().enumerate();
     let all = all.map(|(place, one)| {
-        let shown = deployment(state, row, one, desired(state, row, one, place == 0));
+        let shown = deployment(state, row, one, counted::wanted(state, row, one, place == 0));
         api::Deployment {
             status: Some(if place == 0 { "PRIMARY" } else { "ACTIVE" }.to_owned()),
             rollout_state: Some(one.rollout.wire()),
@@ -182,29 +183,11 @@ fn deployment(state: &State, row: &Service, one: &Deployment, wanted: u32) -> ap
     }
 }
 
-/// AWS: an older deployment wants what it still has, or what it is to keep.
-fn desired(state: &State, row: &Service, one: &Deployment, newest: bool) -> u32 {
-    if let Some((_, progress)) = shifts::governing(state, row) {
-        let wants = row.deployments.iter().zip(shifts::wants(row, progress));
-        let mut own = wants.filter(|(other, _)| other.id == one.id).map(|(_, want)| want);
-        if let Some(shifts::Want::Keep(count)) = own.next() {
-            return count;
-        }
-    } else if newest {
-        return row.desired_count;
-    }
-    let wanted = |task: &&Task| {
-        task.started_by.as_ref() == Some(&one.id)
-            && task.desired_status == core_task::Desired::Running
-    };
-    one.keeps.max(state.by::<CurrentTasksOf>(&row.key).filter(wanted).count() as u32)
-}
-
 fn current_revisions(state: &State, row: &Service) -> Vec<api::ServiceCurrentRevisionSummary> {
     let all = row.deployments.iter().enumerate();
     all.map(|(place, one)| api::ServiceCurrentRevisionSummary {
         arn: Some(revision_arn(&row.key, one.revision)),
-        requested_task_count: number(desired(state, row, one, place == 0)),
+        requested_task_count: number(counted::wanted(state, row, one, place == 0)),
         running_task_count: tasks(state, &row.key, &one.id, Count::Running),
         pending_task_count: tasks(state, &row.key, &one.id, Count::Pending),
     })
@@ -240,32 +223,18 @@ pub fn service_revision(state: &State, row: &ServiceRevision) -> api::ServiceRev
     }
 }
 
-/// The deployment of a record, while the service still has it.
-fn standing<'s>(state: &'s State, record: &DeploymentRecord, revision: u64) -> Option<&'s str> {
-    let service = state.get::<Service>(&record.key.0)?;
-    let found = service.deployments.iter().find(|one| one.revision == revision)?;
-    Some(&found.id)
-}
-
 fn summary(state: &State, record: &DeploymentRecord, revision: u64) -> api::ServiceRevisionSummary {
-    let key = &record.key.0;
-    let id = standing(state, record, revision);
-    let count = |of| id.map_or(Some(0), |id| tasks(state, key, id, of));
-    let service = state.get::<Service>(key).filter(|_| id.is_some());
-    let place = service.and_then(|row| row.deployments.iter().position(|d| d.revision == revision));
-    let requested = service
-        .zip(place)
-        .map(|(row, place)| desired(state, row, &row.deployments[place], place == 0));
+    let counted = counted::told(state, record, revision);
     let weights = shifts::weights(record);
     let weight = weights.iter().find(|weight| weight.revision == revision);
     let share = |of: fn(&shifts::Weight) -> f64| {
         (!weights.is_empty()).then(|| weight.map(of).unwrap_or_default())
     };
     api::ServiceRevisionSummary {
-        arn: Some(revision_arn(key, revision)),
-        requested_task_count: number(requested.unwrap_or_default()),
-        running_task_count: count(Count::Running),
-        pending_task_count: count(Count::Pending),
+        arn: Some(revision_arn(&record.key.0, revision)),
+        requested_task_count: number(counted.requested),
+        running_task_count: number(counted.running),
+        pending_task_count: number(counted.pending),
         requested_test_traffic_weight: share(|weight| weight.test),
         requested_production_traffic_weight: share(|weight| weight.production),
     }

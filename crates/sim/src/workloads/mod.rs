@@ -62,8 +62,8 @@ pub(crate) struct Step<'s> {
 type Audit = fn(&Step<'_>) -> Outcome<()>;
 
 /// What must hold at every step, whatever a seed has.
-pub(crate) const AUDITS: [Audit; 4] =
-    [task_sets::audit, fargate::audit, daemons::audit, images::audit];
+pub(crate) const AUDITS: [Audit; 5] =
+    [services::audit, task_sets::audit, fargate::audit, daemons::audit, images::audit];
 
 /// What every seed has.
 pub(crate) fn usual() -> Box<dyn Workload> {

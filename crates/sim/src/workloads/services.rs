@@ -7,13 +7,14 @@ use core_types::Id128;
 use serde_json::{Value, json};
 use service_ecs::rows::container_instance::ContainerInstance;
 use service_ecs::rows::service::{Rollout, Service, ServiceStatus};
+use service_ecs::rows::service_history::{DeploymentRecord, RecordStatus};
 use service_ecs::rows::task::{HostLoad, Task};
 
-use super::Workload;
+use super::{Step, Workload};
 use crate::chaos::{FAMILIES, Story};
 use crate::shifts::Rings;
 use crate::world::{CLUSTER, World, id_of};
-use crate::{Outcome, hold};
+use crate::{Outcome, auditor, hold};
 
 const NAMES: [&str; 4] = ["s0", "s1", "s2", "s3"];
 /// Is behind a load balancer.
@@ -113,6 +114,32 @@ pub(super) fn converged(world: &World, service: &Service) -> Outcome<()> {
     Ok(())
 }
 
+/// A rolling deployment that becomes a success has done what it was to do.
+pub(super) fn audit(step: &Step<'_>) -> Outcome<()> {
+    for change in step.changes {
+        let Some((Some(was), Some(is))) = change.of::<DeploymentRecord>() else { continue };
+        let key = &is.key.0;
+        let over = was.status == RecordStatus::InProgress && is.status == RecordStatus::Successful;
+        let early = is.configuration.early_success_criteria.as_ref();
+        let early = early.filter(|early| early.enable == Some(true) && over);
+        let (Some(early), Some(row)) = (early, step.after.get::<Service>(key)) else { continue };
+        let of_target = |task: &&Task| task.started_by.as_ref() == row.primary().map(|one| &one.id);
+        let serves = |task: &&Task| auditor::serves(step.after, task, step.now);
+        let all = || auditor::current(step.after, row);
+        let (name, wanted) = (row.name(), row.desired_count as usize);
+        let percent = early.healthy_percent.unwrap_or_default().unsigned_abs() as usize;
+        let needed = (wanted * percent).div_ceil(100).max(1).min(wanted);
+        let serving = all().filter(of_target).filter(serves).count();
+        hold!(serving >= needed, "{name}: a success with {serving} tasks, it was to have {needed}");
+        let older = all().filter(|task| !of_target(task)).count();
+        let cleanup =
+            early.source_service_revision_cleanup.as_ref().map(|cleanup| cleanup.as_str());
+        let alone = older == 0 || cleanup == Some("DEFERRED");
+        hold!(alone, "{name}: a success with {older} tasks of older versions");
+    }
+    Ok(())
+}
+
 /// Hosts without one of these tasks, and without room for one.
 fn full_hosts(world: &World, own: &[&Task]) -> usize {
     let view = world.plane.view();
@@ -193,7 +220,19 @@ impl Story {
                 lay_over(&mut input["deploymentConfiguration"], &more);
             }
         }
+        let configuration = &mut input["deploymentConfiguration"];
+        if matches!(configuration["strategy"].as_str(), None | Some("ROLLING")) {
+            configuration["earlySuccessCriteria"] = self.early(least);
+        }
         self.ask("CreateService", &input).map(drop)
+    }
+
+    /// Whether a deployment is a success before all of its tasks are there.
+    fn early(&mut self, least: i32) -> Value {
+        let percent = least + self.below(101 - least as u64) as i32;
+        let cleanup = self.pick(&["BLOCKING", "DEFERRED"]);
+        json!({"enable": self.chance(50), "healthyPercent": percent,
+            "sourceServiceRevisionCleanup": cleanup})
     }
 
     fn update(&mut self, more: Value) -> Outcome<()> {
