@@ -80,3 +80,21 @@ fn what_may_not_be_asked_for() {
     let text = "The service deployment does not exist.";
     assert_eq!(refusal, ("ServiceDeploymentNotFoundException".into(), text.into()));
 }
+
+/// AWS fills in what a breaker is not given, and an update keeps it.
+#[test]
+fn a_breaker_keeps_what_an_update_does_not_say() {
+    let mut fleet = Fleet::new(1);
+    let count = json!({"type": "COUNT", "value": 5});
+    let breaker = json!({"enable": true, "rollback": false, "resetOnHealthyTask": false,
+        "thresholdConfiguration": count});
+    let configuration = json!({"deploymentConfiguration": {"deploymentCircuitBreaker": breaker}});
+    let shown =
+        |answer: Value| answer["deploymentConfiguration"]["deploymentCircuitBreaker"].clone();
+    assert_eq!(shown(fleet.create("s", configuration)), breaker);
+    let other = json!({"enable": false, "rollback": true});
+    let update = json!({"deploymentConfiguration": {"deploymentCircuitBreaker": other}});
+    let all = json!({"enable": false, "rollback": true, "resetOnHealthyTask": false,
+        "thresholdConfiguration": count});
+    assert_eq!(shown(fleet.update("s", update)), all);
+}

@@ -44,7 +44,9 @@ fn a_service_comes_up_and_says_so() {
     let configuration = &service["deploymentConfiguration"];
     assert_eq!(configuration["maximumPercent"], 200);
     assert_eq!(configuration["minimumHealthyPercent"], 100);
-    let breaker = json!({"enable": false, "rollback": false});
+    let threshold = json!({"type": "BOUNDED_PERCENT", "value": 50});
+    let breaker = json!({"enable": false, "rollback": false, "resetOnHealthyTask": true,
+        "thresholdConfiguration": threshold});
     assert_eq!(configuration["deploymentCircuitBreaker"], breaker);
     let deployment = &service["deployments"][0];
     let id = deployment["id"].as_str().unwrap().to_owned();

@@ -10,6 +10,8 @@ use crate::rows::service::Controller;
 /// AWS: no wait of a deployment's is longer than a day.
 const LONGEST_BAKE: i32 = 24 * 60;
 const MOST_FAILURES: i32 = 10_000;
+/// AWS: a breaker opens when half of the desired count has failed.
+const USUAL_THRESHOLD: i32 = 50;
 
 fn invalid(text: impl Into<String>) -> ApiError {
     errors::invalid_parameter_exception(text)
@@ -34,6 +36,10 @@ pub fn configuration(
     let breaker = all.deployment_circuit_breaker.get_or_insert_default();
     breaker.enable.get_or_insert(false);
     breaker.rollback.get_or_insert(false);
+    breaker.reset_on_healthy_task.get_or_insert(true);
+    let threshold = breaker.threshold_configuration.get_or_insert_default();
+    threshold.r#type.get_or_insert(api::ThresholdType::BOUNDED_PERCENT);
+    threshold.value.get_or_insert(USUAL_THRESHOLD);
     match strategy_of(&all) {
         "CANARY" => {
             let canary = all.canary_configuration.get_or_insert_default();
@@ -61,7 +67,15 @@ pub fn merged(
     all.maximum_percent = all.maximum_percent.or(old.maximum_percent);
     all.strategy = all.strategy.or_else(|| old.strategy.clone());
     let breaker = old.deployment_circuit_breaker.clone();
-    all.deployment_circuit_breaker = all.deployment_circuit_breaker.or(breaker);
+    all.deployment_circuit_breaker = match (all.deployment_circuit_breaker, breaker) {
+        // AWS: so do the members of a breaker that is given.
+        (Some(new), Some(old)) => Some(api::DeploymentCircuitBreaker {
+            reset_on_healthy_task: new.reset_on_healthy_task.or(old.reset_on_healthy_task),
+            threshold_configuration: new.threshold_configuration.or(old.threshold_configuration),
+            ..new
+        }),
+        (new, old) => new.or(old),
+    };
     all.alarms = all.alarms.or_else(|| old.alarms.clone());
     all.bake_time_in_minutes = all.bake_time_in_minutes.or(old.bake_time_in_minutes);
     all.lifecycle_hooks = all.lifecycle_hooks.or_else(|| old.lifecycle_hooks.clone());
