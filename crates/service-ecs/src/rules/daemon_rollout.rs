@@ -164,6 +164,7 @@ pub fn plan(
     let problem = Service {
         desired,
         bounds: Bounds { least: desired.saturating_sub(batch), most: desired },
+        proven: false,
         versions: &[newest, older],
         tasks: &Listed::from(seen.tasks.clone()),
     };
