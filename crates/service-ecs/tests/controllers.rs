@@ -205,12 +205,15 @@ fn what_is_ecs_alone_keeps_a_service_with_it() {
     fleet.settle();
     let ecs = "only supported with ECS deployment controller. Update to ECS deployment controller \
                and try again.";
+    let pause = json!({"targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"]});
     let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
     let alarms = json!({"alarms": {"alarmNames": ["a"], "enable": true, "rollback": true}});
     for (configuration, what) in [
         (breaker, "Deployment circuit breaker feature is"),
         (alarms, "Alarm based rollback feature is"),
         (json!({"strategy": "BLUE_GREEN"}), "The BLUE_GREEN deployment strategy is"),
+        (json!({"bakeTimeInMinutes": 5}), "Bake time is"),
+        (json!({"lifecycleHooks": [pause]}), "Deployment lifecycle hooks are"),
     ] {
         // Whether the call says so or the service does.
         let given = json!({"deploymentConfiguration": configuration});
@@ -220,7 +223,7 @@ fn what_is_ecs_alone_keeps_a_service_with_it() {
         );
         fleet.update("s", given);
         assert_eq!(refused(&mut fleet, to("EXTERNAL")), format!("{what} {ecs}"));
-        let off = json!({"strategy": "ROLLING",
+        let off = json!({"strategy": "ROLLING", "bakeTimeInMinutes": 0, "lifecycleHooks": [],
             "deploymentCircuitBreaker": {"enable": false, "rollback": false},
             "alarms": {"alarmNames": [], "enable": false, "rollback": false}});
         fleet.update("s", json!({"deploymentConfiguration": off}));

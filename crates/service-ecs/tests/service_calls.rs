@@ -67,6 +67,10 @@ fn creation_is_refused_in_awss_words() {
             "The service registry arn:r was not found: service discovery is not available here.",
         ),
         (
+            json!({"launchType": "EXTERNAL", "serviceRegistries": [{"registryArn": "arn:r"}]}),
+            "Service registries are not supported for external launch type.",
+        ),
+        (
             json!({"serviceConnectConfiguration": {"enabled": true}}),
             "serviceConnectConfiguration is not available here.",
         ),
@@ -99,11 +103,41 @@ fn creation_is_refused_in_awss_words() {
         let refusal = fleet.world.refusal("CreateService", with(daemon.clone(), more)).1;
         assert!(refusal.contains(text), "{refusal}");
     }
+    let external = json!({"cluster": "c", "serviceName": "e", "role": "elb",
+        "deploymentController": {"type": "EXTERNAL"}});
+    assert_eq!(
+        fleet.world.refusal("CreateService", external).1,
+        "You cannot specify an IAM role for services that require a service linked role."
+    );
     let nothing = fleet.world.refusal(
         "CreateService",
         json!({"cluster": "c", "serviceName": "n", "taskDefinition": "web"}),
     );
     assert_eq!(nothing.0, "InvalidParameterException");
+}
+
+#[test]
+fn placement_is_taken_as_aws_takes_it() {
+    let mut fleet = Fleet::new(1);
+    let zone = json!({"type": "memberOf", "expression": "attribute:ecs.availability-zone exists"});
+    let container = json!({"name": "web", "image": "busybox", "memory": 64});
+    let definition = json!({"family": "picky", "containerDefinitions": [container],
+        "placementConstraints": [zone, zone]});
+    fleet.world.call("RegisterTaskDefinition", definition);
+    let random = json!([{"type": "random", "field": "memory"}]);
+    let service = fleet.create("s", json!({"placementStrategy": random}));
+    assert_eq!(service["placementStrategy"], random);
+    let service = fleet.update("s", json!({"placementStrategy": [{}]}));
+    assert_eq!(service["placementStrategy"], json!([]));
+    // The definition's own count.
+    let some = |count: usize| {
+        json!({"taskDefinition": "picky", "placementConstraints":
+        vec![zone.clone(); count]})
+    };
+    let refusal = refused(&mut fleet, "UpdateService", some(9));
+    assert_eq!(refusal.1, "Too many placement constraints. The maximum is 10.");
+    let service = fleet.update("s", some(8));
+    assert_eq!(service["placementConstraints"].as_array().unwrap().len(), 8);
 }
 
 #[test]

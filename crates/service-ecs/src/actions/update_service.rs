@@ -111,7 +111,9 @@ fn change(row: &mut Service, input: &api::UpdateServiceRequest) -> Result<(), Ap
         row.constraints = given.clone();
     }
     if let Some(given) = &input.placement_strategy {
-        row.strategy = given.clone();
+        // AWS: an empty object does so, too.
+        let nothing = api::PlacementStrategy::default();
+        row.strategy = given.iter().filter(|one| **one != nothing).cloned().collect();
     }
     let given = input.availability_zone_rebalancing.as_ref();
     row.rebalancing = balance::wanted(row, given, row.rebalancing)?;

@@ -164,6 +164,13 @@ fn check_other_controller(
     if all.alarms.as_ref().is_some_and(|alarms| alarms.enable == Some(true)) {
         return only("Alarm based rollback feature is");
     }
+    // Task sets go through no stages: nobody would call a hook, and nothing would bake.
+    if all.lifecycle_hooks.as_ref().is_some_and(|hooks| !hooks.is_empty()) {
+        return only("Deployment lifecycle hooks are");
+    }
+    if all.bake_time_in_minutes.is_some_and(|minutes| minutes > 0) {
+        return only("Bake time is");
+    }
     let breaker = all.deployment_circuit_breaker.as_ref();
     match breaker.is_some_and(|breaker| breaker.enable == Some(true)) {
         true => only("Deployment circuit breaker feature is"),

@@ -145,7 +145,8 @@ pub fn constraints(
     for expression in of_definition.filter_map(|one| one.expression.as_deref()) {
         all.push(member_of(expression)?);
     }
-    if given.len() > MOST_CONSTRAINTS {
+    // AWS: those of the definition count, too.
+    if all.len() + given.len() > MOST_CONSTRAINTS {
         return Err(invalid("Too many placement constraints. The maximum is 10."));
     }
     for one in given {
@@ -178,8 +179,8 @@ pub fn strategies(given: &[api::PlacementStrategy]) -> Result<Vec<Strategy>, Api
 fn strategy(given: &api::PlacementStrategy) -> Result<Strategy, ApiError> {
     let field = given.field.as_deref().unwrap_or_default();
     match given.r#type.as_ref().map(|kind| kind.as_str()) {
-        Some("random") if field.is_empty() => Ok(Strategy::Random),
-        Some("random") => Err(invalid("The random strategy does not take a field.")),
+        // AWS: a field is not used.
+        Some("random") => Ok(Strategy::Random),
         Some("binpack") => match field.to_ascii_lowercase().as_str() {
             "cpu" => Ok(Strategy::BinpackCpu),
             "memory" => Ok(Strategy::BinpackMemory),
