@@ -222,6 +222,28 @@ fn a_broken_version_is_given_up_and_the_last_good_one_stays() {
 }
 
 #[test]
+fn what_watched_over_a_deployment_is_told_of_it_for_ever() {
+    let mut fleet = Fleet::new(1);
+    let breaker = |on: bool| {
+        let breaker = json!({"enable": on, "rollback": false});
+        json!({"deploymentConfiguration": {"deploymentCircuitBreaker": breaker}})
+    };
+    fleet.create("s", breaker(true));
+    let status = |fleet: &mut Fleet| {
+        let input = json!({"cluster": "c", "service": "s"});
+        let listed = fleet.world.call("ListServiceDeployments", input);
+        let arns = json!([listed["serviceDeployments"][0]["serviceDeploymentArn"]]);
+        let input = json!({"serviceDeploymentArns": arns});
+        let shown = fleet.world.call("DescribeServiceDeployments", input);
+        shown["serviceDeployments"][0]["deploymentCircuitBreaker"]["status"].clone()
+    };
+    assert_eq!(status(&mut fleet), "MONITORING");
+    fleet.settle();
+    fleet.update("s", breaker(false));
+    assert_eq!(status(&mut fleet), "MONITORING_COMPLETE");
+}
+
+#[test]
 fn what_keeps_failing_is_tried_more_and_more_seldom() {
     let mut fleet = Fleet::new(1);
     fleet.fates.insert(1, Fate::NeverStarts);
@@ -383,6 +405,10 @@ fn what_brings_a_task_its_users_has_a_say_in_its_health() {
     assert_eq!(fleet.counts("s"), (2, 0, 2));
     let text = format!("(service s) (task {bad}) failed container health checks.");
     assert!(fleet.events("s").contains(&text));
+    // AWS: a task that does well starts the count of failures anew, whatever they were.
+    assert_eq!(fleet.service("s")["deployments"][0]["failedTasks"], 1);
+    fleet.world.pass(Duration::from_secs(10));
+    assert_eq!(fleet.service("s")["deployments"][0]["failedTasks"], 0);
     fleet.world.survives_a_restart();
 }
 

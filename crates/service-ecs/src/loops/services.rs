@@ -348,7 +348,9 @@ pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, evene
     let now = tx.now();
     for stop in &plan.stop {
         let Some(task) = tx.get::<Task>(&stop.task) else { continue };
-        let (by, ill) = (task.started_by.clone(), task.health() == Health::Unhealthy);
+        let traffic = task.extras.as_ref().and_then(|extras| extras.observed_traffic);
+        let ill = task.health() == Health::Unhealthy || traffic == Some(Health::Unhealthy);
+        let by = task.started_by.clone();
         let reason = match stop.why {
             Why::Unhealthy => "Task failed container health checks".to_owned(),
             Why::TooMany | Why::Outdated | Why::Moved => scaling(row),
@@ -358,6 +360,7 @@ pub(super) fn stop(tx: &mut Tx<'_>, row: &mut Service, plan: &Plan<Id128>, evene
             let failing = row.deployments.iter_mut().find(|one| Some(&one.id) == by.as_ref());
             if let Some(deployment) = failing {
                 deployment.failed_tasks = deployment.failed_tasks.saturating_add(1);
+                deployment.failed_at = Some(now);
             }
         }
         if stop.why == Why::Outdated && !ill {

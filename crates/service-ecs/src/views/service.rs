@@ -20,7 +20,6 @@ use crate::rows::task_set::TaskSet;
 use crate::rules::counted;
 use crate::rules::deployments::revision_of;
 use crate::rules::images;
-use crate::rules::service_settings::breaker;
 use crate::rules::services;
 use crate::rules::shifts;
 use crate::rules::task_definition::{containers_of, name_of};
@@ -243,7 +242,10 @@ fn summary(state: &State, record: &DeploymentRecord, revision: u64) -> api::Serv
 /// A deployment of the history, in full.
 pub fn deployment_record(state: &State, row: &DeploymentRecord) -> api::ServiceDeployment {
     let (cluster, name) = &row.key.0;
-    let enabled = state.get::<Service>(&row.key.0).is_some_and(|service| breaker(service).0);
+    let live = state.get::<Service>(&row.key.0).filter(|_| !row.status.is_over());
+    // What a service asks for later changes nothing of what a deployment was.
+    let asked = live.map_or(&row.configuration, |service| &service.configuration);
+    let enabled = asked.deployment_circuit_breaker.as_ref().and_then(|breaker| breaker.enable);
     let progress = row.progress.as_deref();
     api::ServiceDeployment {
         service_deployment_arn: Some(record_arn(&row.key.0, &row.key.1)),
@@ -267,7 +269,7 @@ pub fn deployment_record(state: &State, row: &DeploymentRecord) -> api::ServiceD
             service_revision_arn: Some(revision_arn(&row.key.0, rollback.revision)),
         }),
         deployment_circuit_breaker: Some(api::ServiceDeploymentCircuitBreaker {
-            status: Some(breaker_status(row, enabled)),
+            status: Some(breaker_status(row, enabled == Some(true))),
             failure_count: number(row.failed_tasks),
             threshold: number(row.threshold),
         }),
