@@ -109,7 +109,10 @@ impl Acs {
                 Err(error) => {
                     first &= matches!(error, SocketError::Connect(_) | SocketError::Refused { .. });
                     if error.is_inactive() {
-                        tracing::warn!("this host was deregistered: {error}");
+                        tracing::warn!(
+                            "this host was deregistered, and takes no more tasks; what runs here goes \
+                             on until the agent is started again, which then joins anew: {error}"
+                        );
                         sleep(INACTIVE).await;
                         continue;
                     }
@@ -140,7 +143,7 @@ impl Acs {
         };
         let sequence = self.tasks.sequence().to_string();
         let pairs = [
-            ("agentHash", "wharf"),
+            ("agentHash", crate::HASH),
             ("agentVersion", crate::VERSION),
             ("clusterArn", self.cluster.as_str()),
             ("containerInstanceArn", self.instance.as_str()),

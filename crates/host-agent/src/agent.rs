@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::driver::{self, Driver};
 use crate::exec::Sessions;
 use crate::journal::{Journal, JournalError};
-use crate::known::Shown;
+use crate::known::{Place, Shown};
 use crate::logs::Logs;
 use crate::meter::Meter;
 use crate::plane::api::Api;
@@ -121,7 +121,12 @@ impl Agent {
             api: api.clone(),
             cluster: config.cluster.clone(),
             instance: instance.clone(),
-            zone: config.availability_zone.clone().unwrap_or_default(),
+            place: Place {
+                zone: config.availability_zone.clone().unwrap_or_default(),
+                zone_id: config.availability_zone_id.clone().unwrap_or_default(),
+                vpc_id: config.vpc_id.clone().unwrap_or_default(),
+            },
+            memory: registration::machine_memory() << 20,
         });
         let mut work = JoinSet::new();
         serve_endpoints(shown, &config, &mut work).await?;

@@ -61,7 +61,12 @@ pub struct Config {
     pub metrics: bool,
     pub checkpoint: bool,
     pub instance_id: Option<String>,
+    /// What the machine is called where machines have types.
+    pub instance_type: Option<String>,
     pub availability_zone: Option<String>,
+    pub availability_zone_id: Option<String>,
+    pub vpc_id: Option<String>,
+    pub subnet_id: Option<String>,
     pub dynamic_ports: Option<(u16, u16)>,
     pub block_imds: bool,
     pub metadata_rate: Option<(u32, u32)>,
@@ -70,6 +75,17 @@ pub struct Config {
     pub silence: Duration,
     /// Where an operator may ask the agent what it runs.
     pub introspection: Ipv4Addr,
+}
+
+/// What a machine is whose operator gave it no type.
+pub const INSTANCE_TYPE: &str = "wharf.host";
+
+impl Config {
+    /// AWS: a machine in the cloud always has a type, and one outside of it has none.
+    pub fn instance_type(&self) -> Option<&str> {
+        let usual = (!self.external).then_some(INSTANCE_TYPE);
+        self.instance_type.as_deref().or(usual)
+    }
 }
 
 /// The variables, what they default to, and what they mean, for the help text.
@@ -87,6 +103,7 @@ Settings are read from /etc/ecs/ecs.config, then from the environment, then from
   ECS_CHECKPOINT                         remember it at all [true]
   ECS_INSTANCE_ATTRIBUTES                a JSON object of custom attributes
   ECS_CONTAINER_INSTANCE_TAGS            a JSON object of tags
+  ECS_INSTANCE_TYPE                      the attribute ecs.instance-type [wharf.host; none outside of the cloud]
   ECS_RESERVED_PORTS, ECS_RESERVED_PORTS_UDP   JSON lists [[22,2375,2376,51678,51679], []]
   ECS_RESERVED_MEMORY                    MiB that tasks do not get [0]
   ECS_IMAGE_PULL_BEHAVIOR                default, always, once or prefer-cached [default]
@@ -213,6 +230,7 @@ impl Source {
         let drivers = self.with("ECS_AVAILABLE_LOGGING_DRIVERS", "expected a JSON list", list)?;
         // Whatever the host has, these come with the agent.
         let usual = || host_logs::names().chain(["awsfirelens"]).map(str::to_owned).collect();
+        let text = |name: &str| self.get(name).map(str::to_owned);
         let cleanup = !self.flag("ECS_DISABLE_IMAGE_CLEANUP")?;
         let interval = self.span("ECS_IMAGE_CLEANUP_INTERVAL", 30 * minute)?.max(10 * minute);
         Ok(Config {
@@ -248,8 +266,12 @@ impl Source {
             task_limits: self.maybe("ECS_ENABLE_TASK_CPU_MEM_LIMIT")?,
             metrics: !self.flag("ECS_DISABLE_METRICS")?,
             checkpoint: self.maybe("ECS_CHECKPOINT")?.unwrap_or(true),
-            instance_id: self.get("ECS_INSTANCE_ID").map(str::to_owned),
-            availability_zone: self.get("ECS_AVAILABILITY_ZONE").map(str::to_owned),
+            instance_id: text("ECS_INSTANCE_ID"),
+            instance_type: self.with("ECS_INSTANCE_TYPE", TYPE_RULE, instance_type)?,
+            availability_zone: text("ECS_AVAILABILITY_ZONE"),
+            availability_zone_id: text("ECS_AVAILABILITY_ZONE_ID"),
+            vpc_id: text("ECS_VPC_ID"),
+            subnet_id: text("ECS_SUBNET_ID"),
             dynamic_ports: self.with(
                 "ECS_DYNAMIC_HOST_PORT_RANGE",
                 "expected FIRST-LAST",
@@ -303,6 +325,13 @@ impl Source {
         };
         serde_json::from_str(text).ok().filter(Value::is_object).map(Some).ok_or_else(bad)
     }
+}
+
+const TYPE_RULE: &str = "expected up to 128 letters, digits, hyphens, dots, underscores";
+
+fn instance_type(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    (text.len() <= 128 && text.chars().all(plain)).then(|| text.to_owned())
 }
 
 fn unquoted(text: &str) -> &str {
@@ -368,6 +397,19 @@ mod tests {
     }
 
     #[test]
+    fn machines_of_the_cloud_have_a_type() {
+        assert_eq!(with(&[]).unwrap().instance_type(), Some("wharf.host"));
+        let own = ("ECS_INSTANCE_TYPE", "m7g.large");
+        assert_eq!(with(&[own]).unwrap().instance_type(), Some("m7g.large"));
+        let outside = [("ECS_EXTERNAL", "true"), ("AWS_REGION", "eu-west-1")];
+        assert_eq!(with(&outside).unwrap().instance_type(), None);
+        assert_eq!(
+            with(&[outside[0], outside[1], own]).unwrap().instance_type(),
+            Some("m7g.large")
+        );
+    }
+
+    #[test]
     fn bad_values_name_their_variable() {
         for (name, value) in [
             ("ECS_BACKEND_HOST", "ftp://x"),
@@ -378,6 +420,7 @@ mod tests {
             ("ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", "soon"),
             ("ECS_DYNAMIC_HOST_PORT_RANGE", "9-1"),
             ("ECS_EXTERNAL", "yes please"),
+            ("ECS_INSTANCE_TYPE", "a type"),
         ] {
             let error = with(&[(name, value)]).unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");

@@ -8,18 +8,25 @@ use core_types::Time;
 use host_endpoints::{
     Association, ContainerMetadata, ContainerStats, Cpu, Found, Health, Host, HostMetadata, Known,
     Later, Limits, Loss, Network, NetworkProperties, Port, Question, Refused, RoleCredentials,
-    TaskMetadata, Volume,
+    TaskMetadata, Throttling, Volume,
 };
 use host_runtime::Stats;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::driver::{Driver, container};
-use crate::engine::{PartState, Phase, TaskState};
+use crate::engine::{HealthStatus, PartState, Phase, TaskState};
 use crate::meter::Meter;
 use crate::plane::api::{Api, CallError};
 use crate::plane::credentials::Credentials;
 use crate::tasks::{Given, Live, NetworkMode, Tasks};
+
+/// Where this host is; empty where nobody has told.
+pub struct Place {
+    pub zone: String,
+    pub zone_id: String,
+    pub vpc_id: String,
+}
 
 pub struct Shown {
     pub tasks: Arc<Tasks>,
@@ -27,7 +34,9 @@ pub struct Shown {
     pub api: Arc<Api>,
     pub cluster: String,
     pub instance: Arc<std::sync::OnceLock<String>>,
-    pub zone: String,
+    pub place: Place,
+    /// Bytes that the machine has.
+    pub memory: u64,
 }
 
 /// Ended tasks that are read from the disk in one go.
@@ -67,11 +76,15 @@ impl Shown {
             online_cpus: u32::try_from(cores).unwrap_or(1),
             memory_usage: stats.memory_usage,
             memory_peak: stats.memory_max_usage.unwrap_or(0),
-            memory_limit: stats.memory_limit.unwrap_or(0),
+            // Docker: no more than the machine has.
+            memory_limit: stats.memory_limit.map_or(self.memory, |limit| limit.min(self.memory)),
             memory_details,
             read_bytes: stats.read_bytes.unwrap_or(0),
             written_bytes: stats.write_bytes.unwrap_or(0),
+            read_operations: stats.read_operations,
+            write_operations: stats.write_operations,
             pids: stats.pids.unwrap_or(0),
+            pids_limit: stats.pids_limit,
             networks: traffic.counters,
             network_rates: traffic.rates,
         })
@@ -81,12 +94,16 @@ impl Shown {
         let task = &given.task;
         let text = |time: Option<Time>| time.map(|time| time.to_string());
         let desired = if state.stop_wanted || state.all_stopped() { "STOPPED" } else { "RUNNING" };
+        let created = |part: &PartState| part.reached >= Phase::Created;
+        // AWS: here a task that begins has its agent's words, which the control plane does not know.
         let known = if state.stopped_at.is_some() {
             "STOPPED"
         } else if state.was_running {
             "RUNNING"
+        } else if state.parts.iter().all(created) {
+            "CREATED"
         } else {
-            "PENDING"
+            "NONE"
         };
         let limits = (task.cpu.is_some() || task.memory.is_some())
             .then_some(Limits { cpu: task.cpu, memory: task.memory });
@@ -106,12 +123,14 @@ impl Shown {
             pull_started_at: text(state.pull_started_at),
             pull_stopped_at: text(state.pull_stopped_at),
             execution_stopped_at: text(state.execution_stopped_at),
-            availability_zone: self.zone.clone(),
+            availability_zone: self.place.zone.clone(),
             launch_type: match task.launch_type.as_str() {
                 "" => "EC2".to_owned(),
                 kind => kind.to_owned(),
             },
-            vpc_id: String::new(),
+            vpc_id: self.place.vpc_id.clone(),
+            availability_zone_id: self.place.zone_id.clone(),
+            ephemeral_storage: None,
             fault_injection_enabled: task.enable_fault_injection,
             credentials_id: task.role_credentials.as_ref().map(|role| role.credentials_id.clone()),
             associations: task.associations.iter().map(association).collect(),
@@ -144,7 +163,8 @@ impl Shown {
             exit_code: seen.exit_code,
             limits: Limits {
                 cpu: Some(f64::from(cpu)),
-                memory: (container.memory > 0).then_some(container.memory),
+                // AWS: 0 is no limit.
+                memory: Some(container.memory.max(0)),
             },
             created_at: text(seen.created_at),
             started_at: text(seen.started_at),
@@ -152,9 +172,13 @@ impl Shown {
             kind: "NORMAL".to_owned(),
             networks: self.networks(given, part),
             health: given.spec.parts[part].health.as_ref().map(|_| Health {
-                status: seen.health.status.as_str().to_owned(),
+                // AWS: what is not known yet is not named.
+                status: match seen.health.status {
+                    HealthStatus::Unknown => String::new(),
+                    known => known.as_str().to_owned(),
+                },
                 status_since: text(seen.health.since),
-                exit_code: 0,
+                exit_code: seen.health.exit_code,
                 output: seen.health.output.clone(),
             }),
             volumes: volumes(given, part),
@@ -187,7 +211,8 @@ impl Shown {
         });
         vec![Network {
             network_mode: mode.to_owned(),
-            ipv4_addresses: address.iter().map(ToString::to_string).collect(),
+            // AWS: a container without an address of its own has an empty one.
+            ipv4_addresses: vec![address.map(|a| a.to_string()).unwrap_or_default()],
             ipv6_addresses: Vec::new(),
             properties,
         }]
@@ -241,13 +266,15 @@ fn ports(given: &Given, part: usize, seen: &PartState) -> Vec<Port> {
     let mappings = given.task.containers[part].port_mappings.iter();
     mappings
         .filter_map(|mapping| {
+            let container_port = u16::try_from(mapping.container_port).ok()?;
             Some(Port {
-                container_port: u16::try_from(mapping.container_port).ok()?,
+                container_port,
                 protocol: match mapping.protocol.as_str() {
                     "" => "tcp".to_owned(),
                     protocol => protocol.to_owned(),
                 },
-                host_port: None,
+                // AWS: at an address of its own a port has the same number on both sides.
+                host_port: (given.network_mode() == NetworkMode::Awsvpc).then_some(container_port),
                 host_ip: String::new(),
             })
         })
@@ -274,7 +301,7 @@ impl Host for Shown {
         HostMetadata {
             cluster: self.cluster.clone(),
             container_instance_arn: self.instance.get().cloned(),
-            version: format!("Amazon ECS Agent - v{} (wharf)", crate::VERSION),
+            version: format!("Amazon ECS Agent - v{} ({})", crate::VERSION, crate::HASH),
         }
     }
 
@@ -396,6 +423,11 @@ fn cpu(at: Time, stats: &Stats, machine: u64) -> Cpu {
         user: stats.cpu_user.unwrap_or(0),
         system: stats.cpu_system.unwrap_or(0),
         host: machine,
+        throttling: Throttling {
+            periods: stats.cpu_periods.unwrap_or(0),
+            throttled_periods: stats.cpu_throttled_periods.unwrap_or(0),
+            throttled_time: stats.cpu_throttled_time.unwrap_or(0),
+        },
     }
 }
 

@@ -23,5 +23,9 @@ pub mod traffic;
 
 pub use agent::{Agent, AgentError};
 
-/// What the agent calls itself towards the control plane.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The release of AWS's agent whose protocol and behaviour this agent has. AWS: clients and placement
+/// constraints compare an instance's `agentVersion` with the release that a feature came with, so the
+/// number means the same here.
+pub const VERSION: &str = "1.105.1";
+/// This program's own version, where AWS's agent names its commit.
+pub const HASH: &str = concat!("wharf-", env!("CARGO_PKG_VERSION"));

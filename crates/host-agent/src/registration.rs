@@ -44,7 +44,7 @@ impl Resources {
 }
 
 /// MiB.
-fn machine_memory() -> u64 {
+pub fn machine_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
@@ -120,8 +120,16 @@ fn attributes(config: &Config, first: bool) -> Value {
     pair("ecs.os-type", "linux");
     pair("ecs.os-family", "LINUX");
     pair("ecs.cpu-architecture", architecture);
-    if let Some(zone) = &config.availability_zone {
-        pair("ecs.availability-zone", zone);
+    for (name, value) in [
+        ("ecs.availability-zone", &config.availability_zone),
+        // AWS: told by who gives tasks interfaces.
+        ("ecs.subnet-id", &config.subnet_id),
+        ("ecs.vpc-id", &config.vpc_id),
+    ] {
+        value.iter().for_each(|value| pair(name, value));
+    }
+    if let Some(kind) = config.instance_type() {
+        pair("ecs.instance-type", kind);
     }
     if first {
         // AWS: custom attributes are told once; later changes are made through PutAttributes.
@@ -175,7 +183,11 @@ pub async fn register(
             "attributes": attributes(config, arn.is_none()),
             "instanceIdentityDocument": identity(config),
             "instanceIdentityDocumentSignature": "",
-            "versionInfo": { "agentVersion": crate::VERSION, "dockerVersion": DOCKER_VERSION },
+            "versionInfo": {
+                "agentVersion": crate::VERSION,
+                "agentHash": crate::HASH,
+                "dockerVersion": DOCKER_VERSION,
+            },
         });
         if let Some(arn) = &arn {
             input["containerInstanceArn"] = arn.as_str().into();

@@ -59,7 +59,7 @@ impl Tcs {
             return Err(ConnectError::Url("the control plane's telemetry".to_owned()).into());
         };
         let pairs = [
-            ("agentHash", "wharf"),
+            ("agentHash", crate::HASH),
             ("agentVersion", crate::VERSION),
             ("cluster", self.cluster.as_str()),
             ("containerInstance", self.instance.as_str()),

@@ -96,10 +96,15 @@ fn of_task(task: &TaskMetadata) -> Value {
         }
         out
     };
+    // AWS: here the words are those that the control plane knows.
+    let known = match task.known_status.as_str() {
+        known @ ("RUNNING" | "STOPPED") => known,
+        _ => "PENDING",
+    };
     json!({
         "Arn": task.task_arn,
         "DesiredStatus": task.desired_status,
-        "KnownStatus": task.known_status,
+        "KnownStatus": known,
         "Family": task.family,
         "Version": task.revision,
         "Containers": task.containers.iter().map(container).collect::<Vec<_>>(),

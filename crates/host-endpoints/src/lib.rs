@@ -26,10 +26,10 @@ use serde_json::Value;
 pub use pace::Pace;
 pub use serve::{Door, serve};
 pub use shapes::{
-    Association, ContainerMetadata, Health, HostMetadata, Limits, Network, NetworkProperties, Port,
-    RoleCredentials, TaskMetadata, Volume,
+    Association, ContainerMetadata, EphemeralStorage, Health, HostMetadata, Limits, Network,
+    NetworkProperties, Port, RoleCredentials, TaskMetadata, Volume,
 };
-pub use stats::{ContainerStats, Cpu, NetworkCounters};
+pub use stats::{ContainerStats, Cpu, NetworkCounters, Throttling};
 
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

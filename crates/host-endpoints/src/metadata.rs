@@ -20,7 +20,14 @@ enum Version {
 }
 
 /// Members that only version 4 has.
-const NEWER_OF_TASK: &[&str] = &["LaunchType", "ServiceName", "VPCID", "FaultInjectionEnabled"];
+const NEWER_OF_TASK: &[&str] = &[
+    "AvailabilityZoneID",
+    "EphemeralStorageMetrics",
+    "FaultInjectionEnabled",
+    "LaunchType",
+    "ServiceName",
+    "VPCID",
+];
 const NEWER_OF_CONTAINER: &[&str] = &["LogDriver", "LogOptions", "ContainerARN", "RestartCount"];
 
 pub(crate) async fn answer(host: &dyn Host, from: IpAddr, path: &[&str]) -> Reply {
@@ -35,7 +42,7 @@ pub(crate) async fn answer(host: &dyn Host, from: IpAddr, path: &[&str]) -> Repl
             None => Err(format!("Unable to generate metadata for container '{id}'")),
         }),
         ["v2", "stats"] => match host.task_at(from) {
-            Some(task) => json(StatusCode::OK, &stats_of_all(host, &task).await),
+            Some(task) => json(StatusCode::OK, &stats_of_all(host, &task, Version::V2).await),
             None => nobody(from),
         },
         ["v2", "stats", id] => match host.task_at(from) {
@@ -91,7 +98,7 @@ async fn by_id(host: &dyn Host, from: IpAddr, version: Version, id: &str, rest: 
         },
         ["taskWithTags"] => with_tags(host, &task, version).await,
         ["stats"] => stats_of(host, own).await,
-        ["task", "stats"] => json(StatusCode::OK, &stats_of_all(host, &task).await),
+        ["task", "stats"] => json(StatusCode::OK, &stats_of_all(host, &task, version).await),
         ["associations", kind] => {
             let names: Vec<&str> = attached(&task, &own.name, kind).map(|(name, _)| name).collect();
             json(StatusCode::OK, &json!({ "Associations": names }))
@@ -168,11 +175,13 @@ async fn stats_of(host: &dyn Host, container: &ContainerMetadata) -> Reply {
     }
 }
 
-async fn stats_of_all(host: &dyn Host, task: &TaskMetadata) -> Value {
+/// AWS: a container without figures is null, and an empty object in version 4.
+async fn stats_of_all(host: &dyn Host, task: &TaskMetadata, version: Version) -> Value {
+    let none = if version == Version::V4 { json!({}) } else { Value::Null };
     let mut all = Map::new();
     for container in &task.containers {
         let found = host.stats(&container.docker_id).await;
-        let shown = found.map_or(Value::Null, |found| stats::as_docker(container, &found));
+        let shown = found.map_or_else(|| none.clone(), |found| stats::as_docker(container, &found));
         all.insert(container.docker_id.clone(), shown);
     }
     Value::Object(all)

@@ -136,6 +136,14 @@ pub struct ContainerMetadata {
     pub restart_count: Option<u32>,
 }
 
+/// What a Fargate task's containers hold of its storage, and how much it may be. MiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EphemeralStorage {
+    pub utilized: u64,
+    pub reserved: u64,
+}
+
 /// A task. `credentials_id` is for the endpoints alone.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -165,6 +173,10 @@ pub struct TaskMetadata {
     pub launch_type: String,
     #[serde(rename = "VPCID", skip_serializing_if = "String::is_empty")]
     pub vpc_id: String,
+    #[serde(rename = "AvailabilityZoneID", skip_serializing_if = "String::is_empty")]
+    pub availability_zone_id: String,
+    #[serde(rename = "EphemeralStorageMetrics", skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage: Option<EphemeralStorage>,
     pub fault_injection_enabled: bool,
     #[serde(skip)]
     pub credentials_id: Option<String>,

@@ -19,7 +19,10 @@ pub struct ContainerStats {
     pub memory_details: BTreeMap<String, u64>,
     pub read_bytes: u64,
     pub written_bytes: u64,
+    pub read_operations: Option<u64>,
+    pub write_operations: Option<u64>,
     pub pids: u64,
+    pub pids_limit: Option<u64>,
     pub networks: BTreeMap<String, NetworkCounters>,
     /// Bytes a second over the last interval: received, sent.
     pub network_rates: Option<(f64, f64)>,
@@ -34,6 +37,15 @@ pub struct Cpu {
     pub system: u64,
     /// Of the whole machine.
     pub host: u64,
+    pub throttling: Throttling,
+}
+
+/// How often, and for how many nanoseconds, a quota made the container wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Throttling {
+    pub periods: u64,
+    pub throttled_periods: u64,
+    pub throttled_time: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,7 +69,11 @@ fn cpu(cpu: &Cpu, online: u32) -> Value {
         },
         "system_cpu_usage": cpu.host,
         "online_cpus": online,
-        "throttling_data": { "periods": 0, "throttled_periods": 0, "throttled_time": 0 },
+        "throttling_data": {
+            "periods": cpu.throttling.periods,
+            "throttled_periods": cpu.throttling.throttled_periods,
+            "throttled_time": cpu.throttling.throttled_time,
+        },
     })
 }
 
@@ -80,14 +96,30 @@ pub(crate) fn as_docker(container: &ContainerMetadata, stats: &ContainerStats) -
         })
         .collect();
     let previous = stats.previous_cpu.as_ref();
+    let operations = stats.read_operations.zip(stats.write_operations);
+    let operations = operations.map(|(read, write)| [block("Read", read), block("Write", write)]);
+    let mut pids = json!({ "current": stats.pids });
+    if let Some(limit) = stats.pids_limit {
+        pids["limit"] = limit.into();
+    }
     let mut all = json!({
         "read": stats.cpu.read,
         "preread": previous.map_or(NEVER, |previous| &previous.read),
-        "pids_stats": { "current": stats.pids },
-        "blkio_stats": { "io_service_bytes_recursive": [
-            block("Read", stats.read_bytes),
-            block("Write", stats.written_bytes),
-        ] },
+        "pids_stats": pids,
+        // Docker: what the kernel does not count is null.
+        "blkio_stats": {
+            "io_service_bytes_recursive": [
+                block("Read", stats.read_bytes),
+                block("Write", stats.written_bytes),
+            ],
+            "io_serviced_recursive": operations,
+            "io_queue_recursive": null,
+            "io_service_time_recursive": null,
+            "io_wait_time_recursive": null,
+            "io_merged_recursive": null,
+            "io_time_recursive": null,
+            "sectors_recursive": null,
+        },
         "num_procs": 0,
         "storage_stats": {},
         "cpu_stats": cpu(&stats.cpu, stats.online_cpus),

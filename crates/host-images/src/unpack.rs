@@ -21,6 +21,8 @@ const AUFS: &[u8] = b".wh..wh.";
 const OPAQUE_MARK: &str = "trusted.overlay.opaque";
 const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 255;
+/// As many as Linux follows in one path.
+const MOST_LINKS: usize = 40;
 /// Paths of directories are remembered until the end, when their times are set.
 const MOST_REMEMBERED: usize = 64 << 20;
 
@@ -159,6 +161,12 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// The names that a path or a symlink goes through, the first one last.
+fn steps(path: &[u8]) -> Vec<Vec<u8>> {
+    let names = path.split(|b| *b == b'/').filter(|name| !matches!(name, [] | [b'.']));
+    names.rev().map(<[u8]>::to_vec).collect()
+}
+
 impl Layer<'_> {
     fn add<R: Read>(&mut self, entry: &Entry, data: &mut TarStream<R>) -> Result<()> {
         self.count(entry)?;
@@ -269,7 +277,8 @@ impl Layer<'_> {
         }
         let dir = match self.open_in_root(path) {
             Ok(dir) => dir,
-            Err(Errno::NOENT) => self.make_parents(path)?,
+            // The walk finds out what is in the way.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => self.make_parents(path)?,
             Err(error) => return Err(io_error("opening directory", path, error)),
         };
         let copy = again(&dir)?;
@@ -277,24 +286,51 @@ impl Layer<'_> {
         Ok(copy)
     }
 
+    /// Walks the path as the container would, and makes what the layer does not have of it. A symlink
+    /// may lead to a folder of a layer below, which this one has not got: then it gets one of the same
+    /// name, in which overlayfs shows both layers' files.
     fn make_parents(&self, path: &[u8]) -> Result<OwnedFd> {
         let failed = |e| io_error("making directory", path, e);
-        let mut dir = self.open_in_root(b"").map_err(failed)?;
-        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
-        for end in ends.chain([path.len()]) {
-            let so_far = &path[..end];
-            dir = match self.open_in_root(so_far) {
-                Ok(found) => found,
-                Err(Errno::NOENT) => {
-                    let (_, name) = split(so_far);
-                    // A symlink to nowhere gives EEXIST here: the archive contradicts itself.
-                    rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
-                    self.open_in_root(so_far).map_err(failed)?
+        let refuse = |why| UnpackError::Path { path: shown(path), why };
+        let mut way = vec![self.open_in_root(b"").map_err(failed)?];
+        let mut ahead: Vec<Vec<u8>> = steps(path);
+        let mut links = 0;
+        while let Some(name) = ahead.pop() {
+            if name == b".." {
+                // The root's parent is the root.
+                way.truncate(way.len().saturating_sub(1).max(1));
+                continue;
+            }
+            let here = &way[way.len() - 1];
+            match rustix::fs::mkdirat(here, &name, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(failed(error)),
+            }
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match rustix::fs::openat(here, &name, flags, Mode::empty()) {
+                Ok(dir) if way.len() <= self.limits.depth => way.push(dir),
+                Ok(_) => return Err(refuse("nested too deeply")),
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(refuse("its symlinks lead round in a circle"));
+                    }
+                    let target = match rustix::fs::readlinkat(here, &name, Vec::new()) {
+                        Ok(target) => target.into_bytes(),
+                        Err(Errno::INVAL) => {
+                            return Err(refuse("a file stands where it has a folder"));
+                        }
+                        Err(error) => return Err(failed(error)),
+                    };
+                    if target.starts_with(b"/") {
+                        way.truncate(1);
+                    }
+                    ahead.extend(steps(&target));
                 }
                 Err(error) => return Err(failed(error)),
-            };
+            }
         }
-        Ok(dir)
+        Ok(way.pop().expect("the root is never left"))
     }
 
     fn mark_opaque(&self, dir: &OwnedFd, path: &[u8]) -> Result<()> {

@@ -46,15 +46,50 @@ fn dot_dot_and_absolute_paths_stay_inside() {
 #[test]
 fn symlinks_in_the_way_lead_nowhere_outside() {
     let up = "../../../../../../../..";
-    for target in ["/", up, "/proc/self/root", "../../../.."] {
-        let layer = Archive::new().symlink("way", target).file("way/outside", b"evil");
-        let (dir, image) = one(layer);
-        // "/" is the layer's own root; what is not there within the layer is an error.
-        if let Ok(image) = image {
-            assert_eq!(std::fs::read(image.layers[0].join("outside")).unwrap(), b"evil");
-        }
+    let inside = [("/", ""), (up, ""), ("../../../..", ""), ("/proc/self/root", "proc/self/root")];
+    for (target, place) in inside {
+        let (_dir, image) = one(Archive::new().symlink("way", target).file("way/outside", b"evil"));
+        // The layer's own root is all that there is, and its parent, too.
+        let place = image.unwrap().layers[0].join(place);
+        assert_eq!(std::fs::read(place.join("outside")).unwrap(), b"evil", "{target}");
         assert!(!Path::new("/outside").exists());
-        drop(dir);
+    }
+}
+
+#[test]
+fn a_symlink_to_a_folder_is_followed_where_the_folder_is_another_layers() {
+    for target in ["real/deep", "/real/deep", "../../real/deep", "./real//other/../deep", "hop"] {
+        for is_there in [false, true] {
+            let mut layer = Archive::new().symlink("hop", "/real/deep");
+            if is_there {
+                layer = layer.dir("real", 0o711).dir("real/deep", 0o711);
+            }
+            let (_dir, image) = one(layer.symlink("way", target).file("way/in/file", b"own"));
+            let root = image.unwrap_or_else(|error| panic!("{target}: {error}")).layers.remove(0);
+            assert_eq!(std::fs::read(root.join("real/deep/in/file")).unwrap(), b"own", "{target}");
+            assert_eq!(std::fs::read_link(root.join("way")).unwrap(), Path::new(target));
+            let mode = std::fs::metadata(root.join("real")).unwrap().mode() & 0o777;
+            assert_eq!(mode, if is_there { 0o711 } else { 0o755 }, "{target}");
+        }
+    }
+}
+
+#[test]
+fn ways_that_lead_to_no_folder_are_told() {
+    let circle = Archive::new().symlink("a", "b").symlink("b", "/a").file("a/f", b"x");
+    let blocked = Archive::new().file("a", b"x").file("a/b/f", b"x");
+    let pipe = Archive::new().raw(EntryType::Fifo, "p", "", b"", |_| {}).symlink("a", "/p");
+    for (layer, says) in [
+        (circle, "invalid path \"a\" in the layer: its symlinks lead round in a circle"),
+        (blocked, "invalid path \"a/b\" in the layer: a file stands where it has a folder"),
+        (
+            pipe.file("a/f", b"x"),
+            "invalid path \"a\" in the layer: a file stands where it has a folder",
+        ),
+    ] {
+        let (_dir, refused) = one(layer);
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains(says), "{text}");
     }
 }
 

@@ -9,9 +9,9 @@ use caps::Capability;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::spec::{ContainerSpec, Device, Mount, Namespace, ProcessSpec, Seccomp, Ulimit};
+use crate::spec::{ContainerSpec, Device, Mount, Namespace, ProcessSpec, Seccomp};
 use crate::users::Identity;
-use crate::{capabilities, seccomp};
+use crate::{capabilities, parameters, seccomp};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const SHM_MIB: u64 = 64;
@@ -33,25 +33,6 @@ const MASKED: &[&str] = &[
 
 const READONLY: &[&str] =
     &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
-const RLIMITS: &[&str] = &[
-    "as",
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
 
 /// Whose engine reads the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +78,7 @@ pub fn check(spec: &ContainerSpec) -> Result<()> {
     }
     crate::cgroups::check(&spec.resources)?;
     capabilities::of(spec)?;
-    for limit in &spec.ulimits {
-        rlimit(limit)?;
-    }
+    parameters::check(spec)?;
     for mount in &spec.mounts {
         let (Mount::Bind { target, .. } | Mount::Tmpfs { target, .. }) = mount;
         check_target(target)?;
@@ -228,7 +207,7 @@ pub fn process(
         }
     }
     let names: Vec<String> = set.iter().map(|capability| capability.to_string()).collect();
-    let rlimits = spec.ulimits.iter().map(rlimit).collect::<Result<Vec<_>>>()?;
+    let rlimits = spec.ulimits.iter().map(parameters::rlimit).collect::<Result<Vec<_>>>()?;
     let mut value = json!({
         "terminal": process.tty,
         "user": user,
@@ -273,21 +252,6 @@ fn environment(spec: &ContainerSpec, process: &ProcessSpec, identity: &Identity)
         env.push(format!("HOME={}", identity.home));
     }
     env
-}
-
-fn rlimit(limit: &Ulimit) -> Result<Value> {
-    if !RLIMITS.contains(&limit.name.as_str()) {
-        return Err(Error::Invalid(format!("invalid ulimit type: {}", limit.name)));
-    }
-    let number = |value: i64| if value < 0 { u64::MAX } else { value as u64 };
-    let (soft, hard) = (number(limit.soft), number(limit.hard));
-    if soft > hard {
-        return Err(Error::Invalid(format!(
-            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
-        )));
-    }
-    let name = format!("RLIMIT_{}", limit.name.to_ascii_uppercase());
-    Ok(json!({ "type": name, "soft": soft, "hard": hard }))
 }
 
 fn namespaces(spec: &ContainerSpec, looked: &Looked) -> Result<Vec<Value>> {
@@ -589,7 +553,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named() {
         let mut bad = spec();
-        bad.ulimits = vec![Ulimit { name: "nofiles".into(), soft: 1, hard: 1 }];
+        bad.ulimits = vec![crate::Ulimit { name: "nofiles".into(), soft: 1, hard: 1 }];
         assert_eq!(check(&bad).unwrap_err().to_string(), "invalid ulimit type: nofiles");
         let mut bad = spec();
         bad.process.args.clear();

@@ -14,6 +14,7 @@ mod error;
 mod inroot;
 mod logs;
 mod output;
+mod parameters;
 mod record;
 mod seccomp;
 pub mod shim;

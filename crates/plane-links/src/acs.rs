@@ -153,6 +153,11 @@ impl Connection {
             End::Leaving => CloseCode::Away,
             End::Nonsense(_) => CloseCode::Policy,
             End::Deregistered => {
+                tracing::warn!(
+                    instance = self.agent.arn,
+                    "a container instance was deregistered: its agent takes no more tasks, and joins \
+                     anew when it is started again (on a host of `wharf up` by `wharf host restart`)"
+                );
                 let message = "The container instance is not registered any more.".to_owned();
                 let frame = FromPlane::from(acs::InactiveInstance { message });
                 let _ = self.socket.send(frame.encode());

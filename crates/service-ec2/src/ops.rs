@@ -27,6 +27,11 @@ pub fn find_subnet(state: &State, scope: Scope, id: &str) -> Result<Subnet, ApiE
     found.ok_or_else(|| missing(("InvalidSubnetID.NotFound", "subnet"), id))
 }
 
+/// The VPC; none on a machine without hosts.
+pub fn vpc_id(state: &State, scope: Scope) -> Option<String> {
+    DefaultVpc::find(state, scope).map(|vpc| vpc.id())
+}
+
 /// The subnets that there are: none on a machine without hosts.
 pub fn subnets(state: &State, scope: Scope) -> Vec<Subnet> {
     DefaultVpc::find(state, scope).map(|vpc| vpc.subnets().collect()).unwrap_or_default()

@@ -39,6 +39,7 @@ pub struct HostReady {
     pub scope: Scope,
     pub zone: char,
     pub address: Ipv4Addr,
+    pub instance_type: Arc<str>,
 }
 
 impl Report for HostReady {
@@ -47,7 +48,14 @@ impl Report for HostReady {
             return Box::new(());
         };
         let launched_at = tx.get::<Host>(&self.id).map_or(tx.now(), |host| host.launched_at);
-        tx.put(Host { key: self.id, scope: self.scope, zone, address: self.address, launched_at });
+        tx.put(Host {
+            key: self.id,
+            scope: self.scope,
+            zone,
+            address: self.address,
+            launched_at,
+            instance_type: Some(self.instance_type),
+        });
         Box::new(())
     }
 }

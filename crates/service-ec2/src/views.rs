@@ -199,6 +199,7 @@ pub fn instance(vpc: &DefaultVpc<'_>, row: &Host) -> api::Instance {
     api::Instance {
         ami_launch_index: Some(0),
         instance_id: Some(row.key.to_string()),
+        instance_type: row.instance_type.as_deref().map(Into::into),
         launch_time: Some(Timestamp::from_secs(row.launched_at.0.div_euclid(1000))),
         placement: Some(api::Placement {
             availability_zone: subnet.as_ref().map(|subnet| subnet.zone_name.clone()),

@@ -57,6 +57,7 @@ impl World {
                 scope: scope(),
                 zone,
                 address: address.into(),
+                instance_type: "wharf.host".into(),
             });
         }
         world
@@ -160,6 +161,10 @@ fn without_hosts_there_is_no_vpc_and_with_them_one_of_each() {
     let attribute = format!("VpcId={}&Attribute=enableDnsHostnames", vpc[0]);
     assert_eq!(world.value("DescribeVpcAttribute", &attribute, "value"), ["true"]);
     assert_eq!(world.value("DescribeInstances", "", "instanceId"), ["i-0a", "i-0b"]);
+    let kinds = world.value("DescribeInstances", "", "instanceType");
+    assert_eq!(kinds, ["wharf.host", "wharf.host"]);
+    let other = "Filter.1.Name=instance-type&Filter.1.Value.1=t3.micro";
+    assert!(world.value("DescribeInstances", other, "instanceId").is_empty());
     let one = "Filter.1.Name=private-ip-address&Filter.1.Value.1=10.7.16.*";
     assert_eq!(world.value("DescribeInstances", one, "instanceId"), ["i-0b"]);
     assert!(world.value("DescribeRegions", "", "regionName").contains(&"us-east-1".to_owned()));

@@ -1,6 +1,7 @@
 //! The hosts that `wharf up` runs on this machine: each an agent in namespaces and a cgroup of its
 //! own, started again when it ends, and left running with its tasks when the server stops.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use core_types::{AccountId, Region, Scope};
+use host_agent::config::{INSTANCE_TYPE, Source};
 use host_network::addresses::Zone;
 use host_network::{CleanOptions, HostPlace, Machine, MachineOptions, cgroups, clean};
 use plane_engine::Engine;
@@ -17,6 +19,7 @@ use serde_json::json;
 use service_ec2::reports::{HostReady, NetworkReady};
 use service_iam::hosts::HostSession;
 use service_iam::ops::Issued;
+use tokio::sync::Notify;
 
 use crate::data_dir::DataDir;
 use crate::runtime::RuntimeKind;
@@ -39,6 +42,10 @@ pub struct HostArguments {
     /// The addresses of hosts and tasks [default: a free 10.x.0.0/16]
     #[arg(long, env = "WHARF_VPC_CIDR", value_name = "CIDR")]
     vpc_cidr: Option<ipnet::Ipv4Net>,
+    /// What the hosts are called where machines have types; a host's own ECS_INSTANCE_TYPE (in its
+    /// ecs.config) holds over it [default: wharf.host]
+    #[arg(long, env = "WHARF_INSTANCE_TYPE", value_name = "TYPE")]
+    instance_type: Option<String>,
     /// What runs the hosts' containers
     #[arg(long, env = "WHARF_RUNTIME", value_enum, default_value_t)]
     runtime: RuntimeKind,
@@ -57,6 +64,9 @@ impl HostArguments {
     }
 }
 
+/// A host's settings, in its folder.
+const SETTINGS: &str = "ecs.config";
+const TYPE_VARIABLE: &str = "ECS_INSTANCE_TYPE";
 /// Sessions last this long, and are renewed long before.
 const SESSION: Duration = Duration::from_secs(36 * 3600);
 const RENEWAL: Duration = Duration::from_secs(6 * 3600);
@@ -78,9 +88,46 @@ pub struct Hosts {
 /// Hosts that run.
 pub struct Running {
     hosts: Hosts,
-    /// The agents' process ids, for the end.
-    agents: Arc<Mutex<Vec<u32>>>,
+    agents: Arc<Agents>,
     keepers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// The agents of the hosts that this server keeps.
+#[derive(Default)]
+pub struct Agents {
+    /// Their process ids, for the end.
+    pids: Mutex<Vec<u32>>,
+    /// By the host's name and by its id: how its keeper is asked to start the agent again.
+    again: Mutex<BTreeMap<String, Arc<Notify>>>,
+}
+
+impl Agents {
+    fn pids(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn again(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Notify>>> {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, place: &HostPlace) -> Arc<Notify> {
+        let again = Arc::new(Notify::new());
+        self.again().extend([&place.name, &place.id].map(|key| (key.clone(), again.clone())));
+        again
+    }
+
+    /// End an agent and start it again, also one that had ended for good. False: there is no such host.
+    pub fn restart(&self, host: &str) -> bool {
+        let found = self.again().get(host).cloned();
+        found.map(|again| again.notify_one()).is_some()
+    }
+}
+
+fn end(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
 }
 
 /// What the server tells its hosts.
@@ -132,8 +179,7 @@ impl Hosts {
     }
 
     /// Start an agent in each.
-    pub async fn start(self, plane: &Plane<'_>) -> Result<Running> {
-        let agents = Arc::new(Mutex::new(Vec::new()));
+    pub async fn start(self, plane: &Plane<'_>, agents: Arc<Agents>) -> Result<Running> {
         let mut keepers = Vec::new();
         self.tell(plane).await.context("the hosts' network is not told")?;
         for place in &self.places {
@@ -150,9 +196,11 @@ impl Hosts {
             keepers.push(tokio::spawn(session.keep_fresh()));
             let keeper = Keeper {
                 place: place.clone(),
+                kind: self.type_of(place),
                 command: self.command(place, plane)?,
                 cgroup: cgroups::of_agent(self.machine.tag(), &place.id),
                 agents: agents.clone(),
+                again: agents.keep(place),
             };
             keepers.push(tokio::spawn(keeper.run()));
         }
@@ -169,10 +217,16 @@ impl Hosts {
                 scope: Scope::new(plane.account, plane.region),
                 zone: place.zone.letter(),
                 address: place.address,
+                instance_type: self.type_of(place).now().into(),
             };
             plane.engine.report(Box::new(host)).await?;
         }
         Ok(())
+    }
+
+    fn type_of(&self, place: &HostPlace) -> TypeOf {
+        let settings = self.host_dir(place).join(SETTINGS);
+        TypeOf { settings, usual: self.arguments.instance_type.clone() }
     }
 
     fn host_dir(&self, place: &HostPlace) -> PathBuf {
@@ -188,12 +242,21 @@ impl Hosts {
         let cpu = self.arguments.host_cpu.unwrap_or(cores * 1024 / share);
         let memory = self.arguments.host_memory.unwrap_or(machine_memory() / share);
         let text = |path: PathBuf| path.display().to_string();
+        let (view, scope) = (plane.engine.view(), Scope::new(plane.account, plane.region));
+        let vpc = service_ec2::ops::vpc_id(&view.state, scope).unwrap_or_default();
+        let subnets = service_ec2::ops::subnets(&view.state, scope);
+        let zone = format!("{}{}", plane.region, place.zone.letter());
+        let subnet = subnets.into_iter().find(|subnet| subnet.zone_name == zone);
+        let subnet = subnet.with_context(|| format!("no subnet is in {zone}"))?;
         let mut environment = vec![
             ("AWS_DEFAULT_REGION", plane.region.to_string()),
             ("ECS_BACKEND_HOST", format!("{}://{}:{}", plane.scheme, place.gateway, plane.port)),
             ("ECS_DATADIR", text(dir.clone())),
             ("ECS_INSTANCE_ID", place.id.clone()),
-            ("ECS_AVAILABILITY_ZONE", format!("{}{}", plane.region, place.zone.letter())),
+            ("ECS_AVAILABILITY_ZONE", zone),
+            ("ECS_AVAILABILITY_ZONE_ID", subnet.zone_id),
+            ("ECS_VPC_ID", vpc),
+            ("ECS_SUBNET_ID", subnet.id),
             // The VPC's addresses lead to these hosts.
             ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
             ("ECS_HOST_CPU", cpu.to_string()),
@@ -207,7 +270,7 @@ impl Hosts {
                 "agent".to_owned(),
                 "--leash".to_owned(),
                 "--config".to_owned(),
-                text(dir.join("ecs.config")),
+                text(dir.join(SETTINGS)),
                 "--images".to_owned(),
                 text(data_dir.join("images")),
                 "--of".to_owned(),
@@ -221,6 +284,25 @@ impl Hosts {
             ],
             log: dir.join("agent.log"),
         })
+    }
+}
+
+/// What a host is called where machines have types.
+struct TypeOf {
+    settings: PathBuf,
+    usual: Option<String>,
+}
+
+impl TypeOf {
+    /// Its own settings hold over what all hosts are called. They may have been changed meanwhile.
+    fn now(&self) -> String {
+        let mut settings = Source::default();
+        if let Err(error) = settings.file(&self.settings) {
+            // Its agent ends because of it.
+            tracing::warn!("{error}");
+        }
+        let own = settings.get(TYPE_VARIABLE).or(self.usual.as_deref());
+        own.unwrap_or(INSTANCE_TYPE).to_owned()
     }
 }
 
@@ -281,9 +363,11 @@ struct AgentCommand {
 /// Keeps one agent running.
 struct Keeper {
     place: HostPlace,
+    kind: TypeOf,
     command: AgentCommand,
     cgroup: String,
-    agents: Arc<Mutex<Vec<u32>>>,
+    agents: Arc<Agents>,
+    again: Arc<Notify>,
 }
 
 impl Keeper {
@@ -294,8 +378,14 @@ impl Keeper {
             let name = &self.place.name;
             match self.run_once().await {
                 Ok(Some(TERMINAL)) => {
-                    tracing::error!("the agent of {name} must not go on: see {}", self.log());
-                    return;
+                    tracing::error!(
+                        "the agent of {name} must not go on: see {}; `wharf host restart {name}` \
+                         tries again",
+                        self.log()
+                    );
+                    self.again.notified().await;
+                    wait = FIRST_WAIT;
+                    continue;
                 }
                 Ok(code) => tracing::warn!("the agent of {name} ended ({code:?}) and is restarted"),
                 Err(error) => tracing::error!("the agent of {name} does not start: {error:#}"),
@@ -303,7 +393,10 @@ impl Keeper {
             if begun.elapsed() > HEALTHY {
                 wait = FIRST_WAIT;
             }
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.again.notified() => {}
+            }
             wait = (wait * 2).min(LAST_WAIT);
         }
     }
@@ -322,6 +415,7 @@ impl Keeper {
             command.envs(std::env::var(name).ok().map(|value| (name, value)));
         }
         command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command.env(TYPE_VARIABLE, self.kind.now());
         // A group of its own: what ends the server from a terminal leaves the agent to us.
         command.process_group(0).stdout(out.try_clone()?).stderr(out);
         // It ends when this pipe does, so that a server that was killed leaves no agents: the next one
@@ -335,16 +429,20 @@ impl Keeper {
         if let Err(error) = cgroups::adopt(&self.cgroup, pid) {
             tracing::warn!("the agent of {} has no cgroup of its own: {error}", self.place.name);
         }
-        self.agents().push(pid);
+        self.agents.pids().push(pid);
         let leash = child.stdin.take();
-        let ended = tokio::task::spawn_blocking(move || child.wait()).await?;
+        let mut ended = tokio::task::spawn_blocking(move || child.wait());
+        let ended = tokio::select! {
+            ended = &mut ended => ended,
+            () = self.again.notified() => {
+                tracing::info!("the agent of {} is started again", self.place.name);
+                end(pid);
+                ended.await
+            }
+        };
         drop(leash);
-        self.agents().retain(|agent| *agent != pid);
-        Ok(ended?.code())
-    }
-
-    fn agents(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.agents.pids().retain(|agent| *agent != pid);
+        Ok(ended??.code())
     }
 }
 
@@ -359,13 +457,7 @@ impl Running {
     /// End the agents. Tasks go on, unless they were to be removed with the hosts.
     pub async fn stop(self) -> Result<()> {
         self.keepers.iter().for_each(|keeper| keeper.abort());
-        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for pid in agents {
-            let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-            if let Some(pid) = pid {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
-        }
+        self.agents.pids().iter().copied().for_each(end);
         if !self.hosts.arguments.rm {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use service_iam::operator::{self, NotOpened, OpenAccount};
 use service_iam::reports::EnsureRoot;
 
 use crate::events::Events;
+use crate::hosts::Agents;
 use crate::root_key::RootKey;
 
 /// `GET check`.
@@ -29,6 +30,12 @@ pub struct ExplainRequest {
     pub cluster: String,
     /// A task, a service or a task definition, by name, id or ARN.
     pub what: String,
+}
+
+/// `POST hosts/restart`: a host of this server, by name or id.
+#[derive(Serialize, Deserialize)]
+pub struct RestartRequest {
+    pub host: String,
 }
 
 /// One of `GET accounts`.
@@ -70,6 +77,7 @@ pub struct HouseOperator {
     /// The first account.
     pub account: AccountId,
     pub events: Arc<Events>,
+    pub agents: Arc<Agents>,
 }
 
 impl Operator for HouseOperator {
@@ -88,6 +96,10 @@ impl Operator for HouseOperator {
                 },
                 ("POST", "events") => match serde_json::from_slice(call.body) {
                     Ok(request) => json(200, &self.events.read(engine, &request).await),
+                    Err(error) => told(400, "ValidationError", error.to_string()),
+                },
+                ("POST", "hosts/restart") => match serde_json::from_slice(call.body) {
+                    Ok(request) => restart(&self.agents, &request),
                     Err(error) => told(400, "ValidationError", error.to_string()),
                 },
                 ("GET", "accounts") => json(200, &list(engine)),
@@ -144,6 +156,16 @@ async fn explain(engine: &Engine, account: AccountId, request: ExplainRequest) -
             told(404, "NotFound", missing)
         }
         Err(error) => told(500, "InternalFailure", error.to_string()),
+    }
+}
+
+fn restart(agents: &Agents, request: &RestartRequest) -> OperatorAnswer {
+    match agents.restart(&request.host) {
+        true => json(200, request),
+        false => {
+            let missing = format!("this server keeps no host {}", request.host);
+            told(404, "NotFound", missing)
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::data::Stores;
 use crate::data_dir::DataDir;
 use crate::endpoint::Endpoint;
 use crate::events::Events;
-use crate::hosts::{HostArguments, Hosts, Plane, Running};
+use crate::hosts::{Agents, HostArguments, Hosts, Plane, Running};
 use crate::links::Rows;
 use crate::operator::HouseOperator;
 use crate::root_key::RootKey;
@@ -146,7 +146,7 @@ impl Run<'_> {
         &self,
         engine: &Engine,
         stores: &Stores,
-        links: Arc<Links>,
+        (links, agents): (Arc<Links>, Arc<Agents>),
         endpoint: &Endpoint,
     ) -> Arc<Gateway> {
         // Alone there is nobody to pass a write on to.
@@ -157,7 +157,8 @@ impl Run<'_> {
             }
         };
         let events = Events::start(engine);
-        let operator = Arc::new(HouseOperator { account: self.settings.account_id, events });
+        let operator =
+            Arc::new(HouseOperator { account: self.settings.account_id, events, agents });
         let uses = Uses::start(engine);
         let parts = Parts {
             operator: Some(operator),
@@ -186,7 +187,8 @@ impl Run<'_> {
         let pace = self.settings.timing.pace(grace);
         let links = Links::new(rows, Arc::new(LastFigures::default()), pace);
         tokio::spawn(links.clone().run(engine.clone()));
-        let gateway = self.gateway(engine, stores, links.clone(), endpoint);
+        let agents = Arc::new(Agents::default());
+        let gateway = self.gateway(engine, stores, (links.clone(), agents.clone()), endpoint);
         stores.start(engine);
         hooks::start(engine, &self.settings.hooks);
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
@@ -206,7 +208,9 @@ impl Run<'_> {
         tokio::spawn(async move { keeper.keep_on(&kept_for).await });
         endpoint.write(&self.dir)?;
         let hosts = match hosts {
-            Some((hosts, port)) => Some(self.start_hosts(engine, endpoint, hosts, port).await?),
+            Some((hosts, port)) => {
+                Some(self.start_hosts(engine, endpoint, (hosts, agents), port).await?)
+            }
             None => None,
         };
         self.tell_ready(endpoint, hosts.as_ref());
@@ -237,7 +241,7 @@ impl Run<'_> {
         &self,
         engine: &Engine,
         endpoint: &Endpoint,
-        hosts: Hosts,
+        (hosts, agents): (Hosts, Arc<Agents>),
         port: u16,
     ) -> Result<Running> {
         let plane = Plane {
@@ -248,7 +252,7 @@ impl Run<'_> {
             port,
             ca: endpoint.ca.as_deref(),
         };
-        hosts.start(&plane).await
+        hosts.start(&plane, agents).await
     }
 
     async fn stop_hosts(&self, hosts: Running) -> Result<()> {

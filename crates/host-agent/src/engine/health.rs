@@ -55,6 +55,9 @@ pub struct Health {
     pub checked_at: Option<Time>,
     /// The last check's words.
     pub output: String,
+    /// And its exit code; Docker: -1 where it did not end.
+    #[serde(default)]
+    pub exit_code: i32,
     #[serde(skip)]
     pub probing: bool,
 }
@@ -73,6 +76,7 @@ impl Health {
         self.probing = false;
         self.checked_at = Some(now);
         self.output = probe.output;
+        self.exit_code = probe.exit_code.unwrap_or(-1);
         if probe.exit_code == Some(0) {
             self.failures = 0;
             return self.become_status(HealthStatus::Healthy, now);

@@ -72,9 +72,9 @@ pub struct Api {
     user_agent: HeaderValue,
 }
 
-/// AWS: the agent names itself so; our own version stands behind it.
+/// AWS: the agent names itself so.
 pub fn user_agent() -> String {
-    format!("Amazon ECS Agent - v{} (wharf) (linux; LINUX)", crate::VERSION)
+    format!("Amazon ECS Agent - v{} ({}) (linux; LINUX)", crate::VERSION, crate::HASH)
 }
 
 impl Api {

@@ -167,14 +167,14 @@ async fn absurd_limits_are_refused_in_words(world: Arc<World>) {
     spec.resources.cpuset = Some("4000-5000".into());
     let text = world.refused(&spec).await.to_string();
     assert!(text.contains("4000-5000"), "{text}");
-    if world.kind == Kind::Docker {
-        return;
-    }
     let mut spec = world.script("absurd", "true");
     spec.ulimits =
         vec![host_runtime::Ulimit { name: "nofile".into(), soft: i64::MAX, hard: i64::MAX }];
     let text = world.refused(&spec).await.to_string();
-    assert!(!text.is_empty());
+    assert!(text.contains("the hard limit of nofile, 9223372036854775807, is above"), "{text}");
+    if world.kind == Kind::Docker {
+        return;
+    }
     let mut spec = world.script("../absurd", "true");
     spec.id = "../absurd".into();
     assert!(world.refused(&spec).await.to_string().contains("Invalid container name"));

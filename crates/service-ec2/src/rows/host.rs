@@ -16,6 +16,8 @@ pub struct Host {
     pub zone: usize,
     pub address: Ipv4Addr,
     pub launched_at: Time,
+    #[serde(default)]
+    pub instance_type: Option<Arc<str>>,
 }
 
 impl Row for Host {

@@ -138,12 +138,9 @@ pub fn may_start(state: &State, row: &Service, deployment: &Deployment, missing:
 
 /// Whether a host's agent tells digests before it pulls.
 ///
-/// AWS: agents do from 1.70.0 on. `wharf agent` does, and has versions of its own.
+/// AWS: agents do from 1.70.0 on.
 fn tells(instance: &ContainerInstance) -> bool {
     let Some(info) = &instance.version_info else { return false };
-    if info.docker_version.as_deref().is_some_and(|runtime| runtime.starts_with("wharf ")) {
-        return true;
-    }
     let mut numbers = info
         .agent_version
         .as_deref()

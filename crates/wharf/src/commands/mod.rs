@@ -12,6 +12,7 @@ mod env;
 mod events;
 mod exec;
 mod explain;
+mod host;
 mod image;
 mod logs;
 mod replay;
@@ -65,6 +66,8 @@ enum Command {
     Exec(exec::Arguments),
     /// Show what a task of this machine's hosts wrote.
     Logs(logs::Arguments),
+    /// Start the agent of one of this machine's hosts again.
+    Host(host::Arguments),
     /// Make and list accounts.
     Account(account::Arguments),
     #[command(hide = true)]
@@ -126,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Clean(arguments) => clean::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
+        Command::Host(arguments) => host::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Account(arguments) => account::run(&arguments),
         Command::Coverage(arguments) => coverage::run(&arguments),

@@ -18,6 +18,7 @@ mod joining;
 mod life;
 mod lost;
 mod metadata;
+mod operators;
 mod outside;
 mod protocol;
 mod rollouts;

@@ -70,6 +70,18 @@ fn each_version_tells_of_the_task_with_figures() {
     let container = got("v4");
     assert_eq!(container["ContainerARN"], task["containers"][0]["containerArn"]);
     assert_eq!(got("v4task")["Limits"]["Memory"], 64);
+    // AWS: where a container has no limit of its own it says 0.
+    assert_eq!(container["Limits"], json!({ "CPU": 128, "Memory": 64 }));
+    let periods = &got("v4stats")["cpu_stats"]["throttling_data"]["periods"];
+    assert!(periods.is_u64() && got("v4stats")["blkio_stats"]["sectors_recursive"].is_null());
+    if machine.engine().is_none() {
+        assert_eq!(got("v4task")["VPCID"], vpc(&machine));
+        assert_eq!(got("v4task")["AvailabilityZoneID"].as_str().unwrap().len(), "use1-az1".len());
+    }
+    let older = got("v3task");
+    for newer in ["VPCID", "AvailabilityZoneID", "LaunchType", "FaultInjectionEnabled"] {
+        assert_eq!(older[newer], Value::Null, "{older:#}");
+    }
     let id = container["DockerId"].as_str().unwrap();
     assert!(got("v4taskstats")[id]["memory_stats"].is_object());
     let name = format!("/{}", container["DockerName"].as_str().unwrap());
@@ -91,6 +103,11 @@ fn each_version_tells_of_the_task_with_figures() {
     let told = ask(&host, "/v1/tasks");
     let all = told["Tasks"].as_array().unwrap();
     assert!(all.iter().any(|task| task["Arn"] == json!(arn)), "{told:#}");
+}
+
+fn vpc(machine: &Machine) -> String {
+    let subnets = machine.client().form("ec2", "Version=2016-11-15&Action=DescribeSubnets");
+    between(&subnets.text, "<vpcId>", "</vpcId>").to_owned()
 }
 
 pub fn ask(host: &str, path: &str) -> Value {
@@ -118,8 +135,11 @@ fn a_task_with_its_own_address_asks_the_second_version() {
     let command = asking(&[
         ("task", "http://169.254.170.2/v2/metadata"),
         ("stats", "http://169.254.170.2/v2/stats"),
+        ("v4", "$ECS_CONTAINER_METADATA_URI_V4/task"),
     ]);
-    machine.define("asks", json!({ "command": command }), json!({ "networkMode": "awsvpc" }));
+    let ports = json!([{ "containerPort": 80 }]);
+    let container = json!({ "command": command, "portMappings": ports });
+    machine.define("asks", container, json!({ "networkMode": "awsvpc" }));
     let input = json!({ "taskDefinition": "asks",
         "networkConfiguration": { "awsvpcConfiguration": { "subnets": [subnet] } } });
     let arn = machine.call("RunTask", input)["tasks"][0]["taskArn"].as_str().unwrap().to_owned();
@@ -129,6 +149,32 @@ fn a_task_with_its_own_address_asks_the_second_version() {
     assert_eq!(task["TaskARN"], arn);
     let id = task["Containers"][0]["DockerId"].as_str().unwrap();
     assert!(got("stats")[id]["memory_stats"].is_object(), "{:#}", got("stats"));
+    let task = got("v4");
+    if machine.engine().is_none() {
+        assert_eq!(task["VPCID"], vpc(&machine), "{task:#}");
+    }
+    let (container, network) = (&task["Containers"][0], &task["Containers"][0]["Networks"][0]);
+    let names: Vec<&str> = network.as_object().unwrap().keys().map(String::as_str).collect();
+    let all = "AttachmentIndex DomainNameServers IPv4Addresses IPv4SubnetCIDRBlock MACAddress \
+               NetworkMode PrivateDNSName SubnetGatewayIpv4Address";
+    assert!(all.split(' ').all(|name| names.contains(&name)), "{all} in {network:#}");
+    assert_eq!(network["NetworkMode"], "awsvpc");
+    // AWS: at an address of its own a port is the same on both sides.
+    let port = json!({ "ContainerPort": 80, "HostPort": 80, "Protocol": "tcp" });
+    assert_eq!(container["Ports"], json!([port]), "{container:#}");
+}
+
+#[test]
+fn a_task_of_its_hosts_network_has_an_empty_address() {
+    let Some(machine) = Machine::start() else { return };
+    let command = asking(&[("own", "$ECS_CONTAINER_METADATA_URI_V4")]);
+    machine.define("asks", json!({ "command": command }), json!({ "networkMode": "host" }));
+    let arn = machine.run("asks", 1).remove(0);
+    machine.wait(&arn, "RUNNING");
+    let own = answers(&machine, &arn)("own");
+    // AWS: readers take the first one without a look whether there is one.
+    let network = json!([{ "NetworkMode": "host", "IPv4Addresses": [""] }]);
+    assert_eq!(own["Networks"], network, "{own:#}");
 }
 
 #[test]

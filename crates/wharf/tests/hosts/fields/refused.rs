@@ -79,7 +79,29 @@ pub fn what_is_not_here_is_named(machine: &Machine) {
 pub fn what_cannot_be_is_named(machine: &Machine) {
     let tmpfs = json!({ "containerPath": "/t", "size": 1, "mountOptions": ["bogus"] });
     let host = json!({ "hostname": "h", "ipAddress": "host" });
+    let control = |namespace: &str, value: &str| json!({ "systemControls": [{ "namespace": namespace, "value": value }] });
+    let files = json!({ "name": "nofile", "softLimit": 1, "hardLimit": i32::MAX });
     let cases = [
+        (
+            "odd-control",
+            control("net.ipv4.no_such_thing", "1"),
+            "invalid systemControls: this host's kernel knows no \"net.ipv4.no_such_thing\"",
+        ),
+        (
+            "odd-control-value",
+            control("net.core.somaxconn", "many"),
+            "systemControls: this host's kernel does not take \"many\" for \"net.core.somaxconn\"",
+        ),
+        (
+            "control-of-all",
+            control("vm.swappiness", "1"),
+            "systemControls: \"vm.swappiness\" is a parameter of the whole host",
+        ),
+        (
+            "odd-ulimit",
+            json!({ "ulimits": [files] }),
+            "invalid ulimits: the hard limit of nofile, 2147483647, is above the ",
+        ),
         ("odd-tmpfs", json!({ "linuxParameters": { "tmpfs": [tmpfs] } }), "[\"bogus\"]"),
         ("odd-dns", json!({ "dnsServers": ["resolver"] }), "resolver is not an ip address"),
         ("odd-hosts", json!({ "extraHosts": [host] }), "in add-host: \"host\""),

@@ -199,6 +199,11 @@ impl Machine {
         self.temp.path().join("up.log")
     }
 
+    /// What the server wrote to its log.
+    pub fn told(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     fn logs(&self) -> String {
         let mut all = std::fs::read_to_string(self.log()).unwrap_or_default();
         for host in std::fs::read_dir(self.dir().join("hosts")).into_iter().flatten().flatten() {
