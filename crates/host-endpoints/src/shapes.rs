@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The host, as introspection shows it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -17,10 +17,18 @@ pub struct HostMetadata {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Limits {
-    #[serde(rename = "CPU", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "CPU", skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub cpu: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<i64>,
+}
+
+/// AWS: a whole number has no point; readers of shares take an integer.
+fn number<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    match *value {
+        Some(value) if value.fract() == 0.0 && value.abs() < 1e15 => to.serialize_i64(value as i64),
+        value => value.serialize(to),
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

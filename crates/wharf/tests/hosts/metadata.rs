@@ -155,7 +155,7 @@ fn a_task_with_its_own_address_asks_the_second_version() {
     }
     let (container, network) = (&task["Containers"][0], &task["Containers"][0]["Networks"][0]);
     let names: Vec<&str> = network.as_object().unwrap().keys().map(String::as_str).collect();
-    let all = "AttachmentIndex DomainNameServers IPv4Addresses IPv4SubnetCIDRBlock MACAddress \
+    let all = "AttachmentIndex IPv4Addresses IPv4SubnetCIDRBlock MACAddress \
                NetworkMode PrivateDNSName SubnetGatewayIpv4Address";
     assert!(all.split(' ').all(|name| names.contains(&name)), "{all} in {network:#}");
     assert_eq!(network["NetworkMode"], "awsvpc");
