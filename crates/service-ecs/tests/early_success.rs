@@ -7,8 +7,11 @@ mod world;
 
 use std::time::Duration;
 
+use core_state::Tx;
 use core_task::TaskStatus;
 use serde_json::{Value, json};
+use service_ecs::ops;
+use world::Told;
 use world::fleet::{Fate, Fleet, with};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -195,6 +198,61 @@ fn nothing_goes_back_after_a_success() {
     fleet.settle();
     come_up(&mut fleet, 3);
     assert!(is_steady(&mut fleet));
+}
+
+#[test]
+fn an_alarm_ends_a_deployment_and_no_success() {
+    for first in [false, true] {
+        let alarms = json!({"alarmNames": ["errors"], "enable": true, "rollback": true});
+        let mut fleet = fleet(with(early(50, "BLOCKING"), json!({"alarms": alarms})));
+        deploy(&mut fleet);
+        let old = fleet.tasks("s").into_iter().find(|task| task.revision == 1).unwrap();
+        protect(&mut fleet, &[old.id.to_string()], true);
+        come_up(&mut fleet, 2);
+        // Enough do well, and one of the old ones does not go yet.
+        assert_eq!((status(&mut fleet), present(&fleet)), ("IN_PROGRESS".into(), (1, 4)));
+        if first {
+            protect(&mut fleet, &[old.id.to_string()], false);
+            fleet.settle();
+        }
+        fleet.world.report(Told(|tx: &mut Tx<'_>| {
+            ops::observe_alarm(tx, "123456789012/us-east-1".parse().unwrap(), "errors", true);
+        }));
+        fleet.settle();
+        let expected = match first {
+            true => ("SUCCESSFUL".to_owned(), (0, 4)),
+            false => ("ROLLBACK_SUCCESSFUL".to_owned(), (4, 0)),
+        };
+        assert_eq!((status(&mut fleet), present(&fleet)), expected);
+        fleet.world.survives_a_restart();
+    }
+}
+
+/// What is between two versions when a third is held before its tasks come waits for it.
+#[test]
+fn a_held_deployment_does_not_disturb_what_goes_on_behind_it() {
+    let mut fleet = fleet(early(50, "DEFERRED"));
+    deploy(&mut fleet);
+    come_up(&mut fleet, 2);
+    assert_eq!((status(&mut fleet), present(&fleet)), ("SUCCESSFUL".into(), (0, 4)));
+    fleet.define("web", 0);
+    let pause = json!({"targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"]});
+    fleet.update(
+        "s",
+        json!({"taskDefinition": "web:3",
+        "deploymentConfiguration": {"lifecycleHooks": [pause]}}),
+    );
+    come_up(&mut fleet, 2);
+    let shown = deployment(&mut fleet);
+    assert_eq!((&shown["lifecycleStage"], present(&fleet)), (&json!("PRE_SCALE_UP"), (0, 4)));
+    assert_eq!(fleet.counts("s"), (4, 0, 4), "the version that serves becomes whole");
+    let input = json!({"serviceDeploymentArn": shown["serviceDeploymentArn"],
+        "hookId": shown["lifecycleHookDetails"][0]["hookId"]});
+    fleet.world.call("ContinueServiceDeployment", input);
+    fleet.settle();
+    assert_eq!((status(&mut fleet), fleet.counts("s")), ("SUCCESSFUL".into(), (4, 0, 4)));
+    assert!(fleet.tasks("s").iter().all(|task| task.revision == 3) && is_steady(&mut fleet));
+    fleet.world.survives_a_restart();
 }
 
 #[test]
