@@ -1,4 +1,4 @@
-//! Activations with IAM's policies enforced: made, used by machines, used up, expired, deleted.
+//! Activations with IAM's policies enforced: made, used by machines, used up, expired, deleted; and sessions.
 
 #![allow(clippy::unwrap_used)]
 
@@ -211,4 +211,16 @@ fn activations_come_in_pages() {
     }
     assert_eq!(seen, 7);
     assert_eq!(w.refusal("DescribeActivations", json!({"NextToken": "x"})).0, "InvalidNextToken");
+}
+
+/// AWS: an answer without a token says that the session is over; after an error session-manager-plugin
+/// holds its terminal for ever.
+#[test]
+fn a_session_whose_connection_broke_is_over() {
+    let mut w = world();
+    let session = json!({"SessionId": "ecs-execute-command-1"});
+    assert_eq!(w.call("ResumeSession", session.clone()), session);
+    let nobody = w.user("nobody", json!([]));
+    let refusal = w.refusal_as(&nobody, "ResumeSession", session);
+    assert_eq!(refusal.0, "AccessDenied");
 }

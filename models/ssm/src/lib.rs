@@ -155,7 +155,6 @@ pub static SERVICE: aws_protocol::ServiceDef = aws_protocol::ServiceDef {
         "RegisterTaskWithMaintenanceWindow",
         "RemoveTagsFromResource",
         "ResetServiceSetting",
-        "ResumeSession",
         "SendAutomationSignal",
         "SendCommand",
         "StartAccessRequest",

@@ -14,6 +14,7 @@ pub static ALL: &[&OperationDef] = &[
     &DESCRIBE_ACTIVATIONS,
     &REGISTER_MANAGED_INSTANCE,
     &REQUEST_MANAGED_INSTANCE_ROLE_TOKEN,
+    &RESUME_SESSION,
 ];
 
 operations! { crate::SERVICE;
@@ -29,4 +30,6 @@ operations! { crate::SERVICE;
         [.errors(&[&errors::INVALID_ACTIVATION, &errors::INTERNAL_SERVER_ERROR]).unsigned()];
     RequestManagedInstanceRoleToken REQUEST_MANAGED_INSTANCE_ROLE_TOKEN crate::RequestManagedInstanceRoleTokenRequest => crate::RequestManagedInstanceRoleTokenResult, "POST" "/"
         [.errors(&[&errors::INVALID_INSTANCE_ID, &errors::INTERNAL_SERVER_ERROR]).unsigned()];
+    ResumeSession RESUME_SESSION crate::ResumeSessionRequest => crate::ResumeSessionResponse, "POST" "/"
+        [.errors(&[&errors::DOES_NOT_EXIST_EXCEPTION, &errors::INTERNAL_SERVER_ERROR])];
 }

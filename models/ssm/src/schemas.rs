@@ -46,6 +46,7 @@ pub static REGISTRATION_METADATA_VALUE: Schema =
         .pattern(&REGISTRATION_METADATA_VALUE__PATTERN);
 pub static REGISTRATIONS_COUNT: Schema =
     p::simple("RegistrationsCount", Kind::Integer).bounds(Some(1), Some(1000));
+pub static SESSION_ID: Schema = p::simple("SessionId", Kind::String).bounds(Some(1), Some(96));
 pub static STRING_LIST: Schema = p::list("StringList", &[m("member", &p::STRING)]);
 static TAG_KEY__PATTERN: Pattern = Pattern::new("^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$");
 pub static TAG_KEY: Schema =
@@ -54,3 +55,4 @@ pub static TAG_LIST: Schema = p::list("TagList", &[m("member", &TAG)]).bounds(No
 static TAG_VALUE__PATTERN: Pattern = Pattern::new("^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$");
 pub static TAG_VALUE: Schema =
     p::simple("TagValue", Kind::String).bounds(Some(0), Some(256)).pattern(&TAG_VALUE__PATTERN);
+pub static TOKEN_VALUE: Schema = p::simple("TokenValue", Kind::String).bounds(Some(0), Some(300));

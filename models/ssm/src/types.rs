@@ -62,6 +62,9 @@ DescribeActivationsResult DESCRIBE_ACTIVATIONS_RESULT "DescribeActivationsResult
     0 activation_list: Vec<Activation> = m("ActivationList", &ACTIVATION_LIST);
     1 next_token: String = m("NextToken", &p::STRING);
 }
+DoesNotExistException DOES_NOT_EXIST_EXCEPTION "DoesNotExistException" [.exception()] {
+    0 message: String = m("Message", &p::STRING);
+}
 InternalServerError INTERNAL_SERVER_ERROR "InternalServerError" [.exception()] {
     0 message: String = m("Message", &p::STRING);
 }
@@ -104,6 +107,14 @@ RequestManagedInstanceRoleTokenResult REQUEST_MANAGED_INSTANCE_ROLE_TOKEN_RESULT
     1 secret_access_key: String = m("SecretAccessKey", &p::STRING);
     2 session_token: String = m("SessionToken", &p::STRING);
     3 token_expiration_date: Timestamp = m("TokenExpirationDate", &p::TIMESTAMP);
+}
+ResumeSessionRequest RESUME_SESSION_REQUEST "ResumeSessionRequest" [] {
+    0 session_id: String = m("SessionId", &SESSION_ID).required();
+}
+ResumeSessionResponse RESUME_SESSION_RESPONSE "ResumeSessionResponse" [] {
+    0 session_id: String = m("SessionId", &SESSION_ID);
+    1 stream_url: String = m("StreamUrl", &p::STRING);
+    2 token_value: String = m("TokenValue", &TOKEN_VALUE);
 }
 Tag TAG "Tag" [] {
     0 key: String = m("Key", &TAG_KEY).required();

@@ -8,6 +8,7 @@ mod deregister_managed_instance;
 mod describe_activations;
 mod register_managed_instance;
 mod request_managed_instance_role_token;
+mod resume_session;
 
 pub const ACTIONS: &[Action] = &[
     write_action::<create_activation::CreateActivation>(),
@@ -16,4 +17,5 @@ pub const ACTIONS: &[Action] = &[
     read_action::<describe_activations::DescribeActivations>(),
     write_action::<register_managed_instance::RegisterManagedInstance>(),
     write_action::<request_managed_instance_role_token::RequestManagedInstanceRoleToken>(),
+    read_action::<resume_session::ResumeSession>(),
 ];
