@@ -171,8 +171,11 @@ fn create(story: &mut Story, name: &str) -> Outcome<()> {
 /// The service changes hands, where it may; while ECS has it, it is deployed as others are.
 fn hand_over(story: &mut Story, name: &str, rolled: bool) -> Outcome<()> {
     let mut input = json!({"cluster": CLUSTER, "service": name});
-    if !rolled && is_prepared(story, name, &input)? {
-        return Ok(());
+    // As many calls as it takes; one of those that are lost is made another time.
+    for _ in 0..5 {
+        if rolled || !prepares(story, name, &input)? {
+            break;
+        }
     }
     let controller = match story.below(8) {
         0..5 if rolled => None,
@@ -195,10 +198,14 @@ fn hand_over(story: &mut Story, name: &str, rolled: bool) -> Outcome<()> {
 }
 
 /// One task set alone, which is PRIMARY, goes over. False where there is no more to do for that.
-fn is_prepared(story: &mut Story, name: &str, of: &Value) -> Outcome<bool> {
+fn prepares(story: &mut Story, name: &str, of: &Value) -> Outcome<bool> {
     let all = sets(story.world.plane.view(), name);
     let mut input = of.clone();
-    let Some(last) = all.iter().rfind(|set| !set.draining) else { return Ok(false) };
+    let Some(last) = all.iter().rfind(|set| !set.draining) else {
+        input["taskDefinition"] = json!(story.pick(&SMALL));
+        input["scale"] = scale(story.pick(&SHARES));
+        return story.ask("CreateTaskSet", &input).map(|made| made.is_some());
+    };
     let id = &*last.key.1;
     let operation = match all.iter().find(|set| *set.key.1 != *id && !set.draining) {
         Some(other) => {
