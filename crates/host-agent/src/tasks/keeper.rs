@@ -234,9 +234,12 @@ impl Tasks {
     }
 
     pub async fn stop(&self, live: &Live) -> Result<(), TasksError> {
-        self.journal.put(&stop_key(&live.given.task.arn), &true).await?;
+        // It ends before that is durable: a full disk, on which writing waits for room, does not keep
+        // running what filled it. What is not written down is not acknowledged, and the plane says it
+        // again.
         self.inner().queue.remove(&live.given.task.arn);
         let _ = live.events.send(Event::StopWanted).await;
+        self.journal.put(&stop_key(&live.given.task.arn), &true).await?;
         Ok(())
     }
 
