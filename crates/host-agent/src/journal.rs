@@ -5,6 +5,9 @@
 //! holds, `null` removes it. A line that was cut off by a crash ends the file. All writers share one
 //! `fsync`, so that a hundred tasks are durable after one or two of them.
 //!
+//! Blocks for what comes next are taken in advance, so that a task that has filled the disk can still
+//! be stopped, and its end be told.
+//!
 //! Values stay on the disk: in memory is where each one lies, so that what is rarely asked for (all
 //! that stopped tasks were) weighs nothing until it is.
 
@@ -15,6 +18,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{FallocateFlags, fallocate};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +37,8 @@ pub enum JournalError {
 const WAITING: usize = 1024;
 /// A journal this much larger than what it says is written anew.
 const SLACK: u64 = 4 << 20;
+/// Blocks that are taken beyond the end of the file; at less than half of it they are taken anew.
+const RESERVE: u64 = 2 * SLACK;
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(250);
 const NAME: &str = "agent.journal";
 
@@ -71,6 +77,8 @@ struct Writer {
     /// Where the durable part ends.
     length: u64,
     live_bytes: u64,
+    /// How far there are blocks for it.
+    reserved: u64,
 }
 
 impl Journal {
@@ -94,12 +102,22 @@ impl Journal {
             let from = place.offset as usize;
             Ok(bytes[from..from + place.length as usize].to_vec())
         };
-        let fresh = rewrite(dir, &read(&bytes), old).map_err(failed("write"))?;
+        let (places, whole) = read(&bytes);
+        let fresh = match rewrite(dir, &places, old) {
+            // There is room left in the old one, or nobody would have filled it so far.
+            Err(error) if error.kind() == ErrorKind::StorageFull && remember && whole > 0 => {
+                reopen(dir, places, whole as u64)
+            }
+            done => done,
+        };
+        let fresh = fresh.map_err(failed("write"))?;
         let kept = Kept { file: fresh.file.clone(), places: fresh.places };
         let kept = Arc::new(Mutex::new(kept));
         let (file, length) = (fresh.file, fresh.length);
-        let writer =
-            Writer { dir: dir.to_owned(), kept: kept.clone(), file, length, live_bytes: length };
+        let (dir, of_writer) = (dir.to_owned(), kept.clone());
+        let mut writer =
+            Writer { dir, kept: of_writer, file, length, live_bytes: length, reserved: 0 };
+        writer.reserve();
         let (sender, receiver) = mpsc::channel(WAITING);
         std::thread::Builder::new()
             .name("agent-journal".into())
@@ -170,8 +188,8 @@ fn raw<T: serde::Serialize>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("the agent's records are plain data")
 }
 
-/// Where all whole records lie, from the beginning on.
-fn read(bytes: &[u8]) -> Places {
+/// Where all whole records lie, from the beginning on; and where the last of them ends.
+fn read(bytes: &[u8]) -> (Places, usize) {
     let mut places = Places::new();
     let mut offset = 0;
     while let Some(end) = bytes[offset..].iter().position(|&byte| byte == b'\n') {
@@ -183,7 +201,7 @@ fn read(bytes: &[u8]) -> Places {
         }
         offset += end + 1;
     }
-    places
+    (places, offset)
 }
 
 /// A line's key, and whether it has a value.
@@ -223,6 +241,16 @@ struct Fresh {
     length: u64,
 }
 
+/// The file as it is, without half a line at its end.
+fn reopen(dir: &Path, places: Places, length: u64) -> std::io::Result<Fresh> {
+    let file = OpenOptions::new().read(true).write(true).open(dir.join(NAME))?;
+    if file.metadata()?.len() > length {
+        file.set_len(length)?;
+        file.sync_all()?;
+    }
+    Ok(Fresh { file: Arc::new(file), places, length })
+}
+
 /// A file with these records alone, in place of the old one.
 fn rewrite(
     dir: &Path,
@@ -231,9 +259,22 @@ fn rewrite(
 ) -> std::io::Result<Fresh> {
     let path = dir.join(format!(".{NAME}"));
     let _ = std::fs::remove_file(&path);
+    let done = write_anew(dir, &path, old, line_at);
+    if done.is_err() {
+        // On a full disk it would take what others wait for.
+        let _ = std::fs::remove_file(&path);
+    }
+    done
+}
+
+fn write_anew(
+    dir: &Path,
+    path: &Path,
+    old: &Places,
+    line_at: impl Fn(Place) -> std::io::Result<Vec<u8>>,
+) -> std::io::Result<Fresh> {
     // Credentials of tasks are in it.
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     let mut writer = BufWriter::new(&file);
     let (mut places, mut offset) = (Places::new(), 0);
     for (key, place) in old {
@@ -250,7 +291,7 @@ fn rewrite(
     writer.flush()?;
     drop(writer);
     file.sync_all()?;
-    std::fs::rename(&path, dir.join(NAME))?;
+    std::fs::rename(path, dir.join(NAME))?;
     File::open(dir)?.sync_all()?;
     Ok(Fresh { file: Arc::new(file), places, length: offset })
 }
@@ -311,13 +352,27 @@ impl Writer {
 
     fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
         if self.length > 2 * self.live_bytes + SLACK {
-            self.rewrite()?;
+            // Without room for another file this one goes on.
+            let _ = self.rewrite();
         }
+        self.reserve();
         let offset = self.length;
-        (&*self.file).write_all(bytes)?;
+        self.file.write_all_at(bytes, offset)?;
         self.file.sync_data()?;
         self.length += bytes.len() as u64;
         Ok(offset)
+    }
+
+    /// Take blocks in advance, where the file system can. What fails now is tried again with the next
+    /// write.
+    fn reserve(&mut self) {
+        if self.reserved >= self.length + RESERVE / 2 {
+            return;
+        }
+        let taken = fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.length, RESERVE);
+        if taken.is_ok() {
+            self.reserved = self.length + RESERVE;
+        }
     }
 
     fn rewrite(&mut self) -> std::io::Result<()> {
@@ -327,6 +382,8 @@ impl Writer {
         (self.file, self.length, self.live_bytes) =
             (fresh.file.clone(), fresh.length, fresh.length);
         *lock(&self.kept) = Kept { file: fresh.file, places: fresh.places };
+        self.reserved = 0;
+        self.reserve();
         Ok(())
     }
 }
@@ -396,6 +453,34 @@ mod tests {
         assert!(matches!(journal.get::<Value>("a"), Err(JournalError::Record { .. })));
     }
 
+    #[test]
+    fn a_full_disk_leaves_room_for_what_must_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(dir.path());
+        if !mount.output().is_ok_and(|done| done.status.success()) {
+            return eprintln!("skipped: this user may not mount a file system");
+        }
+        let mut expected = BTreeMap::new();
+        let mut put = |journal: &Journal, nth: usize| {
+            let (key, value) = (format!("stop/{nth}"), json!("x".repeat(1000)));
+            block_on(async { journal.put(&key, &value).await.unwrap() });
+            expected.insert(key, value);
+        };
+        let journal = Journal::open(dir.path(), true).unwrap();
+        put(&journal, 0);
+        let mut ballast = File::create(dir.path().join("ballast")).unwrap();
+        while ballast.write_all(&[1; 4096]).is_ok() {}
+        (1..1000).for_each(|nth| put(&journal, nth));
+        // An agent that starts meanwhile has no room for another file.
+        drop(journal);
+        let journal = Journal::open(dir.path(), true).unwrap();
+        (1000..1100).for_each(|nth| put(&journal, nth));
+        assert_eq!(all(&Journal::open(dir.path(), true).unwrap()), expected);
+        drop((journal, ballast));
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(dir.path()).status();
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -411,8 +496,9 @@ mod tests {
             let whole = ends.iter().filter(|&&end| end > 0 && end <= keep).count();
             let mut torn = bytes[..keep].to_vec();
             torn.extend(noise);
-            prop_assert!(read(&torn).len() >= whole);
-            let places = read(&bytes[..keep]);
+            prop_assert!(read(&torn).0.len() >= whole);
+            let (places, end) = read(&bytes[..keep]);
+            prop_assert_eq!(end, ends[whole]);
             prop_assert_eq!(places.len(), whole);
             for (nth, place) in places.values().enumerate() {
                 let from = place.offset as usize;

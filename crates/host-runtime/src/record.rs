@@ -157,11 +157,17 @@ impl Dir {
         Ok(())
     }
 
+    /// Take a block for the end in advance: a container that fills the disk ends, too.
+    pub fn reserve_exit(&self) {
+        // Spaces behind a record say nothing. Without room now there may be some then.
+        let _ = fs::write(fresh_name(&self.exit()), [b' '; 4096]);
+    }
+
     /// Record the end, unless somebody else already has. Whoever comes first is right.
     pub fn record_exit(&self, exit: &Exit) -> Result<()> {
         let path = self.exit();
         let fresh = fresh_name(&path);
-        write_new(&fresh, exit).map_err(Error::file("cannot write", &fresh))?;
+        write_over(&fresh, exit).map_err(Error::file("cannot write", &fresh))?;
         let linked = fs::hard_link(&fresh, &path);
         let _ = fs::remove_file(&fresh);
         match linked {
@@ -182,6 +188,13 @@ fn fresh_name(path: &Path) -> PathBuf {
 fn write_new<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
     let mut file = fs::File::create(path)?;
+    file.write_all(&bytes)
+}
+
+/// The same into blocks that are there.
+fn write_over<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     file.write_all(&bytes)
 }
 

@@ -123,6 +123,7 @@ impl Watched {
         mut record: ShimRecord,
         group: &Group,
     ) -> Result<()> {
+        arguments.dir.reserve_exit();
         if let Some(console) = self.console.take() {
             let master = console.receive()?;
             let _ = rustix::io::ioctl_fionbio(&master, true);

@@ -9,6 +9,7 @@ mod cleaning;
 #[path = "../../../host-runtime/tests/suite/daemon.rs"]
 mod daemon;
 mod demo;
+mod disk;
 mod docker;
 mod exec;
 mod fields;
