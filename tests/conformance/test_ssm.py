@@ -104,3 +104,10 @@ def test_refusals(ssm, refused):
         ssm.delete_activation(ActivationId="00000000-0000-0000-0000-000000000000")
     with refused("InvalidNextToken"):
         ssm.describe_activations(NextToken="not a token")
+
+
+def test_a_broken_session_is_over(ssm):
+    """session-manager-plugin takes an answer without a token as that, and ends."""
+    told = ssm.resume_session(SessionId="ecs-execute-command-0123456789abcdef0")
+    assert told["SessionId"] == "ecs-execute-command-0123456789abcdef0"
+    assert "TokenValue" not in told
