@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -106,7 +106,7 @@ impl Journal {
         let fresh = match rewrite(dir, &places, old) {
             // There is room left in the old one, or nobody would have filled it so far.
             Err(error) if error.kind() == ErrorKind::StorageFull && remember && whole > 0 => {
-                reopen(dir, places, whole as u64)
+                reopen(dir)
             }
             done => done,
         };
@@ -241,13 +241,18 @@ struct Fresh {
     length: u64,
 }
 
-/// The file as it is, without half a line at its end.
-fn reopen(dir: &Path, places: Places, length: u64) -> std::io::Result<Fresh> {
-    let file = OpenOptions::new().read(true).write(true).open(dir.join(NAME))?;
-    if file.metadata()?.len() > length {
-        file.set_len(length)?;
+/// The file that has the name now, without half a line at its end.
+fn reopen(dir: &Path) -> std::io::Result<Fresh> {
+    let mut file = OpenOptions::new().read(true).write(true).open(dir.join(NAME))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let (places, whole) = read(&bytes);
+    if bytes.len() > whole {
+        file.set_len(whole as u64)?;
         file.sync_all()?;
     }
+    File::open(dir)?.sync_all()?;
+    let length = whole as u64;
     Ok(Fresh { file: Arc::new(file), places, length })
 }
 
@@ -351,9 +356,12 @@ impl Writer {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
-        if self.length > 2 * self.live_bytes + SLACK {
-            // Without room for another file this one goes on.
-            let _ = self.rewrite();
+        // Without room for another file this one goes on, unless the other has its name already.
+        if self.length > 2 * self.live_bytes + SLACK
+            && let Err(error) = self.rewrite()
+            && !self.has_its_name()?
+        {
+            return Err(error);
         }
         self.reserve();
         let offset = self.length;
@@ -361,6 +369,11 @@ impl Writer {
         self.file.sync_data()?;
         self.length += bytes.len() as u64;
         Ok(offset)
+    }
+
+    fn has_its_name(&self) -> std::io::Result<bool> {
+        let (named, own) = (std::fs::metadata(self.dir.join(NAME))?, self.file.metadata()?);
+        Ok((named.dev(), named.ino()) == (own.dev(), own.ino()))
     }
 
     /// Take blocks in advance, where the file system can. What fails now is tried again with the next
